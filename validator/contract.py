@@ -1,0 +1,65 @@
+"""What the webhook and the gate agree on: names, environment and exit codes.
+
+Belongs here: every string or number that one side writes and the other side
+reads. Does not belong here: behaviour. Importing it costs nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+GROUP: Final = "rhtas.redhat.com"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "ModelValidation"
+PLURAL: Final = "modelvalidations"
+
+LABEL: Final = "validation.rhtas.redhat.com/ml"
+"""The pod label that asks for the gate; its value is "true" or a policy's name."""
+
+OPERATOR_LABEL: Final = "validation.ml.sigstore.dev/ml"
+"""The same label as the Go operator spells it, honoured where the webhook is told to."""
+
+NAMESPACE_POLICY_LABEL: Final = "validation.rhtas.redhat.com/policy"
+"""The namespace label by which a cluster's admin pins one policy, whatever pods say."""
+
+NAMESPACE_HOST_PATH_LABEL: Final = "validation.rhtas.redhat.com/host-path"
+"""The namespace label ("true") by which a cluster's admin lets policies name a hostPath."""
+
+GATE_CONTAINER: Final = "model-validation"
+"""The injected init container. The name is ours: one that a pod brings is replaced."""
+
+MODEL_VOLUME: Final = "model-validation-model"
+"""The model volume (with a number behind it from the second on), where the policy adds it."""
+
+SCRATCH_VOLUME: Final = "model-validation-scratch"
+"""The gate's emptyDir; it takes the place where the service-account token would be mounted."""
+
+SERVICE_ACCOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes' ServiceAccount admission plugin mounts the token in every container."""
+
+POLICY_VARIABLE: Final = "MODEL_VALIDATION_POLICY"
+"""The gate's environment variable with the resolved ModelValidation as canonical JSON."""
+
+COVER_VARIABLE: Final = "MODEL_VALIDATION_COVER"
+"""The gate's environment variable with the paths that the workload opens, as a JSON list."""
+
+TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+TERMINATION_MESSAGE_LIMIT: Final = 4096
+"""Bytes of a termination message that the kubelet keeps (MaxContainerTerminationMessageLength)."""
+
+ENVIRONMENT_LIMIT: Final = 96 * 1024
+"""Bytes of the resolved policy. The kernel takes 128 KiB for one string of an
+environment (MAX_ARG_STRLEN, 32 pages); the rest is left for other variables' sake."""
+
+
+class ExitCode(enum.IntEnum):
+    """How `model-validator` ends."""
+
+    VERIFIED = 0
+    REFUSED = 1
+    USAGE = 2
+    """The command line or the policy is wrong; nothing was verified."""
+    UNDECIDED = 3
+    """The verdict could not be reached: an unreadable file, a missing trust root."""

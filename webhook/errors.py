@@ -1,0 +1,31 @@
+"""The webhook's errors, split by who is at fault.
+
+    WebhookError
+    ├── PodRefused     the pod is wrong: `allowed: false`, with the sentence
+    ├── RequestError   the request is wrong: 400, 413 or 415
+    └── NotReady       we are: 503, and the API server's failurePolicy decides
+
+Each message is one sentence that a person can act on.
+"""
+
+from __future__ import annotations
+
+
+class WebhookError(Exception):
+    """Root of the tree."""
+
+
+class PodRefused(WebhookError):  # noqa: N818 — a verdict, not a malfunction
+    """The pod must not be admitted as it is."""
+
+
+class RequestError(WebhookError):
+    """The HTTP request is not an AdmissionReview that this webhook answers."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotReady(WebhookError):  # noqa: N818 — a state, not a malfunction
+    """No answer can be given yet: the policies are not known, or too much is under way."""

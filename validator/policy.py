@@ -162,9 +162,7 @@ class ModelVolume(_Part, frozen=True, kw_only=True):
     host_path: (
         Annotated[
             HostPathVolume,
-            Meta(
-                description=f"Only in namespaces labelled {contract.NAMESPACE_HOST_PATH_LABEL}."
-            ),
+            Meta(description=f"Only in namespaces labelled {contract.NAMESPACE_HOST_PATH_LABEL}."),
         ]
         | None
     ) = None

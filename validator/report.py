@@ -1,0 +1,161 @@
+"""The verdict as a value, as text, as JSON, and as a termination message.
+
+Step 10 of the verification. Text keeps the words that people of `model_signing`
+already search for: "Verification succeeded", "Verification failed".
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from validator.contract import TERMINATION_MESSAGE_LIMIT
+
+if TYPE_CHECKING:
+    from validator.signatures import Signer
+
+
+class Verdict(enum.StrEnum):
+    """How a verification ended."""
+
+    VERIFIED = "verified"
+    REFUSED = "refused"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What there is to say about one verification.
+
+    Attributes:
+        verdict: How it ended.
+        model: The model's path, as it was given.
+        reason: One sentence, where it was not verified.
+        mismatches: One sentence for each file that is not the signed one.
+        signer: Who signed; None where that could not be established.
+        digest: The signed root digest, hexadecimal SHA-256.
+        files: Files covered by the signature.
+        bytes: Their size.
+        hash: The hash function's name.
+        ignored: Paths that exist and are not covered.
+        unsigned: Number of files beside the signed ones that were let pass.
+        notes: What a reviewer should know, one sentence each.
+        seconds: Wall-clock time of the verification.
+    """
+
+    verdict: Verdict
+    model: str
+    reason: str | None = None
+    mismatches: tuple[str, ...] = ()
+    signer: Signer | None = None
+    digest: str | None = None
+    files: int = 0
+    bytes: int = 0
+    hash: str | None = None
+    ignored: tuple[str, ...] = ()
+    unsigned: int = 0
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values; what is not known is left out."""
+        signer: dict[str, Any] | None = None
+        if self.signer:
+            signer = {
+                "method": str(self.signer.method),
+                "identity": self.signer.identity,
+                "issuer": self.signer.issuer,
+                "logIndex": self.signer.log_index,
+                "signedAt": self.signer.signed_at and self.signer.signed_at.isoformat(),
+                "trustedRoot": self.signer.trusted_root,
+            }
+        document = {
+            "verdict": str(self.verdict),
+            "model": self.model,
+            "reason": self.reason,
+            "mismatches": list(self.mismatches),
+            "signer": signer and {key: value for key, value in signer.items() if value is not None},
+            "digest": self.digest and f"sha256:{self.digest}",
+            "files": self.files,
+            "bytes": self.bytes,
+            "hash": self.hash,
+            "ignored": list(self.ignored),
+            "unsigned": self.unsigned,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+        return {key: value for key, value in document.items() if value or key == "verdict"}
+
+    def as_text(self) -> str:
+        """Return it as lines for a person, without a final newline."""
+        if self.verdict is not Verdict.VERIFIED:
+            lines = [f"Verification failed: {self.reason}"]
+            lines += [f"  {mismatch}" for mismatch in self.mismatches]
+        else:
+            speed = size(round(self.bytes / max(self.seconds, 1e-6)))
+            lines = [f"Verification succeeded: {self.model}"]
+            lines.append(f"  {self.files:,} files, {size(self.bytes)}, {self.hash}")
+            lines.append(f"  verified in {self.seconds:.2f} s ({speed}/s)")
+        if self.signer:
+            lines.append(f"  signer: {self.signer.identity} ({self.signer.method})")
+            facts = {
+                "issuer": self.signer.issuer,
+                "signed at": self.signer.signed_at
+                and f"{self.signer.signed_at:%Y-%m-%d %H:%M} UTC",
+                "log index": self.signer.log_index,
+                "trusted root": self.signer.trusted_root,
+            }
+            lines += [f"  {name}: {value}" for name, value in facts.items() if value is not None]
+        if self.digest:
+            lines.append(f"  digest: sha256:{self.digest}")
+        if self.ignored:
+            lines.append(f"  not covered: {', '.join(self.ignored)}")
+        if self.unsigned:
+            lines.append(f"  unsigned files let pass: {self.unsigned:,}")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def termination_message(reports: tuple[Report, ...], *, context: dict[str, Any]) -> bytes:
+    """Return the verdict as JSON that fits a container's termination message.
+
+    Args:
+        reports: One for each model.
+        context: What stands beside them, such as the policy.
+
+    Returns:
+        At most `contract.TERMINATION_MESSAGE_LIMIT` bytes; the first thing to be
+        shortened are the lists, then everything but verdict and reason.
+    """
+    for keep in (1000, 20, 5, 0):
+        short = [
+            replace(
+                report,
+                mismatches=report.mismatches[:keep],
+                ignored=report.ignored[:keep],
+                notes=report.notes[:keep],
+            ).as_dict()
+            for report in reports
+        ]
+        message = _json({**context, "models": short})
+        if len(message) <= TERMINATION_MESSAGE_LIMIT:
+            return message
+    worst = next((r for r in reports if r.verdict is not Verdict.VERIFIED), reports[0])
+    room = TERMINATION_MESSAGE_LIMIT // 8
+    return _json({"verdict": str(worst.verdict), "reason": (worst.reason or "")[:room]})
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it, in powers of 1024."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:  # noqa: PLR2004
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"

@@ -1,0 +1,67 @@
+"""ECDSA over DSSE, as the OMS specification has it: the hash follows from the curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from validator.errors import SignatureError
+from validator.signatures import legacy_pae, pae
+
+if TYPE_CHECKING:
+    from validator.bundle import Bundle
+
+_HASHES: Final = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
+
+
+def supported(key: object) -> ec.EllipticCurvePublicKey:
+    """Return `key` if it is of a kind that OMS signs with.
+
+    Raises:
+        SignatureError: It is of another kind or curve.
+    """
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if key.curve.name in _HASHES:
+            return key
+        kind = f"an elliptic-curve key on {key.curve.name}"
+    else:
+        kind = f"a key of type {type(key).__name__.removesuffix('PublicKey').lstrip('_')}"
+    raise SignatureError(f"{kind} cannot verify a model: ECDSA on P-256, P-384 or P-521 is needed")
+
+
+def verify(key: ec.EllipticCurvePublicKey, bundle: Bundle, *, allow_legacy: bool) -> bool:
+    """Check the bundle's one DSSE signature by `key`; True if it holds in the older form only.
+
+    Raises:
+        SignatureError: It does not hold.
+    """
+    if _holds(
+        key, bundle.signature, pae(bundle.payload_type, bundle.payload), _HASHES[key.curve.name]
+    ):
+        return False
+    # v0.2 signed by SHA-256, whatever the curve.
+    if allow_legacy and _holds(
+        key, bundle.signature, legacy_pae(bundle.payload_type, bundle.payload), hashes.SHA256()
+    ):
+        return True
+    raise SignatureError(
+        "the signature does not match the signed payload: it was made by another key, or "
+        "payload or signature were changed"
+    )
+
+
+def _holds(
+    key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes, hash_: hashes.HashAlgorithm
+) -> bool:
+    try:
+        key.verify(signature, message, ec.ECDSA(hash_))
+    except InvalidSignature:
+        return False
+    return True

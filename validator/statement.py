@@ -1,0 +1,337 @@
+"""What was signed: an in-toto statement that lists a model's resources.
+
+Steps 4 to 6 of the verification: `parse_statement` turns the payload into
+values that later steps need not doubt, or refuses it. Nothing here touches the
+model.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from validator.bundle import PAYLOAD_TYPE, load_json
+from validator.errors import BundleError, StatementError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from validator.limits import Limits
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
+LEGACY_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
+
+SINGLE_FILE: Final = "."
+"""The one resource's name where the model is a file and not a directory."""
+
+_SHARD: Final = re.compile(
+    r"(?P<name>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
+)
+
+
+class Hash(enum.StrEnum):
+    """The specification's hash functions, by the names that statements use."""
+
+    SHA256 = "sha256"
+    BLAKE2B = "blake2b"
+    BLAKE3 = "blake3"
+
+
+DIGEST_BYTES: Final = {Hash.SHA256: 32, Hash.BLAKE2B: 64, Hash.BLAKE3: 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A signed file, or a shard of one.
+
+    Attributes:
+        name: Path below the model's root, or `SINGLE_FILE`.
+        digest: Hexadecimal, lower-case.
+        start: First byte.
+        end: One behind the last byte; None for "to the file's end".
+    """
+
+    name: str
+    digest: str
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A model as its signer described it.
+
+    Attributes:
+        model_name: What the signer called it; information only.
+        root_digest: SHA-256 over the resources' digests, hexadecimal.
+        resources: In the signed order.
+        hash: Of all resources.
+        shard_size: Bytes of a shard; None where whole files were hashed.
+        allow_symlinks: Whether links stand for what they lead to.
+        ignore_paths: Paths that the signer left out, relative to the model.
+        legacy: Whether it is of the older predicate, which says less.
+    """
+
+    model_name: str
+    root_digest: str
+    resources: tuple[Resource, ...]
+    hash: Hash = Hash.SHA256
+    shard_size: int | None = None
+    allow_symlinks: bool = False
+    ignore_paths: tuple[str, ...] = ()
+    legacy: bool = False
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether the model is a file and not a directory."""
+        return self.resources[0].name == SINGLE_FILE
+
+
+def parse_statement(
+    payload: bytes, *, payload_type: str, limits: Limits, allow_legacy: bool
+) -> Statement:
+    """Return what the signed payload says, checked in itself.
+
+    Raises:
+        StatementError: It is not an in-toto v1 statement of the OMS predicate,
+            or contradicts itself, or names what no model may contain.
+    """
+    # Step 4: the statement.
+    if payload_type != PAYLOAD_TYPE:
+        raise StatementError(
+            f"the signed payload is of type {quoted(payload_type)}, and {PAYLOAD_TYPE} is expected"
+        )
+    try:
+        document = load_json(payload, what="signed statement", depth=limits.bundle_depth)
+    except BundleError as error:
+        raise StatementError(str(error)) from error
+    if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
+        raise StatementError(f"the signed payload is not an in-toto statement ({STATEMENT_TYPE})")
+    subjects = document.get("subject")
+    if not isinstance(subjects, list) or not all(isinstance(item, dict) for item in subjects):
+        raise StatementError("the signed statement has no list of subjects")
+    predicate_type = document.get("predicateType")
+    if predicate_type == LEGACY_PREDICATE_TYPE and allow_legacy:
+        return _legacy(subjects, limits=limits)
+    if predicate_type != PREDICATE_TYPE:
+        hint = (
+            "; it is the predicate of releases before 1.0, which says less: sign again, or "
+            "accept it with --allow-legacy"
+            if predicate_type == LEGACY_PREDICATE_TYPE
+            else ""
+        )
+        raise StatementError(
+            f"the signed statement's predicate is {quoted(predicate_type)}, and "
+            f"{PREDICATE_TYPE} is expected{hint}"
+        )
+    if len(subjects) != 1:
+        raise StatementError(
+            f"the signed statement has {len(subjects)} subjects, and exactly one is expected"
+        )
+    predicate = document.get("predicate")
+    if not isinstance(predicate, dict):
+        raise StatementError("the signed statement has no predicate")
+
+    # Step 6: how the model was serialized. Read before step 5, which needs it.
+    hash_, shard_size, allow_symlinks, ignore_paths = _serialization(predicate)
+
+    # Step 5: the resources' names and digests, and their sum.
+    resources = _resources(predicate.get("resources"), hash_, shard_size, limits)
+    root_digest = _subject_digest(subjects[0])
+    if _root(resources) != root_digest:
+        raise StatementError(
+            "the signed statement contradicts itself: its resources do not add up to its "
+            "subject's digest"
+        )
+    return Statement(
+        model_name=str(subjects[0].get("name") or ""),
+        root_digest=root_digest,
+        resources=resources,
+        hash=hash_,
+        shard_size=shard_size,
+        allow_symlinks=allow_symlinks,
+        ignore_paths=ignore_paths,
+    )
+
+
+def _legacy(subjects: Sequence[Mapping[str, Any]], *, limits: Limits) -> Statement:
+    """Read the predicate of v0.2: its subjects are the files, hashed whole by SHA-256."""
+    resources = _resources(
+        [
+            {"name": item.get("name"), "algorithm": "sha256", "digest": _subject_digest(item)}
+            for item in subjects
+        ],
+        Hash.SHA256,
+        None,
+        limits,
+    )
+    return Statement(model_name="", root_digest=_root(resources), resources=resources, legacy=True)
+
+
+def _subject_digest(subject: Mapping[str, Any]) -> str:
+    digest = subject.get("digest")
+    value = digest.get("sha256") if isinstance(digest, dict) else None
+    return _digest(value, Hash.SHA256, "the signed statement's subject")
+
+
+def _digest(value: object, hash_: Hash, where: str) -> str:
+    length = 2 * DIGEST_BYTES[hash_]
+    if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{length}}}", value):
+        raise StatementError(
+            f"{where} has no {hash_} digest of {length} lower-case hexadecimal digits"
+        )
+    return value
+
+
+def _root(resources: Iterable[Resource]) -> str:
+    total = hashlib.sha256()
+    for resource in resources:
+        total.update(bytes.fromhex(resource.digest))
+    return total.hexdigest()
+
+
+def _serialization(
+    predicate: Mapping[str, Any],
+) -> tuple[Hash, int | None, bool, tuple[str, ...]]:
+    serialization = predicate.get("serialization")
+    if not isinstance(serialization, dict):
+        raise StatementError("the signed statement does not say how the model was serialized")
+    try:
+        hash_ = Hash(str(serialization.get("hash_type")))
+    except ValueError as error:
+        raise StatementError(
+            f"the signed statement uses the hash {quoted(serialization.get('hash_type'))}, and "
+            f"{', '.join(Hash)} are known"
+        ) from error
+    match serialization.get("method"):
+        case "files":
+            shard_size = None
+        case "shards":
+            shard_size = _shard_size(serialization.get("shard_size"))
+        case other:
+            raise StatementError(
+                f"the signed statement uses the serialization method {quoted(other)}, and files "
+                "and shards are known"
+            )
+    links = serialization.get("allow_symlinks", False)
+    if not isinstance(links, bool):
+        raise StatementError("the signed statement's allow_symlinks is neither true nor false")
+    ignored = serialization.get("ignore_paths", [])
+    if not isinstance(ignored, list) or not all(isinstance(path, str) for path in ignored):
+        raise StatementError("the signed statement's ignore_paths are not a list of paths")
+    for path in ignored:
+        _check_name(path, limit=None)
+    return hash_, shard_size, links, tuple(sorted(set(ignored)))
+
+
+def _shard_size(value: object) -> int:
+    # The reference writes a float (1073741824.0), the specification an integer.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise StatementError(f"the signed statement's shard_size is {quoted(value)}, not a size")
+    return value
+
+
+def _resources(
+    listed: object, hash_: Hash, shard_size: int | None, limits: Limits
+) -> tuple[Resource, ...]:
+    if not isinstance(listed, list) or not listed:
+        raise StatementError("the signed statement lists no resources: an empty model is refused")
+    if len(listed) > limits.resources:
+        raise StatementError(
+            f"the signed statement lists {len(listed):,} resources, and {limits.resources:,} are "
+            "accepted"
+        )
+    accepted = {hash_.value}
+    if shard_size:  # the reference's own spelling
+        accepted.add(f"{hash_}-sharded-{shard_size}")
+    resources = tuple(_resource(item, hash_, accepted, shard_size, limits) for item in listed)
+    _check_unique(resources)
+    if shard_size:
+        _check_shards(resources, shard_size)
+    return resources
+
+
+def _resource(
+    item: object, hash_: Hash, accepted: set[str], shard_size: int | None, limits: Limits
+) -> Resource:
+    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        raise StatementError("the signed statement lists a resource without a name")
+    name, start, end = item["name"], 0, None
+    if shard_size:
+        match = _SHARD.fullmatch(name)
+        if not match:
+            raise StatementError(f"the signed shard {quoted(name)} is not named as path:start:end")
+        name, start, end = match["name"], int(match["start"]), int(match["end"])
+    if name != SINGLE_FILE:
+        _check_name(name, limit=limits.name_bytes)
+    if item.get("algorithm") not in accepted:
+        raise StatementError(
+            f"the signed resource {quoted(name)} is hashed by {quoted(item.get('algorithm'))}, "
+            f"and the statement says {hash_}"
+        )
+    digest = _digest(item.get("digest"), hash_, f"the signed resource {quoted(name)}")
+    return Resource(name, digest, start, end)
+
+
+def _check_name(name: str, *, limit: int | None) -> None:
+    """Refuse a name that is not a plain relative path in UTF-8.
+
+    Empty and "." segments are refused with "..": one file must have one name.
+    """
+    reason = None
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        reason = "it is not valid UTF-8"
+    else:
+        if limit is not None and size > limit:
+            reason = f"it is longer than {limit:,} bytes"
+        elif "\0" in name:
+            reason = "it contains a NUL"
+        elif name.startswith("/"):
+            reason = "it is absolute"
+        elif ".." in name.split("/"):
+            reason = "it leads out of the model"
+        elif any(segment in {"", "."} for segment in name.split("/")):
+            reason = "it is not in its shortest form"
+    if reason:
+        raise StatementError(f"the signed statement names {quoted(name)}, and {reason}")
+
+
+def _check_unique(resources: Sequence[Resource]) -> None:
+    seen = set()
+    for resource in resources:
+        key = (resource.name, resource.start)
+        if key in seen:
+            raise StatementError(f"the signed statement names {quoted(resource.name)} twice")
+        seen.add(key)
+    names = {resource.name for resource in resources}
+    if SINGLE_FILE in names and len(names) > 1:
+        raise StatementError("the signed statement names '.' (a single file) beside other files")
+
+
+def _check_shards(resources: Sequence[Resource], shard_size: int) -> None:
+    """Demand that each file's shards are whole: from its start to its end, without a gap."""
+    files: dict[str, list[tuple[int, int]]] = {}
+    for resource in resources:
+        files.setdefault(resource.name, []).append((resource.start, resource.end or 0))
+    for name, shards in files.items():
+        shards.sort()
+        whole = (
+            shards[0][0] == 0
+            and all(start == before for (_, before), (start, _) in pairwise(shards))
+            and all(end - start == shard_size for start, end in shards[:-1])
+            and (0 < shards[-1][1] - shards[-1][0] <= shard_size or shards == [(0, 0)])
+        )
+        if not whole:
+            raise StatementError(
+                f"the signed shards of {quoted(name)} do not add up to a file in shards of "
+                f"{shard_size:,} bytes"
+            )

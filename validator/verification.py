@@ -1,0 +1,309 @@
+"""Is this model the one that an accepted signer signed? The function to review.
+
+`verify` is the whole decision, in the ten steps of docs/verification.md; each
+step raises an error of its own kind, and nothing after a step doubts it again.
+It either returns a report with the verdict "verified", or raises.
+
+What is trusted: the `Request`, and the verifiers in it with their trust
+anchors. What is not: the signature file, and everything below the model's path,
+which may change while it is read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from validator import hashing
+from validator.bundle import Bundle, read_bundle
+from validator.errors import (
+    MethodError,
+    ModelError,
+    PinError,
+    SignatureError,
+    Undecided,
+    quoted,
+)
+from validator.limits import DEFAULT, Limits
+from validator.report import Report, Verdict
+from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
+from validator.walking import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from validator.signatures import Signed, Verifier
+    from validator.walking import Listing
+
+GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
+"""The specification's default ignores; at the model's top level only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to verify, and what is accepted.
+
+    Attributes:
+        model: Directory or file.
+        signature: The bundle's file.
+        verifiers: Accepted signers; one suffices.
+        ignore_paths: Paths below the model that need not be signed, relative to it.
+        ignore_git_paths: Whether `GIT_PATHS` need not be signed.
+        ignore_unsigned_files: Whether files may lie beside the signed ones.
+        digests: Accepted root digests, "sha256:" and hexadecimal; empty for any.
+        must_cover: Paths below the model that the workload opens; each must be signed.
+        allow_legacy: Whether the predicate of v0.2 is accepted.
+        jobs: Threads for hashing.
+        limits: On everything from outside.
+    """
+
+    model: Path
+    signature: Path
+    verifiers: tuple[Verifier, ...]
+    ignore_paths: tuple[str, ...] = ()
+    ignore_git_paths: bool = True
+    ignore_unsigned_files: bool = False
+    digests: tuple[str, ...] = ()
+    must_cover: tuple[str, ...] = ()
+    allow_legacy: bool = False
+    jobs: int = field(default_factory=hashing.default_jobs)
+    limits: Limits = DEFAULT
+
+
+def verify(
+    request: Request,
+    *,
+    now: datetime | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Verify one model.
+
+    Args:
+        request: What to verify, and what is accepted.
+        now: The time that certificates are judged by; the clock's, if absent.
+        progress: Called with bytes hashed and bytes in all, from several threads.
+
+    Returns:
+        A report with the verdict "verified".
+
+    Raises:
+        Refused: The model must not be served; the subclass tells the step.
+        Undecided: The verdict could not be reached; treat it as a refusal.
+    """
+    began = time.monotonic()
+    now = now or datetime.now(UTC)
+
+    # 1. Read the signature file: bounded, one reading only, and a bundle.
+    bundle = read_bundle(request.signature, limits=request.limits)
+
+    # 2. and 3. The method is an accepted one, and the signature holds for an accepted signer.
+    signed = _verify_signature(bundle, request, now)
+
+    # 4., 5. and 6. What was signed is an OMS statement, consistent in itself.
+    # Method, hash, shards, links and ignores are the signer's, from here on.
+    statement = parse_statement(
+        signed.payload,
+        payload_type=signed.payload_type,
+        limits=request.limits,
+        allow_legacy=request.allow_legacy,
+    )
+
+    # 9. It is the pinned model. Before the files are read, since it needs none of them.
+    if request.digests and f"sha256:{statement.root_digest}" not in request.digests:
+        raise PinError(
+            f"the model is signed, but it is not the pinned one: its digest is "
+            f"sha256:{statement.root_digest}, and {' or '.join(request.digests)} is demanded"
+        )
+
+    expected = _by_file(statement)
+    with Tree.open(request.model) as tree:
+        # 7. List the model without leaving it.
+        def walk() -> Listing:
+            return tree.walk(
+                ignored=_ignored(statement, request),
+                signed=expected.keys(),
+                signature=tree.relative(request.signature),
+                follow=statement.allow_symlinks,
+                limits=request.limits,
+            )
+
+        listing = walk()
+
+        # 8. The files are the signed ones: names, sizes, contents; nothing has
+        # moved meanwhile; and what the workload opens is among them. All
+        # differences are collected.
+        parts, sizes = _parts(expected, listing)
+        contents, unreadable = _hash(tree, parts, statement.hash, request.jobs, progress)
+        mismatches = [
+            *listing.problems,
+            *_differing_names(tree, expected, listing, request),
+            *sizes,
+            *contents,
+            *_moved(listing, walk()),
+            *_not_covered(request.must_cover, expected),
+        ]
+        _raise_for(mismatches, [*listing.unreadable, *unreadable], request)
+
+    # 10. Say what was verified, and what was not covered.
+    return Report(
+        verdict=Verdict.VERIFIED,
+        model=str(request.model),
+        signer=signed.signer,
+        digest=statement.root_digest,
+        files=len(expected),
+        bytes=sum(part.size for _, part in parts),
+        hash=str(statement.hash),
+        ignored=tuple(listing.ignored),
+        unsigned=len(listing.files.keys() - expected.keys()),
+        notes=signed.signer.notes,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _verify_signature(bundle: Bundle, request: Request, now: datetime) -> Signed:
+    """Steps 2 and 3: one accepted signer suffices."""
+    fitting = [verifier for verifier in request.verifiers if verifier.method is bundle.method]
+    if not fitting:
+        accepted = " or ".join(sorted({str(verifier.method) for verifier in request.verifiers}))
+        raise MethodError(
+            f"the model was signed by {bundle.method}, and only {accepted or 'nothing'} is accepted"
+        )
+    reasons = []
+    for verifier in fitting:
+        try:
+            return verifier.verify(bundle, now=now, allow_legacy=request.allow_legacy)
+        except SignatureError as error:
+            reasons.append(str(error))
+    raise SignatureError(
+        reasons[0]
+        if len(reasons) == 1
+        else f"none of the {len(reasons)} accepted signers signed this model: {'; '.join(reasons)}"
+    )
+
+
+def _ignored(statement: Statement, request: Request) -> frozenset[str]:
+    """Step 6: the signer's ignores, and those that the policy adds."""
+    git = GIT_PATHS if request.ignore_git_paths else ()
+    return frozenset((*statement.ignore_paths, *request.ignore_paths, *git))
+
+
+def _by_file(statement: Statement) -> dict[str, list[Resource]]:
+    files: dict[str, list[Resource]] = {}
+    for resource in statement.resources:
+        files.setdefault(resource.name, []).append(resource)
+    return files
+
+
+def _differing_names(
+    tree: Tree, expected: Mapping[str, list[Resource]], listing: Listing, request: Request
+) -> list[str]:
+    """Step 8: every signed file is there, and every file is signed."""
+    if tree.is_single_file != (SINGLE_FILE in expected):
+        kinds = ("a directory", "a single file")
+        found, signed = kinds[tree.is_single_file], kinds[SINGLE_FILE in expected]
+        return [f"the model is {found}, and {signed} was signed"]
+    missing = [
+        f"{quoted(name)} is signed and missing"
+        for name in sorted(expected.keys() - listing.files.keys())
+    ]
+    if request.ignore_unsigned_files:
+        return missing
+    extra = sorted(listing.files.keys() - expected.keys())
+    return missing + [f"{quoted(name)} is not signed" for name in extra]
+
+
+def _parts(
+    expected: Mapping[str, list[Resource]], listing: Listing
+) -> tuple[list[tuple[Resource, hashing.Range]], list[str]]:
+    """Step 8: what is to be hashed, and the files whose shards say another size."""
+    parts: list[tuple[Resource, hashing.Range]] = []
+    mismatches = []
+    for name, resources in expected.items():
+        entry = listing.files.get(name)
+        if entry is None:
+            continue
+        size = entry.identity.size
+        signed_size = max((part.end for part in resources if part.end is not None), default=size)
+        if signed_size != size:
+            # Without this, bytes appended behind the last shard would go unseen.
+            mismatches.append(f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed")
+            continue
+        for part in resources:
+            end = size if part.end is None else part.end
+            parts.append((part, hashing.Range(entry, part.start, end)))
+    return parts, mismatches
+
+
+def _hash(
+    tree: Tree,
+    parts: list[tuple[Resource, hashing.Range]],
+    hash_: Hash,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[str], list[str]]:
+    """Step 8: hash and compare; return mismatches and what could not be read."""
+    ranges = [part for _, part in parts]
+    total = sum(part.size for part in ranges)
+    done = 0
+    lock = threading.Lock()
+
+    def advance(count: int) -> None:
+        nonlocal done
+        if progress:
+            with lock:
+                done += count
+            progress(done, total)
+
+    outcomes = hashing.hash_ranges(tree, ranges, hash_=hash_, jobs=jobs, progress=advance)
+    # Dictionaries, since a file of many shards is one mismatch.
+    mismatches: dict[str, None] = {}
+    unreadable: dict[str, None] = {}
+    for (resource, _), outcome in zip(parts, outcomes, strict=True):
+        if outcome.unreadable:
+            unreadable[outcome.unreadable] = None
+        elif outcome.changed:
+            mismatches[outcome.changed] = None
+        elif outcome.digest != resource.digest:
+            mismatches[f"{quoted(resource.name)} is not the signed file: its content differs"] = (
+                None
+            )
+    return list(mismatches), list(unreadable)
+
+
+def _moved(before: Listing, after: Listing) -> list[str]:
+    """Step 8: the second walk must find what the first one did."""
+    moved = [
+        hashing.changed(name)
+        for name in sorted(before.files.keys() | after.files.keys())
+        if before.files.get(name) != after.files.get(name)
+    ]
+    return moved + sorted(set(after.problems) - set(before.problems))
+
+
+def _not_covered(paths: Iterable[str], expected: Mapping[str, list[Resource]]) -> list[str]:
+    """Step 8: what the workload opens is signed: a file itself, a directory by what is in it."""
+    return [
+        f"the workload opens {quoted(path)}, which the signature does not cover"
+        for path in paths
+        if path not in expected
+        and path != SINGLE_FILE
+        and not any(name.startswith(f"{path}/") for name in expected)
+    ]
+
+
+def _raise_for(mismatches: list[str], unreadable: list[str], request: Request) -> None:
+    if mismatches:
+        first, *others = dict.fromkeys(mismatches)
+        more = f" (and {len(others):,} more)" if others else ""
+        raise ModelError(
+            f"the model is not the signed one: {first}{more}",
+            tuple([first, *others, *unreadable][: request.limits.mismatches]),
+        )
+    if unreadable:
+        first, *others = unreadable
+        more = f" (and {len(others):,} more)" if others else ""
+        raise Undecided(f"the model cannot be verified: {first}{more}")

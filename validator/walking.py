@@ -1,0 +1,449 @@
+"""A model's tree: listed by directory descriptors, never leaving its root.
+
+Step 7 of the verification, and the way by which step 8 opens files. A name is
+resolved component by component, relative to an open directory and without
+following links; a link is then followed by hand, so that its target is checked
+before anything behind it is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from validator.errors import ModelError, Undecided, quoted
+from validator.statement import SINGLE_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from validator.limits import Limits
+
+LOST_AND_FOUND: Final = "lost+found"
+"""What mkfs leaves at a volume's root: owned by root, readable by nobody else."""
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking and not a terminal: an entry may turn into a FIFO or a device after it was listed.
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one state of a file from another."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """Return the identity in a stat result."""
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A regular file of the model.
+
+    Attributes:
+        name: Its path below the model, as the workload would open it.
+        real: Components of its path below the tree's base, all links resolved.
+        identity: Its state when it was listed.
+    """
+
+    name: str
+    real: tuple[str, ...]
+    identity: Identity
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a walk found.
+
+    Attributes:
+        files: Regular files by name.
+        problems: One sentence for each thing that no model may contain.
+        unreadable: One sentence for each thing that could not be looked at.
+        ignored: Paths that exist and were left out.
+    """
+
+    files: dict[str, Entry] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+class _Escape(Exception):  # noqa: N818 — raised and caught here
+    """A link leads where it must not; the text says where, to follow "which"."""
+
+
+class Tree:
+    """An open model: a directory, or a single file.
+
+    A Hugging Face cache is recognised by its layout, `models--*/snapshots/REV`:
+    the tree's base is then the cache's folder, and links may lead into its
+    `blobs/`, and nowhere else.
+    """
+
+    def __init__(
+        self, base: int, *, root: str, prefix: tuple[str, ...], single: str | None
+    ) -> None:
+        self._base = base
+        self._root = root
+        self._prefix = prefix
+        self._single = single
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: Path) -> Iterator[Tree]:
+        """Open the model at `path`; links in the path itself are followed.
+
+        Raises:
+            ModelError: There is nothing, or neither a directory nor a regular file.
+            Undecided: It cannot be opened.
+        """
+        try:
+            real = os.path.realpath(path, strict=True)
+            status = os.stat(real, follow_symlinks=False)  # noqa: PTH116 — bytes of a resolved name
+            parent, name = os.path.split(real)
+            prefix: tuple[str, ...] = ()
+            if stat.S_ISDIR(status.st_mode):
+                folder = real
+                if (cache := _hugging_face_cache(real)) is not None:
+                    folder, prefix = cache, ("snapshots", name)
+                single = None
+            elif stat.S_ISREG(status.st_mode):
+                folder, single = parent, name
+            else:
+                raise ModelError(f"the model {quoted(path)} is neither a directory nor a file")
+            base = os.open(folder, _DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ModelError(f"there is no model at {quoted(path)}") from error
+        except ValueError as error:
+            raise ModelError(f"{quoted(path)} is not a file's name") from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise ModelError(
+                    f"the model {quoted(path)} is a link that leads to itself"
+                ) from error
+            raise Undecided(f"the model {quoted(path)} cannot be read: {error.strerror}") from error
+        try:
+            yield cls(base, root=parent if single else real, prefix=prefix, single=single)
+        finally:
+            os.close(base)
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether the model is a file."""
+        return self._single is not None
+
+    def walk(
+        self,
+        *,
+        ignored: frozenset[str],
+        signed: Collection[str],
+        signature: str | None,
+        follow: bool,
+        limits: Limits,
+    ) -> Listing:
+        """List all files of the model.
+
+        Args:
+            ignored: Paths below the model that are left out, with all below them.
+            signed: Names that are looked up all the same.
+            signature: The signature file's path below the model, never part of it.
+            follow: Whether links stand for what they lead to; else each is a problem.
+            limits: Of number and depth.
+        """
+        listing = Listing()
+        if self._single is not None:
+            self._single_file(self._single, listing)
+            return listing
+        _Walk(
+            tree=self,
+            listing=listing,
+            ignored=ignored,
+            signature=signature,
+            follow=follow,
+            limits=limits,
+        ).run()
+        for name in signed:
+            if name not in listing.files and _is_below(name, ignored):
+                self._look_up(name, listing, follow=follow, limits=limits)
+        for sentences in (listing.problems, listing.unreadable, listing.ignored):
+            sentences.sort()
+        return listing
+
+    def open_file(self, entry: Entry) -> int:
+        """Open a listed file again and return its descriptor.
+
+        Raises:
+            OSError: It is gone, or there is a link where a file or directory was.
+        """
+        return self._open(entry.real, _FILE)
+
+    def relative(self, path: Path) -> str | None:
+        """Return `path` relative to the model if it lies in it, by its real directory."""
+        folder = os.path.realpath(path.parent)
+        inside = os.path.relpath(os.path.join(folder, path.name), self._root)  # noqa: PTH118 — names
+        return None if inside == ".." or inside.startswith("../") else inside
+
+    def is_mount(self) -> bool:
+        """Tell whether the model's root is the root of a mounted volume."""
+        here = os.stat(".", dir_fd=self._base)
+        above = os.stat("..", dir_fd=self._base)
+        return not self._prefix and here.st_dev != above.st_dev
+
+    def _look_up(self, name: str, listing: Listing, *, follow: bool, limits: Limits) -> None:
+        """List one file by its name; nothing, if there is none."""
+        real = self._prefix
+        try:
+            for component in name.split("/"):
+                below = self.resolve(real, component, limits=limits)
+                if not follow and below != (*real, component):
+                    return
+                real = below
+            descriptor = self._open(real, _LOOK)
+        except (_Escape, OSError):
+            return
+        status = os.fstat(descriptor)
+        os.close(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            listing.files[name] = Entry(name, real, Identity.of(status))
+
+    def _single_file(self, name: str, listing: Listing) -> None:
+        try:
+            status = os.stat(name, dir_fd=self._base, follow_symlinks=False)
+        except OSError as error:
+            listing.problems.append(f"the model is gone: {error.strerror}")
+            return
+        if stat.S_ISREG(status.st_mode):
+            listing.files[SINGLE_FILE] = Entry(SINGLE_FILE, (name,), Identity.of(status))
+        else:
+            listing.problems.append("the model is no longer a regular file")
+
+    def _open(self, real: Sequence[str], flags: int) -> int:
+        """Open a path of the base that holds no links, component by component."""
+        current = os.dup(self._base)
+        try:
+            for component in real[:-1]:
+                below = os.open(component, _DIRECTORY, dir_fd=current)
+                os.close(current)
+                current = below
+            return os.open(real[-1] if real else ".", flags, dir_fd=current)
+        finally:
+            os.close(current)
+
+    def open_directory(self, real: Sequence[str]) -> int:
+        """Open a directory by its resolved path below the base."""
+        return self._open(real, _DIRECTORY)
+
+    def resolve(self, folder: Sequence[str], name: str, *, limits: Limits) -> tuple[str, ...]:
+        """Follow `name` in `folder` (resolved) through all links, inside the base.
+
+        Returns:
+            The target's components below the base, free of links.
+
+        Raises:
+            _Escape: It leads out of what is allowed, or in a circle.
+            OSError: It leads to nothing.
+        """
+        done = list(folder)
+        pending = [name]
+        links = 0
+        while pending:
+            component = pending.pop()
+            if component in {"", "."}:
+                continue
+            if component == "..":
+                if not done:
+                    raise _Escape("leads out of the model")
+                done.pop()
+                continue
+            if (target := self._link_target([*done, component])) is None:
+                done.append(component)
+                continue
+            links += 1
+            if links > limits.links:
+                raise _Escape("leads in a circle")
+            if target.startswith("/"):
+                raise _Escape("is absolute and leads out of the model")
+            pending.extend(reversed(target.split("/")))
+        if not self._allowed(done):
+            raise _Escape("leads out of the model")
+        return tuple(done)
+
+    def _link_target(self, real: Sequence[str]) -> str | None:
+        descriptor = self._open(real, _LOOK)
+        try:
+            if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                return None
+            return os.readlink("", dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _allowed(self, real: Sequence[str]) -> bool:
+        if tuple(real[: len(self._prefix)]) == self._prefix:
+            return True
+        return len(real) == 2 and real[0] == "blobs"  # noqa: PLR2004 — blobs/DIGEST
+
+    @property
+    def root(self) -> tuple[str, ...]:
+        """The model's root, below the base."""
+        return self._prefix
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """One walk: state for what is deeper than a loop."""
+
+    tree: Tree
+    listing: Listing
+    ignored: frozenset[str]
+    signature: str | None
+    follow: bool
+    limits: Limits
+    entries: int = 0
+
+    def run(self) -> None:
+        """Walk breadth first; `pending` holds name, resolved path and the chain of directories."""
+        root = self.tree.root
+        pending: list[tuple[str, tuple[str, ...], frozenset[tuple[int, int]]]] = [
+            ("", root, frozenset())
+        ]
+        while pending:
+            name, real, above = pending.pop()
+            try:
+                descriptor = self.tree.open_directory(real)
+            except OSError as error:
+                self._unreadable(name or SINGLE_FILE, error)
+                continue
+            try:
+                status = os.fstat(descriptor)
+                here = (status.st_dev, status.st_ino)
+                if here in above:
+                    self.listing.problems.append(f"{quoted(name)} leads in a circle")
+                elif len(above) >= self.limits.depth:
+                    self.listing.problems.append(
+                        f"{quoted(name)} lies deeper than {self.limits.depth} directories"
+                    )
+                else:
+                    found = self._directory(descriptor, name, real)
+                    pending.extend((below, path, above | {here}) for below, path in found)
+            except OSError as error:
+                self._unreadable(name or SINGLE_FILE, error)
+            finally:
+                os.close(descriptor)
+
+    def _directory(
+        self, descriptor: int, folder: str, real: tuple[str, ...]
+    ) -> list[tuple[str, tuple[str, ...]]]:
+        """List one directory; return the directories in it."""
+        below = []
+        with os.scandir(descriptor) as entries:
+            for item in entries:
+                self._count()
+                name = f"{folder}/{item.name}" if folder else item.name
+                if name == self.signature:
+                    continue
+                if name in self.ignored:
+                    self.listing.ignored.append(name)
+                    continue
+                target = (*real, item.name)
+                status = item.stat(follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    followed = self._link(name, real, item.name)
+                    if followed is None:
+                        continue
+                    target, status = followed
+                if stat.S_ISREG(status.st_mode):
+                    self.listing.files[name] = Entry(name, target, Identity.of(status))
+                elif stat.S_ISDIR(status.st_mode):
+                    if not self._skip_lost_and_found(name, status):
+                        below.append((name, target))
+                else:
+                    self.listing.problems.append(
+                        f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
+                    )
+        return below
+
+    def _count(self) -> None:
+        self.entries += 1
+        if self.entries > self.limits.entries:
+            raise ModelError(f"the model has more than {self.limits.entries:,} files")
+
+    def _link(
+        self, name: str, folder: tuple[str, ...], item: str
+    ) -> tuple[tuple[str, ...], os.stat_result] | None:
+        if not self.follow:
+            self.listing.problems.append(
+                f"{quoted(name)} is a link, and the model was signed without links"
+            )
+            return None
+        try:
+            real = self.tree.resolve(folder, item, limits=self.limits)
+            descriptor = self.tree._open(real, _LOOK)  # noqa: SLF001 — one idea, two classes
+        except _Escape as error:
+            self.listing.problems.append(f"{quoted(name)} is a link that {error}")
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+                self.listing.problems.append(f"{quoted(name)} is a link that leads to nothing")
+            else:
+                self._unreadable(name, error)
+        else:
+            try:
+                return real, os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+        return None
+
+    def _skip_lost_and_found(self, name: str, status: os.stat_result) -> bool:
+        """Skip a file system's own folder, where we cannot read it and nobody else can."""
+        if (
+            name == LOST_AND_FOUND
+            and status.st_uid == 0
+            and not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+            and os.geteuid() != 0
+            and self.tree.is_mount()
+        ):
+            self.listing.ignored.append(name)
+            return True
+        return False
+
+    def _unreadable(self, name: str, error: OSError) -> None:
+        self.listing.unreadable.append(f"{quoted(name)} cannot be read: {error.strerror}")
+
+
+def _is_below(name: str, ignored: frozenset[str]) -> bool:
+    parts = name.split("/")
+    return any("/".join(parts[:count]) in ignored for count in range(1, len(parts) + 1))
+
+
+def _hugging_face_cache(real: str) -> str | None:
+    snapshots = os.path.dirname(real)  # noqa: PTH120 — names of a resolved path
+    cache = os.path.dirname(snapshots)  # noqa: PTH120
+    if os.path.basename(snapshots) == "snapshots" and os.path.basename(cache).startswith(  # noqa: PTH119
+        "models--"
+    ):
+        return cache
+    return None
+
+
+def _kind(mode: int) -> str:
+    names = {
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFBLK: "a block device",
+        stat.S_IFCHR: "a character device",
+    }
+    return names.get(stat.S_IFMT(mode), "of an unknown kind")

@@ -22,7 +22,6 @@ from cryptography.x509 import (
     SubjectAlternativeName,
     UniformResourceIdentifier,
 )
-from pydantic import ValidationError
 from sigstore import models
 from sigstore.errors import CertValidationError, Error, VerificationError
 from sigstore.verify import Verifier as LibraryVerifier
@@ -162,16 +161,11 @@ class SigstoreVerifier:
         try:
             parsed = models.Bundle.from_json(bundle.raw)
             payload_type, payload = verifier.verify_dsse(parsed, self._policy)
-        # The library lets single errors of its dependencies through; whatever
-        # it raises while it judges a bundle, the bundle did not pass.
-        except (
-            Error,
-            ValidationError,
-            ExtensionNotFound,
-            ValueError,
-            TypeError,
-            KeyError,
-        ) as error:
+        except MemoryError:
+            raise
+        # Hostile bundles make its dependencies fail in ways of their own; whatever
+        # is raised while a bundle is judged, the bundle did not pass.
+        except Exception as error:
             raise SignatureError(self._sentence(error, bundle, root, now)) from error
         certificate = parsed.signing_certificate
         return Signed(
@@ -182,7 +176,7 @@ class SigstoreVerifier:
                 identity=", ".join(identities(certificate)),
                 issuer=", ".join(issuers(certificate)),
                 log_index=parsed.log_entry._inner.log_index,  # noqa: SLF001 — not public otherwise
-                signed_at=_signed_at(parsed),
+                signed_at=signed_at(parsed),
                 trusted_root=self._root.describe(now=now),
             ),
         )
@@ -214,6 +208,8 @@ class SigstoreVerifier:
                 "the signer's certificate does not lead to an authority of the trusted root "
                 f"{age}, or was not valid when it signed: {_first_line(error)}"
             )
+        if isinstance(error, models.InvalidBundle):
+            return f"the keyless signature is not a complete bundle: {_first_line(error)}"
         return f"the keyless signature does not hold: {_first_line(error)}"
 
 
@@ -231,7 +227,7 @@ def _policies(expected: Expected) -> list[library.VerificationPolicy]:
     return policies
 
 
-def _signed_at(bundle: models.Bundle) -> datetime:
+def signed_at(bundle: models.Bundle) -> datetime:
     """Return the log's time where it is signed (Rekor v1), else the certificate's start.
 
     The library has checked that either lies within the certificate's ten minutes.

@@ -1,0 +1,225 @@
+"""Options that the verifying subcommands share, and how a verification is run and shown.
+
+Options follow `model_signing`, so that its users feel at home: its underscored
+spellings are accepted beside the dashed ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from validator import progress
+from validator.contract import ExitCode
+from validator.errors import (
+    BundleError,
+    ModelError,
+    PolicyError,
+    Refused,
+    Undecided,
+    ValidatorError,
+    quoted,
+)
+from validator.limits import DEFAULT
+
+if TYPE_CHECKING:
+    from validator.report import Report
+    from validator.signatures import Verifier
+    from validator.verification import Request
+
+_CODES = {"verified": ExitCode.VERIFIED, "refused": ExitCode.REFUSED}
+
+
+def spelled(name: str) -> tuple[str, ...]:
+    """Return an option's dashed spelling and, where it differs, the underscored one."""
+    return tuple(dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}")))
+
+
+def positive(text: str) -> int:
+    """Parse a number of at least one, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+positive.__name__ = "positive number"  # argparse puts it into its sentence
+
+
+def add_display(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a verdict is shown and computed."""
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="threads for hashing (default: the cores that this process may use)",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the verdict"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "bar", "lines", "json", "none"),
+        default="auto",
+        help="progress on standard error; auto is a bar on a terminal, else a line now and then",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the model, its signature, and what may lie beside the signed files."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's directory or file")
+    parser.add_argument(
+        "--signature",
+        type=Path,
+        metavar="SIG",
+        help="the signature's file (default: MODEL/model.sig)",
+    )
+    parser.add_argument(
+        *spelled("ignore-paths"),
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a path in the model that need not be signed; may be repeated",
+    )
+    parser.add_argument(
+        *spelled("ignore-git-paths"),
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="ignore .git, .gitattributes, .github and .gitignore at the top level",
+    )
+    parser.add_argument(
+        *spelled("ignore-unsigned-files"),
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="let files lie beside the signed ones",
+    )
+    parser.add_argument(
+        "--digest",
+        action="append",
+        default=[],
+        metavar="sha256:HEX",
+        help="accept only this root digest; may be repeated",
+    )
+    parser.add_argument(
+        *spelled("allow-legacy"),
+        action="store_true",
+        help="accept signatures of the predicate before 1.0, which says less",
+    )
+    add_display(parser)
+
+
+def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
+    """Return the verification that the command line asks for.
+
+    Raises:
+        PolicyError: An option's value makes no sense.
+    """
+    from validator.hashing import default_jobs  # noqa: PLC0415 — start-up
+    from validator.verification import Request  # noqa: PLC0415 — start-up
+
+    model: Path = arguments.model
+    return Request(
+        model=model,
+        signature=arguments.signature or default_signature(model),
+        verifiers=(verifier,),
+        ignore_paths=tuple(_inside(model, path) for path in arguments.ignore_paths),
+        ignore_git_paths=arguments.ignore_git_paths,
+        ignore_unsigned_files=arguments.ignore_unsigned_files,
+        digests=tuple(_digest(text) for text in arguments.digest),
+        allow_legacy=arguments.allow_legacy,
+        jobs=arguments.jobs or default_jobs(),
+    )
+
+
+def default_signature(model: Path) -> Path:
+    """Return where a model's signature lies by custom."""
+    return model / "model.sig" if not model.is_file() else model.with_name("model.sig")
+
+
+def _inside(model: Path, path: str) -> str:
+    """Return `path` (against the current directory, as model_signing reads it) below the model."""
+    here, root = os.path.abspath(path), os.path.abspath(model)  # noqa: PTH100 — no links resolved
+    inside = os.path.relpath(here, root)
+    if inside in {".", ".."} or inside.startswith("../"):
+        raise PolicyError(
+            f"--ignore-paths {quoted(path)} is not inside the model: against the current "
+            f"directory it is {quoted(here)}; if it is meant against the model, write "
+            f"{quoted(model / path)}"
+        )
+    return inside
+
+
+def _digest(text: str) -> str:
+    import re  # noqa: PLC0415 — start-up
+
+    if not re.fullmatch("sha256:[0-9a-f]{64}", text):
+        raise PolicyError(
+            f"--digest {quoted(text)} is not 'sha256:' and 64 lower-case hexadecimal digits"
+        )
+    return text
+
+
+def read_anchor(path: Path, *, what: str) -> bytes:
+    """Return the content of a trust anchor's file.
+
+    Raises:
+        Undecided: There is none, or it cannot be read.
+    """
+    from validator.bundle import read_file  # noqa: PLC0415 — start-up
+
+    try:
+        return read_file(path, limit=DEFAULT.anchor_bytes, what=what)
+    except BundleError as error:
+        raise Undecided(str(error)) from error
+
+
+def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
+    """Verify, show the verdict, and return the exit code."""
+    report = judge(request, shown=arguments.progress)
+    show(report.as_dict() if arguments.format == "json" else report.as_text())
+    return exit_code(report)
+
+
+def judge(request: Request, *, shown: str) -> Report:
+    """Verify and turn refusals into reports, too."""
+    from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
+    from validator.verification import verify  # noqa: PLC0415 — start-up
+
+    began = time.monotonic()
+    display = progress.choose(shown, sys.stderr)
+    try:
+        return verify(request, progress=display)
+    except (Refused, Undecided) as error:
+        refused = isinstance(error, Refused)
+        return Report(
+            verdict=Verdict.REFUSED if refused else Verdict.UNDECIDED,
+            model=str(request.model),
+            reason=str(error),
+            mismatches=_mismatches(error),
+            seconds=time.monotonic() - began,
+        )
+    finally:
+        display.close()
+
+
+def _mismatches(error: ValidatorError) -> tuple[str, ...]:
+    # A single one stands in the sentence itself.
+    found = error.mismatches if isinstance(error, ModelError) else ()
+    return found if len(found) > 1 else ()
+
+
+def exit_code(report: Report) -> ExitCode:
+    """Return the exit code that says the report's verdict."""
+    return _CODES.get(str(report.verdict), ExitCode.UNDECIDED)
+
+
+def show(document: dict[str, Any] | str) -> None:
+    """Print a verdict to standard output."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    # Names that are not UTF-8 have been escaped; what is left over must not end in a traceback.
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")

@@ -1,0 +1,44 @@
+"""`model-validator verify certificate`: signed by a certificate of given authorities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from validator.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from validator.contract import ExitCode
+
+
+def add_to(methods: argparse._SubParsersAction[Any]) -> None:
+    """Add the subcommand."""
+    text = (
+        "Verify a model that was signed by a certificate. The authorities are the given ones "
+        "only; the system's are never used."
+    )
+    parser = methods.add_parser(
+        "certificate", help="signed by a certificate", description=text, allow_abbrev=False
+    )
+    options.add_model(parser)
+    parser.add_argument(
+        *options.spelled("certificate-chain"),
+        type=Path,
+        action="append",
+        required=True,
+        metavar="PEM",
+        help="file with certificates of accepted authorities; may be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Verify by the given authorities."""
+    from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415 — start-up
+
+    paths: list[Path] = arguments.certificate_chain
+    pem = b"\n".join(options.read_anchor(path, what="certificate chain") for path in paths)
+    verifier = CertificateVerifier.from_pem(pem, source=", ".join(map(str, paths)))
+    return options.run_one(options.request(arguments, verifier), arguments)

@@ -1,0 +1,38 @@
+"""`model-validator verify key`: signed by a key pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from validator.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from validator.contract import ExitCode
+
+
+def add_to(methods: argparse._SubParsersAction[Any]) -> None:
+    """Add the subcommand."""
+    text = "Verify a model that was signed by a key pair (ECDSA, P-256, P-384 or P-521)."
+    parser = methods.add_parser("key", help="signed by a key", description=text, allow_abbrev=False)
+    options.add_model(parser)
+    parser.add_argument(
+        *options.spelled("public-key"),
+        type=Path,
+        required=True,
+        metavar="PEM",
+        help="the signer's public key",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Verify by the given key."""
+    from validator.signatures.key import KeyVerifier  # noqa: PLC0415 — start-up
+
+    path: Path = arguments.public_key
+    pem = options.read_anchor(path, what="public key")
+    verifier = KeyVerifier.from_pem(pem, source=str(path))
+    return options.run_one(options.request(arguments, verifier), arguments)

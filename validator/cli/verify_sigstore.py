@@ -1,0 +1,81 @@
+"""`model-validator verify sigstore`: signed keylessly, with a transparency log's entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from validator.cli import options
+from validator.errors import PolicyError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from validator.contract import ExitCode
+    from validator.trust import TrustedRoot
+
+
+def add_to(methods: argparse._SubParsersAction[Any]) -> None:
+    """Add the subcommand."""
+    text = (
+        "Verify a model that was signed keylessly. Offline, unless --online is given: on the "
+        "production root that ships with sigstore-python."
+    )
+    parser = methods.add_parser(
+        "sigstore", help="signed keylessly", description=text, allow_abbrev=False
+    )
+    options.add_model(parser)
+    parser.add_argument("--identity", required=True, metavar="ID", help="mail address or URI")
+    parser.add_argument(
+        *options.spelled("identity-provider"),
+        required=True,
+        metavar="ISSUER",
+        help="the identity's OIDC issuer",
+    )
+    root = parser.add_mutually_exclusive_group()
+    root.add_argument(
+        *options.spelled("trust-config"),
+        type=Path,
+        metavar="FILE",
+        help="a private Sigstore's client trust configuration",
+    )
+    root.add_argument(
+        *options.spelled("trusted-root"),
+        type=Path,
+        metavar="FILE",
+        help="a private Sigstore's trusted_root.json",
+    )
+    parser.add_argument(
+        "--staging",
+        "--use-staging",
+        "--use_staging",
+        action="store_true",
+        help="Sigstore's staging instance, for trying things out",
+    )
+    parser.add_argument(
+        "--online", action="store_true", help="fetch the newest root by TUF instead"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Verify by the given identity."""
+    from validator.signatures.sigstore import Expected, SigstoreVerifier  # noqa: PLC0415 — start-up
+
+    expected = Expected(identity=arguments.identity, issuer=arguments.identity_provider)
+    verifier = SigstoreVerifier(expected, trusted_root=_trusted_root(arguments))
+    return options.run_one(options.request(arguments, verifier), arguments)
+
+
+def _trusted_root(arguments: argparse.Namespace) -> TrustedRoot:
+    from validator.trust import PRODUCTION_URL, STAGING_URL, TrustedRoot  # noqa: PLC0415 — start-up
+
+    path: Path | None = arguments.trust_config or arguments.trusted_root
+    if path and (arguments.staging or arguments.online):
+        raise PolicyError("--staging and --online choose a public root: name no file beside them")
+    if path:
+        return TrustedRoot.from_json(
+            options.read_anchor(path, what="trusted root"), source=str(path)
+        )
+    url = STAGING_URL if arguments.staging else PRODUCTION_URL
+    return TrustedRoot.fetched(url) if arguments.online else TrustedRoot.packaged(url)

@@ -1,0 +1,85 @@
+"""From a policy's accepted signers to verifiers that hold their trust anchors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from validator.bundle import read_file
+from validator.errors import BundleError, Undecided
+from validator.limits import DEFAULT
+from validator.policy import PkiConfig, PrivateKeyConfig, SigstoreConfig
+
+if TYPE_CHECKING:
+    from validator.policy import ModelValidation, Signer, Trust
+    from validator.signatures import Verifier
+    from validator.trust import TrustedRoot
+
+
+def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
+    """Return a verifier for each signer that the policy accepts.
+
+    Raises:
+        PolicyError: A trust anchor is none.
+        Undecided: A trust anchor cannot be read or fetched.
+    """
+    signers = policy.spec.config.signers
+    keyless = any(isinstance(signer.method, SigstoreConfig) for signer in signers)
+    root = _trusted_root(policy.spec.trust) if keyless else None
+    return tuple(
+        _verifier(signer, f"{policy.reference}: config.anyOf[{n}]", root)
+        for n, signer in enumerate(signers)
+    )
+
+
+def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier:
+    # Each method's libraries are loaded only where a signer uses it.
+    match signer.method:
+        case PrivateKeyConfig(key_path=path, public_key=text):
+            from validator.signatures.key import KeyVerifier  # noqa: PLC0415
+
+            return KeyVerifier.from_pem(_anchor(path, text, "public key"), source=path or source)
+        case PkiConfig(certificate_authority=path, certificate_authorities=text):
+            from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415
+
+            pem = _anchor(path, text, "certificate authority")
+            return CertificateVerifier.from_pem(pem, source=path or source)
+        case SigstoreConfig() as config:
+            from validator.signatures.sigstore import Expected, SigstoreVerifier  # noqa: PLC0415
+
+            claims = config.github_workflow
+            expected = Expected(
+                identity=config.certificate_identity,
+                identity_regexp=config.certificate_identity_regexp,
+                issuer=config.certificate_oidc_issuer,
+                issuer_regexp=config.certificate_oidc_issuer_regexp,
+                github=tuple(
+                    (name, value)
+                    for name in ("repository", "ref", "name", "trigger", "sha")
+                    if claims and (value := getattr(claims, name)) is not None
+                ),
+            )
+            if root is None:
+                raise AssertionError
+            return SigstoreVerifier(expected, trusted_root=root)
+
+
+def _anchor(path: str | None, text: str | None, what: str) -> bytes:
+    if path is None:
+        return (text or "").encode()
+    try:
+        return read_file(Path(path), limit=DEFAULT.anchor_bytes, what=what)
+    except BundleError as error:
+        raise Undecided(str(error)) from error
+
+
+def _trusted_root(trust: Trust | None) -> TrustedRoot:
+    from validator.trust import TrustedRoot  # noqa: PLC0415 — only for keyless signatures
+
+    if trust is None:
+        return TrustedRoot.packaged()
+    if trust.trusted_root is not None:
+        return TrustedRoot.from_json(trust.trusted_root.encode(), source="the policy's root")
+    if trust.tuf is None:
+        raise AssertionError
+    return TrustedRoot.fetched(trust.tuf.url, root=trust.tuf.root.encode())

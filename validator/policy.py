@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FILE_LIMIT: Final = 1024 * 1024
 """Bytes of a policy file; the API server's own limit for an object is 1.5 MiB."""
 
+NAME_LIMIT: Final = 63
+"""Characters of a label's value, by which pods choose a policy."""
+
 MODELS_LIMIT: Final = 8
 SIGNERS_LIMIT: Final = 16
 
@@ -218,7 +221,9 @@ class Model(_Part, frozen=True, kw_only=True):
     ] = True
     ignore_unsigned_files: Annotated[
         bool,
-        Meta(description="Let files lie beside the signed ones; what is served must be signed."),
+        Meta(
+            description="Let unsigned files lie beside signed ones; one may change what is loaded."
+        ),
     ] = False
     digests: Annotated[
         tuple[Digest, ...],
@@ -567,6 +572,18 @@ class ModelValidation(
     metadata: Metadata
     spec: Spec
     status: dict[str, Any] | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "metadata.name must be usable as a label's value, and neither true nor false: "
+            "shorten it to 63 characters, or choose another",
+            "self.metadata.name.size() <= 63 && !(self.metadata.name in ['true', 'false'])",
+            lambda self: (
+                len(self.metadata.name) <= NAME_LIMIT
+                and self.metadata.name not in {"true", "false"}
+            ),
+        ),
+    )
 
     @classmethod
     def from_object(cls, document: object, *, source: str) -> Self:

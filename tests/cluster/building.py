@@ -42,7 +42,8 @@ class ProgramsMissingError(Exception):
 
 def kubernetes_version() -> str:
     """Return the pinned version of Kubernetes, such as `v1.36.3`."""
-    pinned = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (TOOLS / "go.mod").read_text(), re.M)
+    required = re.compile(r"^\s*k8s\.io/kubernetes (v\S+)$", re.MULTILINE)
+    pinned = required.search((TOOLS / "go.mod").read_text())
     if pinned is None:
         raise ProgramsMissingError("tests/cluster/tools/go.mod does not require k8s.io/kubernetes.")
     return pinned[1]

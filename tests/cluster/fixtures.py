@@ -1,0 +1,73 @@
+"""Fixtures for tests on a real API server: one server a session, a namespace a test.
+
+Under xdist each worker starts its own (4 s, 310 MiB): webhook configurations are the whole
+cluster's, so tests that share a server must take turns. Whatever uses it is marked `apiserver`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.cluster import building
+from tests.cluster.control_plane import ControlPlane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+REQUIRE = "MODEL_VALIDATION_REQUIRE_CLUSTER"
+"""Set to 1 in CI: a lane that cannot run is then a failure, not a skip."""
+
+
+class NamespaceFactory(Protocol):
+    """What the fixture `namespace` gives."""
+
+    def __call__(self, labels: Mapping[str, str] | None = None) -> str:
+        """Create a namespace, ready for pods, and return its name, which no other has."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests that need the programs."""
+    if {"control_plane", "programs"} & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.apiserver)
+
+
+@pytest.fixture(scope="session")
+def programs() -> dict[str, Path]:
+    """etcd, kube-apiserver and kubectl, for tests that start a control plane of their own."""
+    try:
+        return building.find()
+    except building.ProgramsMissingError as error:
+        missing = str(error)
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{REQUIRE}=1, but: {missing}", pytrace=False)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """The control plane that tests share; it is left as it was found."""
+    with ControlPlane(programs, folder=tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[NamespaceFactory]:
+    """Make namespaces that are emptied and removed behind the test."""
+    made: list[str] = []
+
+    def make(labels: Mapping[str, str] | None = None) -> str:
+        name = f"test-{secrets.token_hex(5)}"
+        control_plane.make_namespace(name, labels=labels)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        control_plane.remove_namespace(name)

@@ -1,0 +1,110 @@
+"""Programs that run beside the tests and never outlive them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+STOP_SECONDS = 10
+TAIL_LINES = 15
+
+
+class ControlPlaneError(Exception):
+    """The other side did not start or did not do what a test's preparation asked of it."""
+
+
+class Program:
+    """One process, its output in a log file; starts and stops as often as asked."""
+
+    def __init__(self, command: Sequence[str], *, log: Path) -> None:
+        self._command = list(command)
+        self._name = os.path.basename(command[0])  # noqa: PTH119 — a string, not a path to walk
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        # The kernel's parent-death signal follows the *thread* that made the child: the child
+        # would die with a thread pool of some test, so a thread that lives as long makes it.
+        self._spawner = ThreadPoolExecutor(max_workers=1)
+
+    @property
+    def pid(self) -> int | None:
+        """Return the id of the running process, `None` where there is none."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start the process; it dies with this one, however this one ends (on Linux)."""
+        setpriv = shutil.which("setpriv")
+        guard = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+        with self._log.open("ab") as log:
+            self._process = self._spawner.submit(
+                subprocess.Popen,
+                [*guard, *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the tests, which then clean up
+            ).result()
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Return when `ready` does; connection errors count as not ready.
+
+        Raises:
+            ControlPlaneError: the process ended or was not ready in time; with its log's tail.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.pid is None:
+                raise ControlPlaneError(f"{self._name} ended at start:\n{self._tail()}")
+            try:
+                if ready():
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise ControlPlaneError(f"{self._name} was not ready in {seconds:.0f} s:\n{self._tail()}")
+
+    def kill(self) -> None:
+        """End the process at once, as a crash does, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def close(self) -> None:
+        """End the process for good."""
+        self.kill()
+        self._spawner.shutdown()
+
+    def _tail(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody listened on a moment ago."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def until(condition: Callable[[], bool], *, what: str, seconds: float = 10) -> None:
+    """Return when `condition` holds; the API server's caches lag behind its answers.
+
+    Raises:
+        ControlPlaneError: it did not hold in time; the message says `what`.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise ControlPlaneError(f"Waited {seconds:.0f} s in vain: {what}.")
+        time.sleep(0.02)

@@ -1,0 +1,80 @@
+# Everything that a developer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := env -u PIP_FIND_LINKS $(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe \
+  --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+  --no-header --no-annotate
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: venv
+venv: $(VENV)/.ready ## Make the virtual environment from the hashed lock
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: venv ## See the main job done: no cluster, root or GPU needed
+	@$(BIN)/python -m tests.demo
+
+.PHONY: test
+test: venv ## Run all tests; what cannot run here is skipped, and says why
+	@$(BIN)/python -m tests.cluster.building || echo "The tests on a real API server will be skipped."
+	$(BIN)/python -m pytest -n auto
+
+.PHONY: e2e
+e2e: venv cluster-tools ## Run the tests on a real API server, and fail where they cannot run
+	MODEL_VALIDATION_REQUIRE_CLUSTER=1 $(BIN)/python -m pytest -n auto -m apiserver
+
+.PHONY: cluster-tools
+cluster-tools: venv ## Build etcd, kube-apiserver and kubectl (Go needed, minutes, once)
+	@$(BIN)/python -m tests.cluster.building
+
+.PHONY: lint
+lint: venv ## Check style, types, import contracts and generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(BIN)/python -m validator.crd | diff - manifests/webhook/base/crd.yaml || \
+	  { echo "crd.yaml is not what validator/policy.py says: run make generate" >&2; exit 1; }
+
+.PHONY: format
+format: venv ## Format the code, and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: generate
+generate: venv ## Write the generated files again
+	$(BIN)/python -m validator.crd > manifests/webhook/base/crd.yaml
+
+.PHONY: remove-steps
+remove-steps: venv ## Take each verification step out once, and see its test go red
+	$(BIN)/python scripts/remove_steps.py
+
+.PHONY: bench
+bench: venv ## Measure, side by side with the reference
+	$(BIN)/python -m benchmarks.verification
+	$(BIN)/python -m benchmarks.webhook_throughput
+
+.PHONY: lock
+lock: venv ## Resolve the locks again (with the oldest Python that is supported)
+	$(COMPILE) --extra validator --extra blake3 --output-file requirements/validator.txt pyproject.toml
+	$(COMPILE) --extra webhook --output-file requirements/webhook.txt pyproject.toml
+	$(COMPILE) --extra validator --extra blake3 --extra webhook --extra dev \
+	  --output-file requirements/dev.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what the targets made here (not the cache of built programs)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

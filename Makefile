@@ -49,6 +49,8 @@ lint: venv ## Check style, types, import contracts and generated files
 	$(BIN)/lint-imports
 	@$(BIN)/python -m validator.crd | diff - manifests/webhook/base/crd.yaml || \
 	  { echo "crd.yaml is not what validator/policy.py says: run make generate" >&2; exit 1; }
+	@$(BIN)/python scripts/generate_policy_docs.py | diff - docs/policy.md || \
+	  { echo "docs/policy.md is not what validator/policy.py says: run make generate" >&2; exit 1; }
 
 .PHONY: format
 format: venv ## Format the code, and fix what can be fixed
@@ -58,6 +60,7 @@ format: venv ## Format the code, and fix what can be fixed
 .PHONY: generate
 generate: venv ## Write the generated files again
 	$(BIN)/python -m validator.crd > manifests/webhook/base/crd.yaml
+	$(BIN)/python scripts/generate_policy_docs.py > docs/policy.md
 
 .PHONY: remove-steps
 remove-steps: venv ## Take each verification step out once, and see its test go red

@@ -1,0 +1,58 @@
+"""The AdmissionReview that the demo sends is one that a real API server sent."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster.other_webhook import other_webhook
+from tests.cluster.webhook_registration import mutating, registered
+from tests.cluster.workloads import workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cluster.control_plane import ControlPlane
+
+pytestmark = pytest.mark.apiserver
+
+RECORDED = Path(__file__).parents[1] / "demo" / "review.json"
+
+
+def _shape(value: Any) -> Any:
+    """Return the value without what differs from one review to the next."""
+    varying = {"uid", "name", "namespace", "creationTimestamp", "time", "username", "groups"}
+    if isinstance(value, dict):
+        return {
+            key: "…" if key in varying or key.startswith("kube-api-access") else _shape(item)
+            for key, item in value.items()
+            if key != "extra"
+        }
+    if isinstance(value, list):
+        return [_shape(item) for item in value]
+    return "…" if isinstance(value, str) and value.startswith("kube-api-access") else value
+
+
+def test_the_recorded_review_is_what_the_server_sends(
+    control_plane: ControlPlane, namespace: Callable[..., str], tmp_path: Path
+) -> None:
+    """With MODEL_VALIDATION_RECORD=1 it is recorded again."""
+    with (
+        other_webhook(tmp_path) as recorder,
+        registered(control_plane, mutating(recorder.endpoint)),
+    ):
+        recorder.reviews.clear()
+        control_plane.created(workload("Pod", namespace()))
+        (review,) = [
+            review
+            for path, review in recorder.reviews
+            if path == "/mutate" and review["request"]["kind"]["kind"] == "Pod"
+        ][:1]
+    if os.environ.get("MODEL_VALIDATION_RECORD"):
+        text = json.dumps(review, indent=1).replace(review["request"]["namespace"], "llm")
+        RECORDED.write_text(text + "\n")
+    assert _shape(json.loads(RECORDED.read_text())) == _shape(review)

@@ -3,7 +3,8 @@
     WebhookError
     ├── PodRefused     the pod is wrong: `allowed: false`, with the sentence
     ├── RequestError   the request is wrong: 400, 413 or 415
-    └── NotReady       we are: 503, and the API server's failurePolicy decides
+    ├── NotReady       we are: 503, and the API server's failurePolicy decides
+    └── SetupError     the installation is: a file or an option we were started with
 
 Each message is one sentence that a person can act on.
 """
@@ -29,3 +30,7 @@ class RequestError(WebhookError):
 
 class NotReady(WebhookError):  # noqa: N818 — a state, not a malfunction
     """No answer can be given yet: the policies are not known, or too much is under way."""
+
+
+class SetupError(WebhookError):
+    """A file or an option that the webhook was started with is not what it should be."""

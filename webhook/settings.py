@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 GATE_COMMAND: Final = ("/opt/model-validation/bin/python", "-I", "-m", "validator")
 """The validator in its image: isolated from HOME, the working directory and PYTHON* variables."""
@@ -37,3 +40,30 @@ class NamespaceOptions:
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the webhook listens, what it reads, and how long it takes to leave.
+
+    Attributes:
+        certificate: PEM file of the serving certificate; re-read when it changes.
+        key: PEM file of its key.
+        host: Address of both listeners; `None` for all, IPv4 and IPv6.
+        port: Of the reviews, TLS; 0 for a free one.
+        probe_port: Of probes and metrics, plain; 0 for a free one.
+        policies: Directory of policies; `None` to watch the cluster's.
+        kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
+        operator_compat: Whether the Go operator's label is honoured as ours is.
+        drain_seconds: From SIGTERM until the listeners close, for endpoints to drop us.
+    """
+
+    certificate: Path
+    key: Path
+    host: str | None = None
+    port: int = 8443
+    probe_port: int = 8080
+    policies: Path | None = None
+    kubeconfig: Path | None = None
+    operator_compat: bool = False
+    drain_seconds: float = 10

@@ -1,0 +1,1 @@
+"""What verification costs, side by side with the reference and with a floor; see README.md."""

@@ -1,0 +1,268 @@
+"""The other side of `webhook.cluster`: lists, pages, watches, and all the ways they go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+NAMESPACES = "/api/v1/namespaces"
+TOKEN = "a-token"  # noqa: S105 — the fake's own
+
+Object = dict[str, Any]
+Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FakeApiServer:
+    """An API server of two collections.
+
+    Attributes:
+        requests: What was asked, as path and query.
+        tokens: The Authorization headers that came.
+        lists: By path, what answers the next lists instead.
+        watches: By path, what answers the next watches instead.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.tokens: set[str | None] = set()
+        self.lists: dict[str, deque[Script]] = defaultdict(deque)
+        self.watches: dict[str, deque[Script]] = defaultdict(deque)
+        self.reads: deque[Script] = deque()
+        self.url = ""
+        self._version = 100
+        self._objects: dict[str, dict[tuple[str | None, str], Object]] = defaultdict(dict)
+        self._history: list[tuple[int, str, Object]] = []
+        self._news = asyncio.Condition()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[FakeApiServer]:
+        """Listen on loopback."""
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Write a kubeconfig that leads here."""
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "fake",
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+            "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
+            "users": [{"name": "fake", "user": {"token": TOKEN}}],
+        }
+        path = folder / "kubeconfig"
+        path.write_text(json.dumps(document))
+        return path
+
+    # What is there
+
+    async def put(self, path: str, item: Object) -> Object:
+        """Create or change an object; return it with its version."""
+        key = (item["metadata"].get("namespace"), item["metadata"]["name"])
+        known = key in self._objects[path]
+        stored = await self._happens("MODIFIED" if known else "ADDED", item)
+        self._objects[path][key] = stored
+        return stored
+
+    async def delete(self, path: str, name: str, *, namespace: str | None = None) -> None:
+        """Delete an object."""
+        await self._happens("DELETED", self._objects[path].pop((namespace, name)))
+
+    def lists_of(self, path: str) -> int:
+        """Return how often a collection was listed."""
+        return sum(asked == path and "watch" not in query for asked, query in self.requests)
+
+    def watched_versions(self, path: str) -> list[str]:
+        """Return the versions from which a collection was watched."""
+        return [
+            query["resourceVersion"]
+            for asked, query in self.requests
+            if asked == path and "watch" in query
+        ]
+
+    async def _happens(self, kind: str, item: Object) -> Object:
+        async with self._news:
+            self._version += 1
+            metadata = item["metadata"] | {"resourceVersion": str(self._version)}
+            stored = item | {"metadata": metadata}
+            self._history.append((self._version, kind, stored))
+            self._news.notify_all()
+        return stored
+
+    # What is answered
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        self.requests.append((path, dict(request.query)))
+        self.tokens.add(request.headers.get("Authorization"))
+        if path in {POLICIES, NAMESPACES}:
+            scripts = self.watches if "watch" in request.query else self.lists
+            if scripts[path]:
+                return await scripts[path].popleft()(request)
+            return await (self._watch if "watch" in request.query else self._list)(request)
+        if self.reads:
+            return await self.reads.popleft()(request)
+        namespace, _, collection = path.rpartition("/namespaces/")[2].partition("/")
+        if collection:
+            return self._page(request, POLICIES, namespace=namespace)
+        found = self._objects[NAMESPACES].get((None, namespace))
+        return web.json_response(found, status=200) if found else web.Response(status=404)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return self._page(request, request.path)
+
+    def _page(
+        self, request: web.Request, path: str, *, namespace: str | None = None
+    ) -> web.Response:
+        items = [
+            item
+            for (where, _), item in sorted(self._objects[path].items(), key=repr)
+            if namespace in {None, where}
+        ]
+        start = int(request.query.get("continue", 0))
+        end = start + int(request.query["limit"])
+        metadata = {"resourceVersion": str(self._version)}
+        if end < len(items):
+            metadata["continue"] = str(end)
+        return web.json_response({"metadata": metadata, "items": items[start:end]})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        """Stream what happened since the version, until the time is over, as the real one does."""
+        response = await started(request)
+        sent = int(request.query["resourceVersion"])
+        of_policies = request.path == POLICIES
+        try:
+            async with asyncio.timeout(float(request.query["timeoutSeconds"])):
+                while True:
+                    news = [event for event in self._history if event[0] > sent]
+                    for version, kind, item in news:
+                        if (item["kind"] == "ModelValidation") == of_policies:
+                            await response.write(line(kind, item))
+                        sent = version
+                    async with self._news:
+                        await self._news.wait_for(lambda: self._version > sent)  # noqa: B023 — awaited here
+        except TimeoutError:
+            await response.write_eof()
+        return response
+
+
+def policy(name: str, *, namespace: str = "models", generation: int = 1, **spec: Any) -> Object:
+    """Return a policy as the API server has it."""
+    model = {"path": f"/models/{generation}"}
+    return {
+        "apiVersion": "rhtas.redhat.com/v1alpha1",
+        "kind": "ModelValidation",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-of-{name}",
+            "generation": generation,
+            "managedFields": [],
+        },
+        "spec": {"model": model, "config": {"privateKeyConfig": {"publicKey": "PEM"}}} | spec,
+    }
+
+
+def namespace(name: str, **labels: str) -> Object:
+    """Return a namespace as the API server has it."""
+    return {"kind": "Namespace", "metadata": {"name": name, "labels": labels}, "status": {}}
+
+
+def line(kind: str, item: Object) -> bytes:
+    """Return one event of a watch."""
+    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+
+
+def bookmark(version: int) -> bytes:
+    """Return the event that only moves the version."""
+    return line("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
+
+
+def error(code: int) -> bytes:
+    """Return the event with which a watch ends."""
+    return line("ERROR", {"kind": "Status", "code": code, "message": "too old resource version"})
+
+
+async def started(request: web.Request) -> web.StreamResponse:
+    """Begin a streamed answer."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    return response
+
+
+def says(*lines: bytes) -> Script:
+    """Stream the lines, and end as a server does whose time is over."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = await started(request)
+        for each in lines:
+            await response.write(each)
+        await response.write_eof()
+        return response
+
+    return script
+
+
+def breaks_off(*lines: bytes) -> Script:
+    """Stream the lines, and cut the connection in the middle."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = await started(request)
+        for each in lines:
+            await response.write(each)
+        await asyncio.sleep(0.05)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    return script
+
+
+def freezes(*lines: bytes) -> Script:
+    """Stream the lines, then nothing, for ever."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = await started(request)
+        for each in lines:
+            await response.write(each)
+        await asyncio.Event().wait()
+        return response
+
+    return script
+
+
+def status(code: int) -> Script:
+    """Answer with an HTTP status."""
+
+    async def script(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"kind": "Status", "code": code}, status=code)
+
+    return script
+
+
+def body(text: bytes) -> Script:
+    """Answer with a body."""
+
+    async def script(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=text)
+
+    return script

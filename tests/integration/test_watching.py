@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.integration.fake_api_server import (
+    NAMESPACES,
+    POLICIES,
+    TOKEN,
+    FakeApiServer,
+    body,
+    bookmark,
+    breaks_off,
+    error,
+    freezes,
+    line,
+    namespace,
+    policy,
+    says,
+    status,
+)
+from validator.policy import ModelValidation
+from webhook.cluster import ClusterApi, ClusterSource
+from webhook.errors import NotReady, SetupError
+from webhook.metrics import Metrics
+from webhook.policies import identity
+from webhook.selecting import BrokenPolicy
+from webhook.settings import NamespaceOptions
+from webhook.watching import Timing, pauses
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.integration.fake_api_server import Script
+
+    Start = Callable[[], Awaitable[ClusterSource]]
+
+TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+RESTARTS = "model_validation_webhook_watch_restarts_total"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    """A fake API server with one namespace and one policy."""
+    async with FakeApiServer().running() as running:
+        await running.put(NAMESPACES, namespace("models"))
+        await running.put(POLICIES, policy("granite"))
+        yield running
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Collectors of a registry of their own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a source on the fake API server; it runs until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def make() -> ClusterSource:
+            api = await ClusterApi.connect(server.kubeconfig(tmp_path))
+            stack.push_async_callback(api.close)
+            source = ClusterSource(api, metrics=metrics, timing=TIMING)
+            running = asyncio.create_task(source.run())
+            stack.push_async_callback(_ended, running)
+            return source
+
+        yield make
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task; raise what it died of, if it did."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("waited 10 seconds in vain")
+
+
+def known(source: ClusterSource, where: str = "models") -> dict[str, int | None]:
+    """Return the policies of a namespace as names and generations."""
+    return {identity(each)[1]: identity(each)[3] for each in source.policies(where)}
+
+
+async def test_it_is_ready_when_both_collections_are_known(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A list that fails at first delays readiness; then all is known, and the token was sent."""
+    server.lists[NAMESPACES].extend(status(500) for _ in range(3))
+    source = await start()
+    await until(lambda: known(source) == {"granite": 1})
+    assert not source.ready
+    await until(lambda: source.ready)
+    assert source.namespace("models") == NamespaceOptions(name="models")
+    assert source.namespace("other") is None
+    assert server.tokens == {f"Bearer {TOKEN}"}
+
+
+async def test_long_lists_come_in_pages(server: FakeApiServer, start: Start) -> None:
+    """No page is lost."""
+    for number in range(250):
+        await server.put(POLICIES, policy(f"p{number}"))
+    source = await start()
+    await until(lambda: source.ready)
+    assert len(known(source)) == 251
+
+
+async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None:
+    """What is added, changed and deleted shows, in policies and namespaces, without a new list."""
+    source = await start()
+    await until(lambda: source.ready)
+    await server.put(POLICIES, policy("mistral"))
+    await until(lambda: known(source) == {"granite": 1, "mistral": 1})
+    await server.put(POLICIES, policy("granite", generation=2))
+    await until(lambda: known(source) == {"granite": 2, "mistral": 1})
+    await server.delete(POLICIES, "mistral", namespace="models")
+    await until(lambda: known(source) == {"granite": 2})
+    await server.put(NAMESPACES, namespace("models", pinned="yes"))
+    await until(
+        lambda: (
+            source.namespace("models") == NamespaceOptions(name="models", labels={"pinned": "yes"})
+        )
+    )
+    await server.delete(NAMESPACES, "models")
+    await until(lambda: source.namespace("models") is None)
+    assert (server.lists_of(POLICIES), server.lists_of(NAMESPACES)) == (1, 1)
+
+
+async def test_what_a_policy_said_before_is_remembered(server: FakeApiServer, start: Start) -> None:
+    """The previous generation is at hand after a change."""
+    source = await start()
+    await until(lambda: source.ready)
+    await server.put(POLICIES, policy("granite", generation=2))
+    await until(lambda: known(source) == {"granite": 2})
+    (now,) = source.policies("models")
+    assert isinstance(now, ModelValidation)
+    assert [old.metadata.generation for old in source.previous(now)] == [1]
+
+
+async def test_a_watch_goes_on_where_its_time_ended(server: FakeApiServer, start: Start) -> None:
+    """Behind a bookmark and a clean end no list is needed, and nothing is lost."""
+    server.watches[POLICIES].append(says(line("ADDED", policy_at(110)), bookmark(150)))
+    source = await start()
+    await until(lambda: len(server.watched_versions(POLICIES)) >= 2)
+    assert server.watched_versions(POLICIES)[1] == "150"
+    assert server.lists_of(POLICIES) == 1
+    assert "mistral" in known(source)
+
+
+def policy_at(version: int) -> dict[str, object]:
+    """Return the policy `mistral` of a version."""
+    made = policy("mistral")
+    made["metadata"]["resourceVersion"] = str(version)
+    return made
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(status(410), id="410"),
+        pytest.param(says(error(410)), id="410 as an event"),
+        pytest.param(says(bookmark(150), error(410)), id="410 after a bookmark"),
+        pytest.param(says(error(500)), id="500 as an event"),
+        pytest.param(status(500), id="500"),
+        pytest.param(status(429), id="429"),
+        pytest.param(status(403), id="403"),
+        pytest.param(says(), id="nothing"),
+        pytest.param(says(b"garbage\n"), id="garbage"),
+        pytest.param(says(b"\n"), id="an empty line"),
+        pytest.param(says(b'{"type": "ADDED", "object": {"kind": "Mo'), id="half an event"),
+        pytest.param(says(b'{"type": "ADDED", "object": []}\n'), id="a list for an object"),
+        pytest.param(says(b'{"type": "ADDED", "object": {}}\n'), id="no version"),
+        pytest.param(says(b'{"type": "ERROR", "object": {}}\n'), id="an error without a code"),
+        pytest.param(says(b"[" * 100_000 + b"\n"), id="deep"),
+        pytest.param(says(b"\xff\xfe\n"), id="not UTF-8"),
+        pytest.param(says(b"x" * 5_000_000 + b"\n"), id="a line of 5 MB"),
+        pytest.param(breaks_off(), id="a broken connection"),
+        pytest.param(breaks_off(bookmark(150), b'{"type": "ADD'), id="broken within an event"),
+        pytest.param(freezes(), id="frozen"),
+        pytest.param(freezes(b'{"type": "ADDED", '), id="frozen within an event"),
+    ],
+)
+async def test_a_lost_thread_is_taken_up_by_a_new_list(
+    server: FakeApiServer, start: Start, metrics: Metrics, trouble: Script
+) -> None:
+    """Whatever a watch does, changes behind it are seen, and nothing known is forgotten."""
+    server.watches[POLICIES].extend([trouble, trouble])
+    source = await start()
+    await until(lambda: source.ready and not server.watches[POLICIES])
+    assert "granite" in known(source)
+    await server.put(POLICIES, policy("mistral"))
+    await until(lambda: "mistral" in known(source))
+    await server.delete(POLICIES, "granite", namespace="models")
+    await until(lambda: known(source) == {"mistral": 1})
+    assert server.lists_of(POLICIES) == 3
+    restarts = metrics.registry.get_sample_value(RESTARTS, {"resource": "modelvalidations"})
+    assert restarts == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(status(401), id="401"),
+        pytest.param(status(404), id="404"),
+        pytest.param(body(b""), id="nothing"),
+        pytest.param(body(b"[]"), id="a list"),
+        pytest.param(body(b"{}"), id="an empty object"),
+        pytest.param(body(b'{"metadata": {}, "items": [7]}'), id="a number for an object"),
+        pytest.param(body(b'{"a":' * 100_000), id="deep"),
+        pytest.param(breaks_off(b'{"metadata": '), id="broken"),
+    ],
+)
+async def test_a_bad_list_is_asked_for_again(
+    server: FakeApiServer, start: Start, trouble: Script
+) -> None:
+    """A list that cannot be read is never taken for an empty one."""
+    server.lists[POLICIES].extend([trouble, trouble])
+    source = await start()
+    await until(lambda: source.ready)
+    assert known(source) == {"granite": 1}
+    assert server.lists_of(POLICIES) == 3
+
+
+async def test_what_is_known_outlives_an_outage(server: FakeApiServer, start: Start) -> None:
+    """While the API server fails, the last state holds; a deletion behind it is noticed."""
+    source = await start()
+    await until(lambda: source.ready)
+    server.lists[POLICIES].extend(status(503) for _ in range(20))
+    server.watches[POLICIES].extend(status(503) for _ in range(3))
+    await until(lambda: len(server.lists[POLICIES]) < 10)
+    assert source.ready
+    assert known(source) == {"granite": 1}
+    await server.delete(POLICIES, "granite", namespace="models")
+    await until(lambda: known(source) == {})
+
+
+async def test_a_watch_that_ends_at_once_is_no_tight_loop(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A server that hangs up each time is asked some twenty times a second, not thousands."""
+    server.watches[POLICIES].extend(says() for _ in range(10_000))
+    source = await start()
+    await until(lambda: source.ready)
+    before = len(server.requests)
+    await asyncio.sleep(1)
+    assert len(server.requests) - before < 150
+
+
+async def test_a_policy_that_breaks_the_schema_is_known_as_broken(
+    server: FakeApiServer, start: Start
+) -> None:
+    """Where the resource definition was loosened, the policy is there with its reason."""
+    await server.put(POLICIES, policy("loose", config={}))
+    source = await start()
+    await until(lambda: source.ready)
+    found = {identity(each)[1]: each for each in source.policies("models")}
+    assert isinstance(found["granite"], ModelValidation)
+    assert isinstance(found["loose"], BrokenPolicy)
+    assert "names no signing method" in found["loose"].reason
+    await server.put(POLICIES, policy("loose", generation=2))
+    await until(lambda: all(isinstance(p, ModelValidation) for p in source.policies("models")))
+
+
+async def test_a_live_read_sees_what_the_watch_does_not(
+    server: FakeApiServer, start: Start
+) -> None:
+    """Namespace and policy of the same `kubectl apply` are found past frozen watches."""
+    for path in (POLICIES, NAMESPACES):
+        server.watches[path].append(freezes())
+    source = await start()
+    await until(lambda: source.ready)
+    await server.put(NAMESPACES, namespace("fresh", a="b"))
+    await server.put(POLICIES, policy("granite", namespace="fresh", generation=3))
+    await server.delete(POLICIES, "granite", namespace="models")
+
+    await source.refresh("fresh")
+    assert known(source, "fresh") == {"granite": 3}
+    assert source.namespace("fresh") == NamespaceOptions(name="fresh", labels={"a": "b"})
+    assert known(source) == {"granite": 1}
+    await source.refresh("models")
+    assert known(source) == {}
+    await source.refresh("unheard-of")
+    assert source.namespace("unheard-of") is None
+
+
+@pytest.mark.parametrize("trouble", [status(500), status(403), body(b"7"), freezes()])
+async def test_a_failed_live_read_is_no_verdict(
+    server: FakeApiServer, start: Start, trouble: Script
+) -> None:
+    """What cannot be read is not taken for missing: the review gets 503, in time."""
+    source = await start()
+    await until(lambda: source.ready)
+    server.reads.append(trouble)
+    async with asyncio.timeout(4):
+        with pytest.raises(NotReady, match="try again"):
+            await source.refresh("models")
+    assert known(source) == {"granite": 1}
+
+
+async def test_missing_rights_are_named(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log says what to repair: the role, or the resource definition."""
+    server.lists[POLICIES].extend([status(403), status(404)])
+    source = await start()
+    await until(lambda: source.ready)
+    log = capsys.readouterr().out
+    assert "needs get, list and watch" in log
+    assert "install the ModelValidation resource definition" in log
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "a: b", "clusters: []\ncurrent-context: x"])
+async def test_a_bad_kubeconfig_is_one_sentence(tmp_path: Path, text: str | None) -> None:
+    """Missing and malformed files stop the start, and the other way is named."""
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SetupError, match="use --policies"):
+        await ClusterApi.connect(path)
+
+
+async def test_outside_of_a_cluster_there_is_no_service_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without options on a laptop, the sentence says what to do."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(SetupError, match="ServiceAccount"):
+        await ClusterApi.connect(None)
+
+
+def test_pauses_grow_to_a_bound_and_differ() -> None:
+    """Replicas neither hammer a server that is down, nor all come back in step."""
+    one, other = (
+        [pause for pause, _ in zip(pauses(0.2, longest=30), range(20), strict=False)]
+        for _ in range(2)
+    )
+    assert 0.1 <= one[0] <= 0.2
+    assert all(15 <= pause <= 30 for pause in one[10:])
+    assert one != other

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonpatch
+import pytest
+import yaml
+
+from webhook.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Run = Callable[..., tuple[int, str, str]]
+
+LABEL = "validation.rhtas.redhat.com/ml"
+POLICY = """
+apiVersion: rhtas.redhat.com/v1alpha1
+kind: ModelValidation
+metadata: {name: granite, namespace: models}
+spec:
+  model: {path: /models/granite, volume: {persistentVolumeClaim: {claimName: models}}}
+  config: {privateKeyConfig: {publicKey: PEM}}
+"""
+
+
+def deployment(**labels: str) -> dict[str, Any]:
+    """Return a Deployment whose pods carry the labels."""
+    container = {"name": "vllm", "image": "vllm:1", "args": ["--model", "/models/granite"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "llm", "namespace": "models"},
+        "spec": {
+            "template": {
+                "metadata": {"labels": {"app": "llm"} | labels},
+                "spec": {"containers": [container]},
+            }
+        },
+    }
+
+
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "llm"}}
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command on documents; return exit code, standard output and standard error."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "granite.yaml").write_text(POLICY)
+
+    def command(*documents: Any, options: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        path = tmp_path / "manifest.yaml"
+        path.write_text(yaml.safe_dump_all(documents))
+        policies = str(tmp_path / "policies")
+        code = main(["mutate", str(path), "--policies", policies, *options])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_the_diff_shows_what_is_added(run: Run) -> None:
+    """Only what changes is shown, in lines that fit a screen, and who decided."""
+    code, out, err = run(deployment(**{LABEL: "true"}), SERVICE)
+    assert code == 0
+    assert "+        - name: model-validation\n" in out
+    assert not [line for line in out.splitlines() if line.startswith("-") and line[:3] != "---"]
+    assert max(map(len, out.splitlines())) < 200
+    assert "\x1b[" not in out
+    assert "Deployment 'llm': admitted under ModelValidation models/granite (Enforce)" in err
+
+
+def test_yaml_can_be_applied_as_it_is(run: Run) -> None:
+    """The other documents stay, and the mutated one is whole; done twice, nothing changes."""
+    code, out, _ = run(deployment(**{LABEL: "true"}), SERVICE, options=("--output", "yaml"))
+    assert code == 0
+    made, service = yaml.safe_load_all(out)
+    assert service == SERVICE
+    spec = made["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["initContainers"]] == ["model-validation"]
+    assert "&" not in out
+    code, again, _ = run(made, service, options=("--output", "yaml"))
+    assert code == 0
+    assert list(yaml.safe_load_all(again)) == [made, service]
+    assert run(made, service)[1] == ""
+
+
+def test_json_and_patch_are_for_programs(run: Run) -> None:
+    """The patch, applied by somebody else's code, gives the JSON."""
+    document = deployment(**{LABEL: "true"})
+    code, patch, _ = run(document, options=("--output", "patch"))
+    assert code == 0
+    _, made, _ = run(document, options=("--output", "json"))
+    assert jsonpatch.apply_patch(document, json.loads(patch)) == json.loads(made)
+    _, listed, _ = run(document, SERVICE, options=("--output", "json"))
+    assert json.loads(listed)["kind"] == "List"
+
+
+def test_a_refusal_is_exit_code_1(run: Run) -> None:
+    """The sentence says why, and half of the manifests is not printed as if it were all."""
+    documents = deployment(**{LABEL: "no-such"}), deployment(**{LABEL: "true"})
+    for form in ("diff", "yaml", "json"):
+        code, out, err = run(*documents, options=("--output", form))
+        assert code == 1
+        assert "Deployment 'llm': refused: the namespace 'models' has no ModelValidation" in err
+        assert bool(out) == (form == "diff")
+
+
+def test_the_namespace_can_be_given(run: Run) -> None:
+    """An option overrides the manifest's namespace; policies of others are not seen there."""
+    code, _, err = run(deployment(**{LABEL: "true"}), options=("--namespace", "other"))
+    assert code == 1
+    assert "the namespace 'other'" in err
+
+
+def test_an_unlabelled_pod_is_left_alone(run: Run) -> None:
+    """Nothing is printed but the reason."""
+    code, out, err = run(deployment())
+    assert (code, out) == (0, "")
+    assert "left alone: its pods do not carry the label" in err
+
+
+def test_a_label_on_the_workload_is_pointed_out(run: Run) -> None:
+    """The most common mistake: pods do not inherit their Deployment's labels."""
+    document = deployment()
+    document["metadata"]["labels"] = {LABEL: "true"}
+    _, _, err = run(document)
+    assert "put it on spec.template.metadata.labels" in err
+
+
+def test_arguments_that_cannot_be_read_are_listed(run: Run) -> None:
+    """A shell hides what will be opened; that is said."""
+    document = deployment(**{LABEL: "true"})
+    container = document["spec"]["template"]["spec"]["containers"][0]
+    container["command"] = ["/bin/sh", "-c", "vllm serve $MODEL"]
+    _, _, err = run(document)
+    assert "not read: " in err or "warning: " in err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not YAML"),
+        ("- 7", "expected Kubernetes manifests"),
+        ("kind: Deployment", "has no spec.template.spec"),
+        ("a: &x 1\nb: *x", "anchors"),
+    ],
+)
+def test_a_bad_manifest_is_exit_code_2(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str
+) -> None:
+    """One sentence with the file's name, no traceback."""
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert main(["mutate", str(path), "--policies", str(tmp_path / "policies")]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert "bad.yaml" in err
+    assert main(["mutate", str(tmp_path / "missing"), "--policies", str(tmp_path)]) == 2
+    assert run(SERVICE, SERVICE, options=("--output", "patch"))[0] == 2
+
+
+def test_a_gate_command_must_be_absolute(run: Run) -> None:
+    """A program that is looked up in PATH is a usage error."""
+    with pytest.raises(SystemExit) as caught:
+        run(SERVICE, options=("--gate-command", "python -m validator"))
+    assert caught.value.code == 2
+    assert run(SERVICE, options=("--gate-command", "/bin/python -m validator"))[0] == 0

@@ -1,0 +1,90 @@
+"""What the workload's arguments mean for the mutation: refused, warned of, covered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.webhook.making import (
+    DIGEST,
+    MODEL,
+    claim,
+    container,
+    gate_of,
+    mount,
+    pod,
+    policy,
+    run,
+    vllm,
+)
+from validator.contract import COVER_VARIABLE
+from webhook.errors import PodRefused
+
+if TYPE_CHECKING:
+    from tests.unit.webhook.making import Document
+
+
+def cover(given: Document) -> list[str]:
+    """Return the paths that the gate is told to find in the signature."""
+    for variable in gate_of(run(given).pod)["env"]:
+        if variable["name"] == COVER_VARIABLE:
+            paths: list[str] = json.loads(variable["value"])
+            return paths
+    return []
+
+
+def test_what_is_opened_is_covered() -> None:
+    """Every path once, of every container that serves, in an order of its own."""
+    second = vllm(name="second", args=[f"--chat-template={MODEL}/b.jinja"])
+    first = vllm(args=[f"--chat-template={MODEL}/a.jinja"])
+    expected = [MODEL, f"{MODEL}/a.jinja", f"{MODEL}/b.jinja"]
+    assert cover(pod(first, second)) == cover(pod(second, first)) == expected
+
+
+def test_what_is_opened_elsewhere_is_refused() -> None:
+    """Another model beside the verified one."""
+    given = pod(vllm(args=["--speculative-config.model=/models/draft"]))
+    with pytest.raises(PodRefused, match=r"'vllm': .*/models/draft"):
+        run(given)
+
+
+def test_what_cannot_be_read_is_a_warning() -> None:
+    """A shell stands between us and vLLM: `Check` admits it and says so."""
+    given = pod(vllm(command=["sh", "-c", f"vllm serve {MODEL}"], args=[]))
+    result = run(given)
+    assert result.warnings
+    assert result.unread
+
+
+def test_native_sidecars_are_judged_too_and_what_has_ended_is_not() -> None:
+    """A sidecar that serves something else runs beside the verdict; a fetcher does not."""
+    other = ["vllm", "serve", "/elsewhere"]
+    fetch = container("fetch", mount(), command=other)
+    assert gate_of(run(pod(initContainers=[fetch])).pod)
+    with pytest.raises(PodRefused, match="/elsewhere"):
+        run(pod(initContainers=[fetch | {"restartPolicy": "Always"}]))
+
+
+STRICT = policy(workload={"arguments": "Strict"})
+PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
+
+
+def test_strict_is_asked_where_the_policy_says_so() -> None:
+    """What `Check` warns of, `Strict` refuses; what is literal and pinned passes it."""
+    wrapped = pod(vllm(command=["sh", "-c", f"vllm serve {MODEL}"], args=[]) | PINNED)
+    assert run(wrapped).warnings
+    with pytest.raises(PodRefused):
+        run(wrapped, STRICT)
+    assert gate_of(run(pod(vllm() | PINNED), STRICT).pod)
+
+
+def test_strict_knows_which_volumes_are_empty_at_first() -> None:
+    """A scratch directory that another container fills is not one."""
+    serving = vllm(mount(), mount("tmp", "/tmp")) | PINNED  # noqa: S108 — a mount point
+    filling = container("fill", mount("tmp", "/x")) | PINNED
+    volumes = [claim(), {"name": "tmp", "emptyDir": {}}]
+    assert gate_of(run(pod(serving, volumes=volumes), STRICT).pod)
+    with pytest.raises(PodRefused, match="tmp"):
+        run(pod(serving, volumes=volumes, initContainers=[filling]), STRICT)

@@ -1,0 +1,38 @@
+"""The webhook's command line: one file per subcommand, exit codes only here.
+
+0: done, or the pod would be admitted · 1: refused, or died · 2: usage or setup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Final
+
+from validator.errors import PolicyError
+from webhook.cli import mutate, serve
+from webhook.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m webhook",
+        description="Give pods a gate that keeps an unsigned model from being served.",
+        allow_abbrev=False,
+    )
+    subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
+    serve.add_to(subcommands)
+    mutate.add_to(subcommands)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (SetupError, PolicyError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
+        return USAGE
+    return code

@@ -1,0 +1,238 @@
+"""`python -m webhook mutate`: what the webhook would do to a manifest, without a cluster."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from validator import contract
+from validator.documents import load_all
+from validator.errors import PolicyError
+from webhook import mutation, patching, selecting, templates
+from webhook.cli.options import add_gate, add_labels, gate_settings
+from webhook.directory import load_directory
+from webhook.errors import PodRefused, SetupError
+from webhook.settings import NamespaceOptions
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from webhook.policies import Store
+    from webhook.settings import GateSettings
+    from webhook.templates import Document, Template
+
+ADMITTED: Final = 0
+REFUSED: Final = 1
+
+FILE_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of the manifests; one object is at most 3 MiB."""
+
+GATE_IMAGE: Final = "model-validator"
+"""Stands for the image that the installed webhook was given."""
+
+DIFF_COLUMNS: Final = 160
+"""Characters of a line of the diff; the policy in the gate's environment is some thousand."""
+
+_COLOURS: Final = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
+_PLAIN: Final = "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What becomes of one manifest.
+
+    Attributes:
+        before: The manifest.
+        after: The manifest as it would be, `None` where its pod is refused.
+        notes: Sentences for the person who wrote it.
+    """
+
+    before: Document
+    after: Document | None
+    notes: list[str] = field(default_factory=list)
+
+
+def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subcommands.add_parser(
+        "mutate",
+        help="show what the webhook would do to a manifest",
+        description="Show what the webhook would do to the pods in a manifest (a Pod, or a "
+        "workload with a pod template). Offline: what the API server would fill in is not there. "
+        "Exit code 0: the pods would be admitted; 1: one would be refused; 2: usage.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("manifest", metavar="POD.yaml", help="YAML or JSON; - for standard input")
+    parser.add_argument(
+        "--policies",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help=f"directory of YAML files: {contract.KIND}s, and Namespaces whose labels matter",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        help="of the pods (default: what the manifest says, or default)",
+    )
+    parser.add_argument(
+        "--output",
+        choices=("diff", "yaml", "json", "patch"),
+        default="diff",
+        help="what to print (default: %(default)s)",
+    )
+    add_labels(parser)
+    add_gate(parser, image=GATE_IMAGE)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what would change; return 0 if all would be admitted, 1 if not.
+
+    Raises:
+        PolicyError: The manifest cannot be read as such.
+        SetupError: The directory or the manifest cannot be read.
+    """
+    known = load_directory(options.policies)
+    documents = load_all(_read(options.manifest), source=options.manifest, limit=FILE_LIMIT)
+    gate = gate_settings(options)
+    outcomes = [
+        _outcome(document, options=options, known=known, gate=gate)
+        for document in templates.flattened(documents, source=options.manifest)
+    ]
+    for outcome in outcomes:
+        for note in outcome.notes:
+            print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)  # noqa: T201 — a command line prints
+    admitted = all(outcome.after is not None for outcome in outcomes)
+    # Half of the manifests must not look like all of them.
+    if admitted or options.output == "diff":
+        sys.stdout.writelines(_shown(outcomes, form=options.output))
+    return ADMITTED if admitted else REFUSED
+
+
+def _read(manifest: str) -> bytes:
+    try:
+        if manifest == "-":
+            return sys.stdin.buffer.read(FILE_LIMIT + 1)
+        with Path(manifest).open("rb") as file:
+            return file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise SetupError(f"{manifest} cannot be read: {error.strerror}") from error
+
+
+def _outcome(
+    document: Document, *, options: argparse.Namespace, known: Store, gate: GateSettings
+) -> Outcome:
+    template = templates.template(document, source=options.manifest)
+    if template is None:
+        return Outcome(before=document, after=document)
+    keys = [contract.LABEL, *([contract.OPERATOR_LABEL] if options.operator_compat else [])]
+    if not set(keys) & set(templates.labels(template.pod)):
+        return Outcome(before=document, after=document, notes=[_unlabelled(template)])
+    name = options.namespace or template.namespace or "default"
+    namespace = known.namespace(name) or NamespaceOptions(name=name)
+    try:
+        policy = selecting.select(
+            templates.labels(template.pod),
+            namespace=namespace,
+            policies=known.policies(name),
+            operator_compat=options.operator_compat,
+        )
+        result = mutation.mutate(template.pod, policy, gate=gate, namespace=namespace)
+    except (PodRefused, PolicyError) as refusal:
+        return Outcome(before=document, after=None, notes=[f"refused: {refusal}"])
+    return Outcome(
+        before=document,
+        after=template.with_pod(result.pod),
+        notes=[
+            f"admitted under {policy.reference} ({policy.spec.mode})",
+            *(f"warning: {warning}" for warning in result.warnings),
+            *(f"not read: {argument}" for argument in result.unread),
+        ],
+    )
+
+
+def _unlabelled(template: Template) -> str:
+    if template.place and contract.LABEL in templates.labels(template.document):
+        return (
+            f"left alone: the label {contract.LABEL} is the workload's own, and pods do not "
+            f"inherit it: put it on {'.'.join(template.place)}.metadata.labels"
+        )
+    return f"left alone: its pods do not carry the label {contract.LABEL}"
+
+
+def _shown(outcomes: list[Outcome], *, form: str) -> Iterator[str]:
+    """Yield the lines of the output.
+
+    Raises:
+        PolicyError: A patch is asked for, and there are several manifests or none.
+    """
+    match form:
+        case "diff":
+            for outcome in outcomes:
+                yield from _diff(outcome)
+        case "yaml":
+            yield "---\n".join(_yaml(outcome.after) for outcome in outcomes)
+        case "json":
+            documents = [outcome.after for outcome in outcomes]
+            one = len(documents) == 1
+            listed = {"apiVersion": "v1", "kind": "List", "items": documents}
+            yield json.dumps(documents[0] if one else listed, indent=2) + "\n"
+        case "patch":
+            if len(outcomes) != 1 or outcomes[0].after is None:
+                raise PolicyError(
+                    f"--output patch takes one manifest, and here are {len(outcomes)}"
+                )
+            operations = patching.patch(outcomes[0].before, outcomes[0].after)
+            yield json.dumps(operations, indent=2) + "\n"
+
+
+def _diff(outcome: Outcome) -> Iterator[str]:
+    # The same fields in another order are no change.
+    if outcome.after is None or outcome.after == outcome.before:
+        return
+    name = templates.name_of(outcome.before)
+    coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in difflib.unified_diff(
+        _yaml(outcome.before).splitlines(),
+        _yaml(outcome.after).splitlines(),
+        name,
+        f"{name}, as it would be admitted",
+        lineterm="",
+    ):
+        colour = _COLOURS.get(line[:1], "") if coloured else ""
+        yield f"{colour}{_shortened(line)}{_PLAIN if colour else ''}\n"
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= DIFF_COLUMNS:
+        return line
+    return f"{line[:DIFF_COLUMNS]}… ({len(line):,} characters)"
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as people write it: no anchors, lists indented, long lines left whole."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 — PyYAML's signature
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+
+def _yaml(document: Any) -> str:
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text

@@ -1,0 +1,114 @@
+"""`python -m webhook serve`: the admission server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from webhook.cli.options import add_gate, add_labels, gate_settings
+from webhook.errors import SetupError
+from webhook.settings import ServerSettings
+
+DIED: Final = 1
+PORTS: Final = range(65536)
+
+
+def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subcommands.add_parser(
+        "serve",
+        help="answer the API server's reviews",
+        description="Answer AdmissionReviews on /mutate and /validate over TLS, probes and "
+        "metrics on a plain second port. Policies come from the cluster, or from a directory.",
+        allow_abbrev=False,
+    )
+    source = parser.add_argument_group("policies (default: the cluster that the pod runs in)")
+    either = source.add_mutually_exclusive_group()
+    either.add_argument(
+        "--policies", metavar="DIR", type=Path, help="directory of YAML files, re-read on change"
+    )
+    either.add_argument(
+        "--kubeconfig", metavar="FILE", type=Path, help="the cluster's, outside of it"
+    )
+    add_gate(parser)
+    parser.add_argument(
+        "--accept-gate-image",
+        metavar="IMAGE",
+        action="append",
+        default=[],
+        help="image that /validate accepts as well, such as the previous release's; may be "
+        "repeated",
+    )
+    add_labels(parser)
+    listening = parser.add_argument_group("listening")
+    listening.add_argument("--tls-cert", metavar="FILE", type=Path, required=True, help="PEM")
+    listening.add_argument("--tls-key", metavar="FILE", type=Path, required=True, help="PEM")
+    listening.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
+    listening.add_argument(
+        "--port", type=_port, default=8443, help="of the reviews (default: %(default)s)"
+    )
+    listening.add_argument(
+        "--probe-port",
+        type=_port,
+        default=8080,
+        help="of /healthz, /readyz and /metrics (default: %(default)s)",
+    )
+    listening.add_argument(
+        "--drain-seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10,
+        help="from SIGTERM until the listeners close (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to end; return 0, or 1 where something in the background died.
+
+    Raises:
+        SetupError: An option, a file or a port is not what it should be.
+    """
+    settings = ServerSettings(
+        certificate=options.tls_cert,
+        key=options.tls_key,
+        host=options.host,
+        port=options.port,
+        probe_port=options.probe_port,
+        policies=options.policies,
+        kubeconfig=options.kubeconfig,
+        operator_compat=options.operator_compat,
+        drain_seconds=options.drain_seconds,
+    )
+    gate = gate_settings(options, accepted=tuple(options.accept_gate_image))
+    # `--help` and `mutate` do without the server's half second of imports.
+    import structlog  # noqa: PLC0415
+
+    from webhook import logs, server  # noqa: PLC0415
+
+    logs.configure()
+    try:
+        asyncio.run(server.serve(settings, gate=gate))
+    except OSError as error:
+        raise SetupError(f"cannot listen: {error.strerror}") from error
+    except ExceptionGroup as group:
+        # One sentence for whoever reads the log's end, the traceback for whoever repairs it.
+        structlog.get_logger().error("something that runs for ever died", exc_info=group)
+        return DIED
+    return 0
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if number not in PORTS:
+        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 3600:  # noqa: PLR2004 — also refuses what is no number
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3600 seconds")
+    return number

@@ -1,0 +1,235 @@
+"""What a container starts: its command line and environment, as Kubernetes expands them.
+
+Belongs here: `$(NAME)`, what is recognised as vLLM and what hides it. Does not
+belong here: what vLLM's options mean.
+
+Arguments and values that cannot be known before the pod runs (from a ConfigMap,
+a Secret, the node) keep their `$(NAME)`: `is_known` tells them apart. Text that
+looks like it but is meant literally is taken for unknown too.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_REFERENCE: Final = re.compile(r"\$(?:\$|\(([^)]*)\))")
+
+EXPANSION_LIMIT: Final = 2 * 1024 * 1024
+"""Characters of all arguments, or all variables, once expanded: Linux gives a process no more
+(a quarter of an 8 MiB stack, in bytes)."""
+
+WRAPPERS_LIMIT: Final = 16
+"""Places of a command line at which vLLM is looked for: what stands before it is short."""
+
+_TOO_LONG: Final = "the arguments or variables are longer than Linux gives to a process"
+
+_PYTHON: Final = re.compile(r"python(?:3(?:\.\d+)?)?")
+_MODULE_FLAG: Final = re.compile(r"-[bBdEhiIOPqsSuvVx]*m(.*)", re.DOTALL)
+_FLAGS_WITH_VALUE: Final = frozenset({"-W", "-X", "--check-hash-based-pycs"})
+_COMMAND_MODULE: Final = "vllm.entrypoints.cli.main"
+SERVER_MODULES: Final = frozenset(
+    {"vllm.entrypoints.openai.api_server", "vllm.entrypoints.launchers.api_server.entry"}
+)
+"""The modules that are vLLM's server, in the versions up to the table's."""
+
+SHELLS: Final = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "sh", "zsh"})
+
+
+class Form(Enum):
+    """How vLLM is started, which decides what its positional argument is."""
+
+    SERVE = "vllm serve"
+    MODULE = "python -m vllm…"
+    BARE = "the image's own entrypoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A container's variables.
+
+    Attributes:
+        values: Those with a literal value, expanded.
+        unknown: Names of those whose value comes from elsewhere.
+        open: Whether `envFrom` may set any other.
+    """
+
+    values: Mapping[str, str]
+    unknown: frozenset[str]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandLine:
+    """What a container starts.
+
+    Attributes:
+        form: How vLLM is started; None where it is not seen to be.
+        arguments: vLLM's own arguments.
+        program: What is started, as far as the pod says.
+        wrapped: Whether another program stands before vLLM.
+        module: The module, where Python starts it.
+    """
+
+    form: Form | None
+    arguments: tuple[str, ...] = ()
+    program: str = ""
+    wrapped: bool = False
+    module: str = ""
+
+
+class MalformedError(Exception):
+    """A field of the container is not what Kubernetes defines."""
+
+
+def is_known(text: str) -> bool:
+    """Tell whether a text is free of references to what cannot be known here."""
+    return "$(" not in text
+
+
+def environment(container: Mapping[str, Any]) -> Environment:
+    """Return a container's variables; the last of a name counts.
+
+    Raises:
+        MalformedError: `env` is not a list of named variables.
+    """
+    values: dict[str, str] = {}
+    unknown: set[str] = set()
+    budget = EXPANSION_LIMIT
+    for variable in _list(container, "env"):
+        name = variable.get("name") if isinstance(variable, dict) else None
+        value = (variable.get("value") or "") if isinstance(variable, dict) else None
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise MalformedError("env is not a list of variables with a name and a text")
+        if variable.get("valueFrom"):
+            unknown.add(name)
+            values.pop(name, None)
+        else:
+            unknown.discard(name)
+            values[name] = expand(value, values, limit=budget)
+            budget -= len(values[name])
+    return Environment(
+        values=values, unknown=frozenset(unknown), open=bool(_list(container, "envFrom"))
+    )
+
+
+def expand(text: str, values: Mapping[str, str], *, limit: int = EXPANSION_LIMIT) -> str:
+    """Return a text with `$(NAME)` replaced as the kubelet does: once, and `$$` stands for `$`.
+
+    Raises:
+        MalformedError: The result has more characters than `limit`.
+    """
+    length = len(text)
+
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal length
+        name = match.group(1)
+        found = "$" if name is None else values.get(name, match.group())
+        length += len(found) - len(match.group())
+        if length > limit:
+            raise MalformedError(_TOO_LONG)
+        return found
+
+    expanded = _REFERENCE.sub(replacement, text)
+    if len(expanded) > limit:
+        raise MalformedError(_TOO_LONG)
+    return expanded
+
+
+def read(container: Mapping[str, Any], values: Mapping[str, str]) -> CommandLine:
+    """Return what a container starts.
+
+    Raises:
+        MalformedError: `command` or `args` is not a list of texts.
+    """
+    command, arguments = _expanded(container, values)
+    started = [*command, *arguments]
+    for index in range(min(len(started), WRAPPERS_LIMIT)):
+        if found := _vllm_at(started, index):
+            return found
+    if command or not arguments:
+        return CommandLine(form=None, program=command[0] if command else "")
+    first = posixpath.basename(arguments[0])
+    if first in SHELLS or first == "vllm" or _PYTHON.fullmatch(first):
+        return CommandLine(form=None, program=arguments[0])
+    if first == "serve":
+        return CommandLine(form=Form.SERVE, arguments=tuple(arguments[1:]))
+    return CommandLine(form=Form.BARE, arguments=tuple(arguments))
+
+
+def _expanded(
+    container: Mapping[str, Any], values: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    budget = EXPANSION_LIMIT
+    fields: list[list[str]] = []
+    for name in ("command", "args"):
+        expanded: list[str] = []
+        for text in texts(container, name):
+            expanded.append(expand(text, values, limit=budget))
+            budget -= len(expanded[-1])
+        fields.append(expanded)
+    return fields[0], fields[1]
+
+
+def texts(container: Mapping[str, Any], name: str) -> list[str]:
+    """Return a field that is a list of texts, empty where it is absent.
+
+    Raises:
+        MalformedError: It is something else.
+    """
+    listed = _list(container, name)
+    if not all(isinstance(text, str) for text in listed):
+        raise MalformedError(f"{name} is not a list of texts")
+    return listed
+
+
+def _list(container: Mapping[str, Any], name: str) -> list[Any]:
+    listed = container.get(name) or []
+    if not isinstance(listed, list):
+        raise MalformedError(f"{name} is not a list")
+    return listed
+
+
+def _vllm_at(started: Sequence[str], index: int) -> CommandLine | None:
+    """Return the command line where vLLM is started by the program at an index."""
+    program = posixpath.basename(started[index])
+    following = started[index + 1] if index + 1 < len(started) else ""
+    if program == "vllm" and following == "serve":
+        return CommandLine(
+            form=Form.SERVE,
+            arguments=tuple(started[index + 2 :]),
+            program=started[index],
+            wrapped=index > 0,
+        )
+    if not _PYTHON.fullmatch(program):
+        return None
+    module, rest = _module(started[index + 1 :])
+    if not module.startswith("vllm."):
+        return None
+    serve = module == _COMMAND_MODULE and rest[:1] == ["serve"]
+    return CommandLine(
+        form=Form.SERVE if serve else Form.MODULE,
+        arguments=tuple(rest[1:] if serve else rest),
+        program=started[index],
+        wrapped=index > 0,
+        module="" if serve else module,
+    )
+
+
+def _module(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the module that Python is told to run, and what follows it."""
+    remaining: Iterator[str] = iter(arguments)
+    for argument in remaining:
+        if match := _MODULE_FLAG.fullmatch(argument):
+            return match.group(1) or next(remaining, ""), list(remaining)
+        if not argument.startswith("-") or argument == "-c":
+            break
+        if argument in _FLAGS_WITH_VALUE:
+            next(remaining, None)
+    return "", []

@@ -1,0 +1,96 @@
+"""The difference of two JSON objects as an RFC 6902 patch.
+
+The API server pays for each operation and for each byte, so there are few and
+small ones: an insertion is one operation, whatever stands behind it, and a flat
+object of which two fields change is replaced whole.
+"""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Operation = dict[str, Any]
+
+
+def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Operation]:
+    """Return the operations that turn one JSON object into another."""
+    return list(_objects(before, after, ""))
+
+
+def _values(before: Any, after: Any, path: str) -> Iterator[Operation]:
+    if before is after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _objects(before, after, path)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _lists(before, after, path)
+    elif type(before) is not type(after) or before != after:  # JSON's 1, 1.0 and true are three
+        yield _replace(path, after)
+
+
+def _objects(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[Operation]:
+    operations = [
+        {"op": "remove", "path": f"{path}/{_escaped(key)}"} for key in before if key not in after
+    ]
+    for key, value in after.items():
+        at = f"{path}/{_escaped(key)}"
+        if key in before:
+            operations.extend(_values(before[key], value, at))
+        else:
+            operations.append({"op": "add", "path": at, "value": value})
+    if len(operations) > 1 and path and _is_flat(after):
+        yield _replace(path, after)
+    else:
+        yield from operations
+
+
+def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation]:
+    """Yield operations that keep what has kept its name, wherever it now stands."""
+    for start, end, new_start, new_end in _blocks(before, after):
+        paired = min(end - start, new_end - new_start)
+        for offset in range(paired):
+            at = f"{path}/{new_start + offset}"
+            yield from _values(before[start + offset], after[new_start + offset], at)
+        for _ in range(start + paired, end):
+            # What stands before is as it shall be already, and each removal moves the rest up.
+            yield {"op": "remove", "path": f"{path}/{new_start + paired}"}
+        for index in range(new_start + paired, new_end):
+            yield {"op": "add", "path": f"{path}/{index}", "value": after[index]}
+
+
+def _blocks(before: list[Any], after: list[Any]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield which slices of two lists stand for one another, from the front."""
+    names, new_names = _keys(before), _keys(after)
+    if names == new_names:
+        yield 0, len(names), 0, len(names)
+        return
+    for _, *block in SequenceMatcher(None, names, new_names, autojunk=False).get_opcodes():
+        start, end, new_start, new_end = block
+        yield start, end, new_start, new_end
+
+
+def _keys(items: Sequence[Any]) -> list[object]:
+    """Return what tells a list's items apart: their names, as far as they have one."""
+    return [
+        (str(item.get("name")), str(item.get("mountPath")))
+        if isinstance(item, dict)
+        else repr(item)
+        for item in items
+    ]
+
+
+def _is_flat(value: Mapping[str, Any]) -> bool:
+    return not any(isinstance(item, dict | list) for item in value.values())
+
+
+def _replace(path: str, value: Any) -> Operation:
+    return {"op": "replace", "path": path, "value": value}
+
+
+def _escaped(key: str) -> str:
+    """Return a key as a JSON pointer's token."""
+    return key.replace("~", "~0").replace("/", "~1")

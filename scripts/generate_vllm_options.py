@@ -1,4 +1,3 @@
-# noqa: INP001 — a script, not a package
 """Write webhook/vllm_options.json: what vLLM's own parser takes, and what each option opens.
 
     python scripts/generate_vllm_options.py [FILE]

@@ -1,3 +1,16 @@
-"""Fixtures that all tests may use, by lane."""
+"""What all tests share: the other sides' fixtures, and how hypothesis runs."""
+
+import os
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.cluster.fixtures", "tests.sigstore.fixtures"]
+
+# No test is timed: the machine may be busy. CI draws the same examples each time.
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("project")

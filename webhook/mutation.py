@@ -149,6 +149,8 @@ def _mutated(
         settings=settings,
         task=gates.Task(mounts=mounted, cover=cover, served_by=places[0].placed),
     )
+    for placed in filter(pods.is_gate, given.init):
+        gate = gates.as_kubernetes_left_it(gate, placed.raw)
     warnings = [sentence for judgement in judged for sentence in judgement.warnings]
     if policy.spec.mode == "Enforce":
         warnings += _made_read_only(workload, places, declared)

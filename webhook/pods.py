@@ -28,6 +28,9 @@ VOLUMES_LIMIT: Final = 512
 MOUNTS_LIMIT: Final = 1024
 """Mounts of all containers together: what is checked grows with their number."""
 
+ARGUMENTS_LIMIT: Final = 2048
+"""Words of all command lines together: reading 512 of vLLM's takes 40 ms."""
+
 _Identifier = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 _CANONICAL: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00]+)+")
@@ -91,6 +94,8 @@ class Container(_Wire, frozen=True, kw_only=True):
     """A container of any of a pod's three lists."""
 
     name: str
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
     restart_policy: str | None = None
     target_container_name: str | None = None
     volume_mounts: Annotated[tuple[Mount, ...], Meta(max_length=MOUNTS_LIMIT)] | None = None
@@ -265,6 +270,15 @@ def read(pod: object) -> Pod:
         raise PodRefused(
             f"the pod has {mounts} volume mounts, and {MOUNTS_LIMIT} are allowed beside a model: "
             "mount fewer volumes"
+        )
+    words = sum(
+        len(placed.view.command or ()) + len(placed.view.args or ())
+        for placed in view.all_containers
+    )
+    if words > ARGUMENTS_LIMIT:
+        raise PodRefused(
+            f"the pod's command lines have {words:,} words, and {ARGUMENTS_LIMIT:,} are allowed "
+            "beside a model: put them into a script"
         )
     return view
 

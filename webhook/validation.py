@@ -1,8 +1,7 @@
 """The last look at a pod: as it would be stored, it is what mutation makes of it.
 
-Belongs here: the comparison, the short list of differences that Kubernetes itself
-makes after us, and what an ephemeral container may not do. The rules of a pod are
-`mutation`'s: a pod passes when they would change nothing.
+Belongs here: the comparison, and what an ephemeral container may not do. The rules
+of a pod are `mutation`'s: a pod passes when they would change nothing.
 """
 
 from __future__ import annotations
@@ -83,40 +82,11 @@ def check_ephemeral(
         _harmless(placed, declared, guarded)
 
 
-# What Kubernetes changes in the gate after us, each with the plugin that does it.
-
-
-def _pulled_always(expected: JSON, actual: JSON) -> JSON:
-    """AlwaysPullImages."""
-    if actual.get("imagePullPolicy") == "Always":
-        return {**expected, "imagePullPolicy": "Always"}
-    return expected
-
-
-def _amounts_by_default(expected: JSON, actual: JSON) -> JSON:
-    """LimitRanger: defaults for resources of which we say nothing."""
-    given = actual.get("resources")
-    if not isinstance(given, dict):
-        return expected
-    resources = dict(expected["resources"])
-    for kind in ("requests", "limits"):
-        if isinstance(amounts := given.get(kind), dict):
-            resources[kind] = {**amounts, **resources.get(kind, {})}
-    return {**expected, "resources": resources}
-
-
 def _previous_release(expected: JSON, actual: JSON, settings: GateSettings) -> JSON:
-    """Our other replicas during a rollout, not Kubernetes."""
+    """Take the image over that our other replicas inject during a rollout."""
     if actual.get("image") in settings.accepted_images:
         return {**expected, "image": actual["image"]}
     return expected
-
-
-def _tolerated(expected: JSON, actual: JSON, settings: GateSettings) -> JSON:
-    """Return the expected gate with those differences taken over that may be."""
-    for allowed in (_pulled_always, _amounts_by_default):
-        expected = allowed(expected, actual)
-    return _previous_release(expected, actual, settings)
 
 
 def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None:
@@ -128,6 +98,13 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
             f"the pod has no init container {quoted(contract.GATE_CONTAINER)}: it has not been "
             "mutated; check that the MutatingWebhookConfiguration exists and covers this pod"
         )
+    if gate.get("image") not in (settings.image, *settings.accepted_images):
+        # Whatever else is missing follows from it.
+        return (
+            f"initContainers[{position}] {quoted(contract.GATE_CONTAINER)} is not the one that "
+            f"the webhook injects: its image is {quoted(gate.get('image'))}; leave it out of the "
+            "pod, and check that the MutatingWebhookConfiguration exists and covers this pod"
+        )
     if position != wanted_position:
         return (
             f"initContainers[{position}] {quoted(contract.GATE_CONTAINER)} must be "
@@ -136,7 +113,7 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
             "IfNeeded to follow"
         )
     init = list(expected["spec"]["initContainers"])
-    init[position] = _tolerated(wanted, gate, settings)
+    init[position] = _previous_release(wanted, gate, settings)
     expected = {**expected, "spec": {**expected["spec"], "initContainers": init}}
     operations = patching.patch(pod, expected)
     return _sentence(pod, operations[0]) if operations else None

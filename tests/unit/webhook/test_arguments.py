@@ -84,6 +84,7 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
         ["granite"],
         ["./granite"],
         [f"{MODEL}/../other"],
+        [f"{MODEL}/link/../other"],
         [f"{MODEL}2"],
         ["~/granite"],
         ["s3://bucket/granite"],
@@ -181,6 +182,12 @@ def test_what_lies_in_the_model_is_covered(arguments: list[str], path: str | Non
     else:
         assert judgement.cover == (MODEL, f"{MODEL}/{path}")
         assert not judgement.refusals
+
+
+def test_a_template_as_text_is_no_path_below_the_working_directory() -> None:
+    """The text is the template where no file is called so, and no signature covers it."""
+    template = serving(MODEL, "--chat-template", "{{ messages }}", workingDir=MODEL)
+    assert "as text" in judged(template).refusals[0]
 
 
 def test_a_file_of_arguments_is_covered_and_reported() -> None:

@@ -114,7 +114,7 @@ def test_variables_that_grow_without_end_are_refused() -> None:
     env = [{"name": "V0", "value": "x" * 1024}]
     env += [{"name": f"V{n}", "value": f"$(V{n - 1})$(V{n - 1})"} for n in range(1, 21)]
     assert "longer" in judged(*env).refusals[0]
-    many = ["$(V0)"] * 4000
+    many = ["$(V0)", "$(" * 300_000] * 4000
     container = {"command": ["vllm", "serve"], "args": many, "env": env[:1]}
     assert check(container, mounts_model=True, model_paths=(MODEL,)).refusals
 

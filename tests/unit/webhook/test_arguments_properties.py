@@ -60,7 +60,7 @@ containers = st.fixed_dictionaries(
 
 @given(container=containers, mounts_model=st.booleans())
 def test_any_container_is_judged_and_each_time_the_same(
-    container: dict[str, Any], mounts_model: bool
+    *, container: dict[str, Any], mounts_model: bool
 ) -> None:
     """No input raises; what is said depends on nothing but the container."""
     before = json.dumps(container, default=repr)
@@ -73,31 +73,32 @@ def test_any_container_is_judged_and_each_time_the_same(
     assert json.dumps(container, default=repr) == before
 
 
-@given(
-    option=st.sampled_from(
-        [
-            option
-            for option in TABLE.options
-            if option.flags
-            and option.kind in (Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT, Kind.CACHE)
-        ]
-    ),
-    underscored=st.booleans(),
-    joined=st.booleans(),
-    path=st.from_regex(r"/(?:elsewhere|models)(?:/[a-z.]{1,5}){0,3}", fullmatch=True),
-    before=st.lists(st.sampled_from(["--enforce-eager", "-tp=2", "--port=80"]), max_size=2),
-    overridden=st.booleans(),
-)
-def test_no_path_outside_of_the_model_passes(
-    option: Any, *, underscored: bool, joined: bool, path: str, before: list[str], overridden: bool
-) -> None:
-    """In any spelling, anywhere on the line, and even where a later value overrides it."""
+paths = st.from_regex(r"/(?:elsewhere|models)(?:/[a-z.]{1,5}){0,3}", fullmatch=True)
+held = [
+    option
+    for option in TABLE.options
+    if option.flags
+    and option.kind in (Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT, Kind.CACHE)
+]
+
+
+@st.composite
+def lines_with_another_path(draw: st.DrawFn) -> list[str]:
+    """Return arguments of which one opens a path outside of the model."""
+    option, path = draw(st.sampled_from(held)), draw(paths)
     flag = option.flags[0]
-    if underscored:
+    if draw(st.booleans()):
         flag = "--" + flag[2:].replace("-", "_")
-    given = [f"{flag}={path}"] if joined else [flag, path]
-    later = [option.flags[0], MODEL] if overridden else []
-    container = {"command": ["vllm", "serve", MODEL], "args": [*before, *given, *later]}
+    others = st.lists(st.sampled_from(["--enforce-eager", "-tp=2", "--port=80"]), max_size=2)
+    opened = [f"{flag}={path}"] if draw(st.booleans()) else [flag, path]
+    overriding = [option.flags[0], MODEL] if draw(st.booleans()) else []
+    return [*draw(others), *opened, *draw(others), *overriding]
+
+
+@given(arguments=lines_with_another_path())
+def test_no_path_outside_of_the_model_passes(arguments: list[str]) -> None:
+    """In any spelling, anywhere on the line, and even where a later value overrides it."""
+    container = {"command": ["vllm", "serve", MODEL], "args": arguments}
     assert check(container, mounts_model=True, model_paths=(MODEL,)).refusals
 
 

@@ -1,7 +1,9 @@
-"""Our reading of command lines, against vLLM's own parser.
+r"""Our reading of command lines, against vLLM's own parser.
 
-Runs where vLLM can be imported, so in an environment of its own:
-`python -m pytest -p no:cacheprovider -c /dev/null --rootdir . tests/unit/webhook/test_arguments_vllm.py`
+Runs where vLLM and pytest can be imported, so in an environment of its own:
+
+    PYTHONPATH=. python -m pytest -c /dev/null --rootdir . --noconftest \
+        --import-mode=importlib tests/unit/webhook/test_arguments_vllm.py
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def vllm() -> argparse.ArgumentParser:
 
 def test_each_line_is_read_as_vllm_reads_it(vllm: argparse.ArgumentParser) -> None:
     """For every option, what vLLM takes last is what we read last, or neither reads the line."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311 — test data
     read = 0
     for number in range(LINES):
         serve = number % 2 == 0

@@ -27,13 +27,12 @@ SMALL_BYTES: Final = 256 * 1024
 def hash_range(path: str, start: int, end: int) -> bytes:
     """Return the SHA-256 of a file's bytes."""
     hasher = hashlib.sha256()
-    buffer = memoryview(bytearray(min(BUFFER_BYTES, max(end - start, 1))))
     descriptor = os.open(path, os.O_RDONLY)
     try:
         while start < end:
-            count = os.preadv(descriptor, [buffer[: end - start]], start)
-            hasher.update(buffer[:count])
-            start += count
+            content = os.pread(descriptor, min(BUFFER_BYTES, end - start), start)
+            hasher.update(content)
+            start += len(content)
     finally:
         os.close(descriptor)
     return hasher.digest()
@@ -41,7 +40,8 @@ def hash_range(path: str, start: int, end: int) -> bytes:
 
 def main(model: str, shard_bytes: int = 0) -> None:
     """Hash all files of a model."""
-    small, large = [], []
+    small: list[tuple[str, int, int]] = []
+    large: list[tuple[str, int, int]] = []
     for folder, _, names in os.walk(model):
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118 — the floor is what is fastest

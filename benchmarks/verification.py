@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from statistics import median
+from typing import Final
 
 CONTENDERS: Final = ("floor", "ours", "reference")
 
@@ -48,10 +45,10 @@ class Shape:
 SCALES: Final = {
     "small": (
         Shape("tiny", 6, 17 * KIB),
-        Shape("big", 4, 128 * MIB),
-        Shape("one", 1, 512 * MIB),
-        Shape("one in shards", 1, 512 * MIB, 128 * MIB),
-        Shape("many", 5_000, 4 * KIB),
+        Shape("big", 4, 64 * MIB),
+        Shape("one", 1, 256 * MIB),
+        Shape("one in shards", 1, 256 * MIB, 64 * MIB),
+        Shape("many", 3_000, 4 * KIB),
     ),
     "full": (
         Shape("tiny", 6, 17 * KIB),
@@ -65,14 +62,15 @@ SCALES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One process: seconds from start to end, MiB of peak memory, and its exit code."""
+    """One process: seconds from start to end and of all cores, MiB at its peak, exit code."""
 
     seconds: float
+    cpu: float
     memory: float
     code: int
 
 
-def measure(command: Sequence[str], log: Path) -> Sample:
+def measure(command: list[str], log: Path) -> Sample:
     """Run a process to its end, its output in a file."""
     with log.open("wb") as output:
         to_log = [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
@@ -80,7 +78,8 @@ def measure(command: Sequence[str], log: Path) -> Sample:
         process = os.posix_spawn(command[0], command, os.environ, file_actions=to_log)
         _, status, usage = os.wait4(process, 0)
         seconds = time.perf_counter() - began
-    return Sample(seconds, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+    cpu = usage.ru_utime + usage.ru_stime
+    return Sample(seconds, cpu, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
 
 
 def commands(shape: Shape, place: str) -> dict[str, list[str]]:
@@ -118,24 +117,21 @@ def compare(shape: Shape, folder: Path, rounds: int) -> dict[str, list[Sample]]:
 
 
 def row(shape: Shape, samples: dict[str, list[Sample]]) -> str:
-    """Return a table's row: medians, and ratios of ours to the others."""
-    seconds = {
-        name: statistics.median(sample.seconds for sample in taken)
-        for name, taken in samples.items()
-    }
-    memory = {name: max(sample.memory for sample in taken) for name, taken in samples.items()}
+    """Return a table's row: medians, and ratios of ours to the others by time and by CPU."""
     refused = any(sample.code for sample in samples["reference"])
-    cells = [
-        shape.name,
-        *(
-            f"{seconds[name]:.3f} / {memory[name]:.0f}"
-            + (" (refuses)" if refused and name == "reference" else "")
-            for name in CONTENDERS
-        ),
-        f"{seconds['ours'] / seconds['floor']:.2f}",
-        "–" if refused else f"{seconds['ours'] / seconds['reference']:.2f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    wall = {name: median(sample.seconds for sample in samples[name]) for name in CONTENDERS}
+    cpu = {name: median(sample.cpu for sample in samples[name]) for name in CONTENDERS}
+    memory = {name: max(sample.memory for sample in samples[name]) for name in CONTENDERS}
+
+    def cell(name: str) -> str:
+        note = " (refuses)" if refused and name == "reference" else ""
+        return f"{wall[name]:.2f} / {cpu[name]:.2f} / {memory[name]:.0f}{note}"
+
+    def ratio(name: str) -> str:
+        return f"{wall['ours'] / wall[name]:.2f} ({cpu['ours'] / cpu[name]:.2f})"
+
+    ratios = [ratio("floor"), "" if refused else ratio("reference")]
+    return f"| {' | '.join([shape.name, *map(cell, CONTENDERS), *ratios])} |"
 
 
 def main() -> None:
@@ -152,7 +148,7 @@ def main() -> None:
         sys.exit(f"{arguments.folder} has less than {needed // MIB:,} MiB left: name another")
     sys.stdout.write(
         f"{arguments.scale}, {len(os.sched_getaffinity(0))} cores, {arguments.rounds} rounds; "
-        "seconds (median) / MiB (peak)\n\n"
+        "seconds / CPU seconds (medians) / MiB (peak); ratios by time (by CPU)\n\n"
         "| model | floor | ours | reference | ours : floor | ours : reference |\n"
         "|---|---|---|---|---|---|\n"
     )

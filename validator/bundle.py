@@ -94,16 +94,16 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
         raise Undecided(f"the {what} {quoted(path)} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BundleError(f"{quoted(path)} is not a file's name") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 — a descriptor, not a path
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        # Asked before `open`, which takes no directory's descriptor.
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BundleError(f"the {what} {quoted(path)} is not a regular file")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1)
-        except OSError as error:
-            raise Undecided(
-                f"the {what} {quoted(path)} cannot be read: {error.strerror}"
-            ) from error
+    except OSError as error:
+        raise Undecided(f"the {what} {quoted(path)} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise BundleError(f"the {what} {quoted(path)} is larger than {limit:,} bytes")
     return content
@@ -135,11 +135,11 @@ def load_json(text: bytes, *, what: str, depth: int) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {quoted(twice)} stands twice")
+    result = {}
+    for name, value in pairs:
+        if name in result:
+            raise ValueError(f"the key {quoted(name)} stands twice")
+        result[name] = value
     return result
 
 
@@ -153,9 +153,9 @@ def _check_depth(document: object, *, what: str, depth: int) -> None:
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
+            if isinstance(parent, (dict, list))
             for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            if isinstance(child, (dict, list))
         ]
         if not level:
             return
@@ -188,7 +188,7 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
     media_type = _field(document, "mediaType", str, "")
     material = _field(document, "verificationMaterial", dict, "")
     envelope = _field(document, "dsseEnvelope", dict, "")
-    log_entries = tuple(material.get("tlogEntries") or ())
+    log_entries = _log_entries(material)
     method = _method(material, log_entries, media_type)
     if method is not Method.SIGSTORE and media_type != MEDIA_TYPE:
         raise BundleError(
@@ -204,7 +204,7 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
         media_type=media_type,
         method=method,
         payload=_decoded(envelope, "payload", "dsseEnvelope."),
-        payload_type=_field(envelope, "payloadType", str, "dsseEnvelope."),
+        payload_type=_payload_type(envelope),
         signature=_decoded(signatures[0], "sig", "dsseEnvelope.signatures[0]."),
         certificates=_certificates(material, method, limits),
         key_hint=_key_hint(material, method),
@@ -212,11 +212,16 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
     )
 
 
+def _log_entries(material: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    entries = material.get("tlogEntries") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BundleError("the signature file's tlogEntries are not a list of JSON objects")
+    return tuple(entries)
+
+
 def _method(
     material: Mapping[str, Any], log_entries: tuple[Mapping[str, Any], ...], media_type: str
 ) -> Method:
-    if not all(isinstance(entry, dict) for entry in log_entries):
-        raise BundleError("the signature file's tlogEntries are not JSON objects")
     kinds = [name for name in _MATERIAL if material.get(name) is not None]
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
@@ -234,6 +239,15 @@ def _method(
             "signatures have"
         )
     return method
+
+
+def _payload_type(envelope: Mapping[str, Any]) -> str:
+    payload_type = _field(envelope, "payloadType", str, "dsseEnvelope.")
+    try:
+        payload_type.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate, which no signature can cover
+        raise BundleError("the signature file's dsseEnvelope.payloadType is not UTF-8") from error
+    return payload_type
 
 
 def _certificates(material: Mapping[str, Any], method: Method, limits: Limits) -> tuple[bytes, ...]:

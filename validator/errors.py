@@ -20,22 +20,31 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\xa1-\u2027\u202f-\u2065\u2070-\ud7ff\uf900-\ufffc]")
+# What is left out: controls, soft hyphen, zero-width and bidirectional marks, line
+# separators, surrogates, private use, byte order marks, and all beyond the first plane.
+_UNPRINTABLE: Final = re.compile(
+    r"[^\x20-\x7e\xa1-\xac\xae-\u061b\u061d-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff"
+    r"\uf900-\ufefe\uff00-\ufff8\ufffc\ufffd]"
+)
 
 QUOTE_LIMIT: Final = 200
 """Characters of foreign text that a sentence repeats."""
 
 
 def quoted(text: object, *, limit: int = QUOTE_LIMIT) -> str:
-    """Return foreign text fit for a sentence: quoted, printable, bounded.
-
-    Control, bidirectional and private-use characters, and what stands for bytes
-    that are not UTF-8, are escaped, so that a file's name cannot write a log
-    line of its own.
-    """
+    """Return foreign text fit for a sentence: quoted, printable, bounded."""
     whole = str(text)
-    shown = _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], whole[:limit])
-    return f"'{shown}{'…' if len(whole) > limit else ''}'"
+    return f"'{printable(whole[:limit])}{'…' if len(whole) > limit else ''}'"
+
+
+def printable(text: str) -> str:
+    """Return text in one line that shows what it holds; twice is the same as once.
+
+    Control, invisible, bidirectional and private-use characters, and what stands
+    for bytes that are not UTF-8, are escaped, so that a file's name cannot write
+    a log line of its own.
+    """
+    return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)
 
 
 class ValidatorError(Exception):

@@ -11,9 +11,10 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided, quoted
 from validator.statement import Hash
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from validator.walking import Entry, Tree
 
 BUFFER_BYTES: Final = 1024 * 1024
-"""One read. Measured: 128 KiB to 1 MiB are equally fast, smaller ones cost calls."""
+"""One read. Measured: 64 KiB to 1 MiB are equally fast."""
 
 SMALL_BYTES: Final = 256 * 1024
 """Below this, opening a file costs as much as hashing it, and both hold the lock."""
+
+
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
+"""Errors that a listed file gives when it is no longer what was listed."""
 
 
 def changed(name: str) -> str:
@@ -36,10 +41,14 @@ def changed(name: str) -> str:
     return f"{quoted(name)} was changed while the model was verified"
 
 
+class _StoppedError(Exception):
+    """Ends a thread whose result nobody waits for any more."""
+
+
 class Hasher(Protocol):
     """What hashlib's objects and blake3's have in common."""
 
-    def update(self, data: memoryview, /) -> object:
+    def update(self, data: bytes, /) -> object:
         """Take in more bytes."""
 
     def hexdigest(self) -> str:
@@ -47,8 +56,7 @@ class Hasher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Bytes of a file to be hashed: `start` included, `end` not."""
 
     entry: Entry
@@ -61,8 +69,7 @@ class Range:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of a range: a digest, or the reason why there is none.
 
     Attributes:
@@ -123,14 +130,23 @@ def hash_ranges(
     """
     factory = new_hasher(hash_)
     outcomes: list[Outcome] = [Outcome()] * len(ranges)
+    stop = threading.Event()
+    advance = _until(stop, progress)
+
+    def folder(index: int) -> tuple[str, ...]:
+        return ranges[index].entry.folder
 
     def work(indices: Iterable[int]) -> None:
-        buffer = memoryview(bytearray(BUFFER_BYTES))
-        for index in indices:
-            outcomes[index] = _hash_range(tree, ranges[index], factory(), buffer, progress)
+        for path, group in groupby(indices, folder):
+            members = list(group)
+            parts = [ranges[index] for index in members]
+            found = _hash_folder(tree, path, parts, factory, advance)
+            for index, outcome in zip(members, found, strict=True):
+                outcomes[index] = outcome
 
     small = [n for n, part in enumerate(ranges) if part.size < SMALL_BYTES]
     large = [n for n, part in enumerate(ranges) if part.size >= SMALL_BYTES]
+    small.sort(key=folder)
     large.sort(key=lambda n: ranges[n].size, reverse=True)
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="hashing") as pool:
         # The longest first, so that no thread is left alone with it at the end.
@@ -139,53 +155,73 @@ def hash_ranges(
             for future in pending:
                 future.result()
         except BaseException:
+            stop.set()  # an interrupt must not wait for the end of a file of terabytes
             pool.shutdown(cancel_futures=True)
             raise
     return outcomes
 
 
-def _hash_range(
-    tree: Tree,
-    part: Range,
-    hasher: Hasher,
-    buffer: memoryview,
-    progress: Callable[[int], None],
-) -> Outcome:
-    name = quoted(part.entry.name)
-    try:
-        descriptor = tree.open_file(part.entry)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}:
-            return Outcome(changed=changed(part.entry.name))
-        return Outcome(unreadable=f"{name} cannot be read: {error.strerror}")
-    try:
-        return _hash_open(descriptor, part, hasher, buffer, progress)
-    except OSError as error:
-        return Outcome(unreadable=f"{name} cannot be read: {error.strerror}")
-    finally:
-        os.close(descriptor)
-
-
-def _hash_open(
-    descriptor: int,
-    part: Range,
-    hasher: Hasher,
-    buffer: memoryview,
-    progress: Callable[[int], None],
-) -> Outcome:
-    moved = Outcome(changed=changed(part.entry.name))
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or Identity.of(status) != part.entry.identity:
-        return moved
-    position = part.start
-    while position < part.end:
-        wanted = min(BUFFER_BYTES, part.end - position)
-        count = os.preadv(descriptor, [buffer[:wanted]], position)
-        if not count:
-            return moved
-        hasher.update(buffer[:count])
-        position += count
+def _until(stop: threading.Event, progress: Callable[[int], None]) -> Callable[[int], None]:
+    def advance(count: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
         progress(count)
-    if Identity.of(os.fstat(descriptor)) != part.entry.identity:
-        return moved
-    return Outcome(digest=hasher.hexdigest())
+
+    return advance
+
+
+def _hash_folder(
+    tree: Tree,
+    path: tuple[str, ...],
+    parts: Sequence[Range],
+    factory: Callable[[], Hasher],
+    progress: Callable[[int], None],
+) -> list[Outcome]:
+    """Hash ranges of one folder's files; finding the way down once saves time."""
+    try:
+        folder = tree.open_directory(path)
+    except OSError as error:
+        return [_failed(part, error) for part in parts]
+    try:
+        return [_hash_range(tree, folder, part, factory(), progress) for part in parts]
+    finally:
+        os.close(folder)
+
+
+def _hash_range(
+    tree: Tree, folder: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
+) -> Outcome:
+    try:
+        descriptor = tree.open_file(part.entry, folder=folder)
+        try:
+            digest = _digest(descriptor, part, hasher, progress)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return _failed(part, error)
+    return Outcome(digest) if digest else Outcome(changed=changed(part.entry.name))
+
+
+def _failed(part: Range, error: OSError) -> Outcome:
+    if error.errno in _GONE:
+        return Outcome(changed=changed(part.entry.name))
+    return Outcome(unreadable=f"{quoted(part.entry.name)} cannot be read: {error.strerror}")
+
+
+def _digest(
+    descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
+) -> str | None:
+    """Return the digest of an open file's range; None if it is not the listed file any more."""
+    entry, position, end = part
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or Identity.of(status) != entry.identity:
+        return None
+    while position < end:
+        content = os.pread(descriptor, min(BUFFER_BYTES, end - position), position)
+        if not content:
+            return None
+        hasher.update(content)
+        position += len(content)
+        progress(len(content))
+    unchanged = Identity.of(os.fstat(descriptor)) == entry.identity
+    return hasher.hexdigest() if unchanged else None

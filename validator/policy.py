@@ -101,7 +101,7 @@ def _usable(pattern: str | None) -> bool:
         return True
     try:
         return re.fullmatch(pattern, "") is None
-    except re.error:
+    except (re.error, OverflowError, RecursionError):  # a{9…9}, and ((((…
         return False
 
 

@@ -27,9 +27,15 @@ def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
     keyless = any(isinstance(signer.method, SigstoreConfig) for signer in signers)
     root = _trusted_root(policy.spec.trust) if keyless else None
     return tuple(
-        _verifier(signer, f"{policy.reference}: config.anyOf[{n}]", root)
-        for n, signer in enumerate(signers)
+        _verifier(signer, f"{policy.reference}: config{place}", root)
+        for signer, place in zip(signers, _places(policy), strict=True)
     )
+
+
+def _places(policy: ModelValidation) -> list[str]:
+    """Return where in `config` each signer stands, for sentences."""
+    count = len(policy.spec.config.any_of or ())
+    return [f".anyOf[{n}]" for n in range(count)] or [""]
 
 
 def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -88,8 +89,9 @@ class Bar(_Paced):
     def close(self) -> None:
         """Wipe the line."""
         if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            with contextlib.suppress(OSError):  # as above
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
 
 
 class Lines(_Paced):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from validator.contract import TERMINATION_MESSAGE_LIMIT
+from validator.errors import printable
 
 if TYPE_CHECKING:
     from validator.signatures import Signer
@@ -115,7 +116,8 @@ class Report:
         if self.unsigned:
             lines.append(f"  unsigned files let pass: {self.unsigned:,}")
         lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join(lines)
+        # Names from the model and the signature are in there, too.
+        return "\n".join(printable(line) for line in lines)
 
 
 def termination_message(reports: tuple[Report, ...], *, context: dict[str, Any]) -> bytes:
@@ -143,8 +145,14 @@ def termination_message(reports: tuple[Report, ...], *, context: dict[str, Any])
         if len(message) <= TERMINATION_MESSAGE_LIMIT:
             return message
     worst = next((r for r in reports if r.verdict is not Verdict.VERIFIED), reports[0])
-    room = TERMINATION_MESSAGE_LIMIT // 8
-    return _json({"verdict": str(worst.verdict), "reason": (worst.reason or "")[:room]})
+    return short_message(worst.verdict, worst.reason or "")
+
+
+def short_message(verdict: Verdict, reason: str) -> bytes:
+    """Return verdict and reason as JSON that fits a container's termination message."""
+    # A character takes twelve bytes at most: two escaped surrogates.
+    room = TERMINATION_MESSAGE_LIMIT // 16
+    return _json({"verdict": str(verdict), "reason": reason[:room]})
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.bundle import PAYLOAD_TYPE, load_json
 from validator.errors import BundleError, StatementError, quoted
@@ -44,10 +44,13 @@ class Hash(enum.StrEnum):
 
 DIGEST_BYTES: Final = {Hash.SHA256: 32, Hash.BLAKE2B: 64, Hash.BLAKE3: 32}
 
+_DIGESTS: Final = {
+    hash_: re.compile(f"[0-9a-f]{{{2 * size}}}") for hash_, size in DIGEST_BYTES.items()
+}
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A signed file, or a shard of one.
+
+class Resource(NamedTuple):
+    """A signed file, or a shard of one; a tuple, since a model may have a million.
 
     Attributes:
         name: Path below the model's root, or `SINGLE_FILE`.
@@ -179,11 +182,12 @@ def _subject_digest(subject: Mapping[str, Any]) -> str:
     return _digest(value, Hash.SHA256, "the signed statement's subject")
 
 
-def _digest(value: object, hash_: Hash, where: str) -> str:
-    length = 2 * DIGEST_BYTES[hash_]
-    if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{length}}}", value):
+def _digest(value: object, hash_: Hash, *where: str) -> str:
+    if not isinstance(value, str) or not _DIGESTS[hash_].fullmatch(value):
+        place = " ".join((where[0], *map(quoted, where[1:])))
         raise StatementError(
-            f"{where} has no {hash_} digest of {length} lower-case hexadecimal digits"
+            f"{place} has no {hash_} digest of {2 * DIGEST_BYTES[hash_]} lower-case hexadecimal "
+            "digits"
         )
     return value
 
@@ -248,9 +252,9 @@ def _resources(
             f"the signed statement lists {len(listed):,} resources, and {limits.resources:,} are "
             "accepted"
         )
-    accepted = {hash_.value}
+    accepted = [hash_.value]
     if shard_size:  # the reference's own spelling
-        accepted.add(f"{hash_}-sharded-{shard_size}")
+        accepted.append(f"{hash_}-sharded-{shard_size}")
     resources = tuple(_resource(item, hash_, accepted, shard_size, limits) for item in listed)
     _check_unique(resources)
     if shard_size:
@@ -259,7 +263,7 @@ def _resources(
 
 
 def _resource(
-    item: object, hash_: Hash, accepted: set[str], shard_size: int | None, limits: Limits
+    item: object, hash_: Hash, accepted: Sequence[str], shard_size: int | None, limits: Limits
 ) -> Resource:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise StatementError("the signed statement lists a resource without a name")
@@ -276,7 +280,7 @@ def _resource(
             f"the signed resource {quoted(name)} is hashed by {quoted(item.get('algorithm'))}, "
             f"and the statement says {hash_}"
         )
-    digest = _digest(item.get("digest"), hash_, f"the signed resource {quoted(name)}")
+    digest = _digest(item.get("digest"), hash_, "the signed resource", name)
     return Resource(name, digest, start, end)
 
 
@@ -286,6 +290,7 @@ def _check_name(name: str, *, limit: int | None) -> None:
     Empty and "." segments are refused with "..": one file must have one name.
     """
     reason = None
+    segments = name.split("/")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -297,9 +302,9 @@ def _check_name(name: str, *, limit: int | None) -> None:
             reason = "it contains a NUL"
         elif name.startswith("/"):
             reason = "it is absolute"
-        elif ".." in name.split("/"):
+        elif ".." in segments:
             reason = "it leads out of the model"
-        elif any(segment in {"", "."} for segment in name.split("/")):
+        elif "" in segments or "." in segments:
             reason = "it is not in its shortest form"
     if reason:
         raise StatementError(f"the signed statement names {quoted(name)}, and {reason}")

@@ -209,6 +209,7 @@ def _differing_names(
     missing = [
         f"{quoted(name)} is signed and missing"
         for name in sorted(expected.keys() - listing.files.keys())
+        if not listing.is_closed(name)
     ]
     if request.ignore_unsigned_files:
         return missing
@@ -227,8 +228,8 @@ def _parts(
         if entry is None:
             continue
         size = entry.identity.size
-        signed_size = max((part.end for part in resources if part.end is not None), default=size)
-        if signed_size != size:
+        ends = [part.end for part in resources if part.end is not None]
+        if ends and (signed_size := max(ends)) != size:
             # Without this, bytes appended behind the last shard would go unseen.
             mismatches.append(f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed")
             continue
@@ -276,12 +277,13 @@ def _hash(
 
 def _moved(before: Listing, after: Listing) -> list[str]:
     """Step 8: the second walk must find what the first one did."""
-    moved = [
-        hashing.changed(name)
-        for name in sorted(before.files.keys() | after.files.keys())
-        if before.files.get(name) != after.files.get(name)
-    ]
-    return moved + sorted(set(after.problems) - set(before.problems))
+    moved: list[str] = []
+    if before.files != after.files:
+        names = before.files.keys() | after.files.keys()
+        moved = [name for name in names if before.files.get(name) != after.files.get(name)]
+    return [hashing.changed(name) for name in sorted(moved)] + sorted(
+        set(after.problems) - set(before.problems)
+    )
 
 
 def _not_covered(paths: Iterable[str], expected: Mapping[str, list[Resource]]) -> list[str]:

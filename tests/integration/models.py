@@ -240,6 +240,6 @@ def _links(
         links[place] = os.path.relpath(name, "links")
     tops = {name.partition("/")[0] for name in files if "/" in name}
     folders = sorted(tops - {*ignores, *GIT_PATHS})
-    if folders and rng.random() < 0.15:
+    if folders and rng.random() < 0.3:
         links["linked folder"] = folders[0]
     return links

@@ -7,9 +7,12 @@ a subcommand needs is imported when it runs, since a gate's start-up counts.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from validator.cli import inspect, verify_certificate, verify_key, verify_policy, verify_sigstore
 from validator.contract import ExitCode
@@ -44,18 +47,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; the process's, if absent.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this; the exit code counts
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 — until the end
     arguments = parser().parse_args(argv)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' remarks on a bundle are no verdict
     try:
         code = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the report has left; the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.UNDECIDED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — fail closed, and say so
         sentence, code = _judge(error)
-        sys.stderr.write(f"model-validator: {sentence}\n")
+        if not isinstance(error, BrokenPipeError):  # else whoever read the report has left
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"model-validator: {sentence}\n")
+    _let_go(sys.stdout)
+    _let_go(sys.stderr)
     return int(code)
+
+
+def _let_go(stream: TextIO) -> None:
+    """Flush a stream, or give up what is left in it.
+
+    Else the interpreter would fail to flush it at exit, and end with a code of its own.
+    """
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _judge(error: BaseException) -> tuple[str, ExitCode]:
@@ -67,9 +86,15 @@ def _judge(error: BaseException) -> tuple[str, ExitCode]:
             return str(error), ExitCode.REFUSED
         case Undecided():
             return str(error), ExitCode.UNDECIDED
+    return _trouble(error), ExitCode.UNDECIDED
+
+
+def _trouble(error: BaseException) -> str:
+    match error:
+        case OSError():
+            return f"cannot go on: {error.strerror}"
         case KeyboardInterrupt():
-            return "interrupted, nothing was verified", ExitCode.UNDECIDED
+            return "interrupted, nothing was verified"
         case MemoryError():
-            return "out of memory: give the validator more of it", ExitCode.UNDECIDED
-    name = type(error).__name__
-    return f"unexpected {name}: {quoted(error)}; please report it", ExitCode.UNDECIDED
+            return "out of memory: give the validator more of it"
+    return f"unexpected {type(error).__name__}: {quoted(error)}; please report it"

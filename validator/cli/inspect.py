@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from validator.cli import options
 from validator.contract import ExitCode
-from validator.errors import Refused
+from validator.errors import Refused, printable
 from validator.limits import DEFAULT
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _signer(bundle: Bundle) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
 
 def default_signature(model: Path) -> Path:
     """Return where a model's signature lies by custom."""
-    return model / "model.sig" if not model.is_file() else model.with_name("model.sig")
+    # Not Path.is_file, which raises where the model cannot be looked at.
+    return model.with_name("model.sig") if os.path.isfile(model) else model / "model.sig"  # noqa: PTH113
 
 
 def _inside(model: Path, path: str) -> str:
@@ -221,5 +222,6 @@ def exit_code(report: Report) -> ExitCode:
 def show(document: dict[str, Any] | str) -> None:
     """Print a verdict to standard output."""
     text = document if isinstance(document, str) else json.dumps(document)
-    # Names that are not UTF-8 have been escaped; what is left over must not end in a traceback.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    # What the terminal's encoding lacks must not turn a verdict into a failure.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -48,6 +48,7 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify all models of the policy; the worst verdict counts."""
     gate = arguments.file is None
+    policy = None
     try:
         if gate:
             _make_undumpable()
@@ -55,10 +56,20 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         requests = _requests(policy, arguments, cover=_cover() if gate else ())
         reports = tuple(options.judge(request, shown=arguments.progress) for request in requests)
     except (PolicyError, Refused, Undecided) as error:
-        if gate:
-            _leave_message(_sentence_message(error))
-        raise
+        if policy is None or policy.spec.mode != "Audit":
+            if gate:
+                _leave_message(_sentence_message(error))
+            raise
+        reports = tuple(_unjudged(model, error) for model in policy.spec.all_models)
     return _conclude(policy, reports, arguments, gate=gate)
+
+
+def _unjudged(model: Model, error: ValidatorError) -> Report:
+    """Return the report of a model that was not even looked at; Audit lets it pass, too."""
+    from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
+
+    verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
+    return Report(verdict=verdict, model=model.path, reason=str(error))
 
 
 def _conclude(
@@ -207,6 +218,7 @@ def _leave_message(message: bytes) -> None:
 
 
 def _sentence_message(error: ValidatorError) -> bytes:
-    verdict = "refused" if isinstance(error, Refused) else "undecided"
-    reason = str(error)[: contract.TERMINATION_MESSAGE_LIMIT // 8]
-    return json.dumps({"verdict": verdict, "reason": reason}).encode()
+    from validator.report import Verdict, short_message  # noqa: PLC0415 — start-up
+
+    verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
+    return short_message(verdict, str(error))

@@ -111,8 +111,15 @@ def _load(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     try:
         chain = tuple(x509.load_der_x509_certificate(der) for der in certificates)
         for certificate in chain:
-            _ = certificate.extensions  # parsed lazily, and refused here if it cannot be
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+            # Parsed lazily, and refused here if they cannot be.
+            _ = certificate.extensions, certificate.subject, certificate.issuer
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise SignatureError("the bundle's certificate chain cannot be read") from error
     return chain
 

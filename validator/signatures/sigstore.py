@@ -33,7 +33,7 @@ from validator.errors import SignatureError, Undecided, quoted
 from validator.signatures import Signed, Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from validator.bundle import Bundle
     from validator.trust import TrustedRoot
@@ -80,15 +80,17 @@ class _SomebodyElseError(VerificationError):
 class _ExpectedSigner:
     """A sigstore policy: all expectations hold; its failures can be told from others."""
 
-    def __init__(self, policies: list[library.VerificationPolicy]) -> None:
-        self._all = library.AllOf(policies)
+    def __init__(self, expected: Expected) -> None:
+        self._all = library.AllOf(_policies(expected))
+        self._accepted = _described(expected)
 
     def verify(self, cert: Certificate) -> None:
         """Raise _SomebodyElseError unless they do."""
         try:
             self._all.verify(cert)
         except VerificationError as error:
-            raise _SomebodyElseError(str(error)) from error
+            signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
+            raise _SomebodyElseError(f"{signer}, and {self._accepted} is accepted") from error
 
 
 class _Matches:
@@ -143,7 +145,7 @@ class SigstoreVerifier:
     def __init__(self, expected: Expected, *, trusted_root: TrustedRoot) -> None:
         self._expected = expected
         self._root = trusted_root
-        self._policy = _ExpectedSigner(_policies(expected))
+        self._policy = _ExpectedSigner(expected)
 
     @property
     def method(self) -> Method:
@@ -197,7 +199,7 @@ class SigstoreVerifier:
         claimed = {_log_id(entry) for entry in bundle.log_entries}
         age = self._root.describe(now=now)
         if isinstance(error, _SomebodyElseError):
-            return f"the model was signed by somebody else: {_first_line(error)}"
+            return f"the model was signed by somebody else: {error}"
         if claimed - known:
             return (
                 f"the signature is recorded in a transparency log that the trusted root {age} "
@@ -211,6 +213,18 @@ class SigstoreVerifier:
         if isinstance(error, models.InvalidBundle):
             return f"the keyless signature is not a complete bundle: {_first_line(error)}"
         return f"the keyless signature does not hold: {_first_line(error)}"
+
+
+def _described(expected: Expected) -> str:
+    """Say who is accepted, in the words of a sentence."""
+    identity = [quoted(text) for text in (expected.identity, expected.identity_regexp) if text]
+    issuer = [quoted(text) for text in (expected.issuer, expected.issuer_regexp) if text]
+    claims = [f"workflow {name} {quoted(value)}" for name, value in expected.github]
+    return _of([*identity, *claims], issuer)
+
+
+def _of(identity: Iterable[str], issuer: Iterable[str]) -> str:
+    return f"{', '.join(identity) or 'nobody'} of {', '.join(issuer) or 'no issuer'}"
 
 
 def _policies(expected: Expected) -> list[library.VerificationPolicy]:
@@ -246,4 +260,7 @@ def _log_id(entry: object) -> object:
 
 
 def _first_line(error: Exception) -> str:
-    return quoted(str(error).partition("\n")[0] or type(error).__name__, limit=400)[1:-1]
+    first, *others = str(error).split("\n")
+    if "validation error" in first:  # pydantic's; the next two lines say where and what
+        first = ": ".join([first, *(line.partition(" [type=")[0].strip() for line in others[:2])])
+    return quoted(first or type(error).__name__, limit=400)[1:-1]

@@ -181,13 +181,13 @@ class ControlPlane:
         query = "?dryRun=All" if dry_run else ""
         return self.call("POST", self._collection(document) + query, document, user=user)
 
-    def created(self, document: Document) -> Document:
-        """Create an object that a test needs and return it as the server stored it.
+    def created(self, document: Document, *, dry_run: bool = False) -> Document:
+        """Create an object that a test needs and return it as the server stored it, or would.
 
         Raises:
             ControlPlaneError: the server refused it.
         """
-        answer = self.create(document)
+        answer = self.create(document, dry_run=dry_run)
         if answer.status != http.client.CREATED:
             raise ControlPlaneError(f"The API server refused {document['kind']}: {answer.message}")
         return answer.document

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.cluster import building
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.serving import ServingWebhook, in_force, running_webhook
+from tests.cluster.workloads import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +30,13 @@ class NamespaceFactory(Protocol):
 
     def __call__(self, labels: Mapping[str, str] | None = None) -> str:
         """Create a namespace, ready for pods, and return its name, which no other has."""
+
+
+class TeamFactory(Protocol):
+    """What the fixture `team` gives."""
+
+    def __call__(self, labels: Mapping[str, str] | None = None, **changes: Any) -> str:
+        """Create a namespace with one policy, its fields replaced, and return its name."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -71,3 +80,33 @@ def namespace(control_plane: ControlPlane) -> Iterator[NamespaceFactory]:
     yield make
     for name in made:
         control_plane.remove_namespace(name)
+
+
+@pytest.fixture
+def team(control_plane: ControlPlane, namespace: NamespaceFactory) -> TeamFactory:
+    """Make namespaces with a policy; the resource definition must be installed."""
+
+    def make(labels: Mapping[str, str] | None = None, **changes: Any) -> str:
+        name = namespace(labels)
+        control_plane.created(policy(name, **changes))
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def serving_webhook(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServingWebhook]:
+    """Our webhook, watching the shared control plane, which does not ask it yet."""
+    with running_webhook(control_plane, tmp_path_factory.mktemp("webhook")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def webhook_in_force(
+    control_plane: ControlPlane, serving_webhook: ServingWebhook
+) -> Iterator[ServingWebhook]:
+    """Our webhook, asked about pods with either label while the module's tests run."""
+    with in_force(control_plane, serving_webhook):
+        yield serving_webhook

@@ -26,8 +26,9 @@ class ControlPlaneError(Exception):
 class Program:
     """One process, its output in a log file; starts and stops as often as asked."""
 
-    def __init__(self, command: Sequence[str], *, log: Path) -> None:
+    def __init__(self, command: Sequence[str], *, log: Path, folder: Path | None = None) -> None:
         self._command = list(command)
+        self._folder = folder
         self._name = os.path.basename(command[0])  # noqa: PTH119 — a string, not a path to walk
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,6 +49,7 @@ class Program:
             self._process = self._spawner.submit(
                 subprocess.Popen,
                 [*guard, *self._command],
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.webhook_registration import LABEL_KEYS
+from validator import contract
 
 if TYPE_CHECKING:
     from tests.cluster.control_plane import Document
@@ -55,6 +56,23 @@ def vllm_spec(**changes: Any) -> Document:
         "volumes": [{"name": "model", "persistentVolumeClaim": {"claimName": "granite"}}],
     }
     return spec | changes
+
+
+def policy(
+    namespace: str, *, name: str = "granite", model: Document | None = None, **spec: Any
+) -> Document:
+    """Return a ModelValidation: who signs the model, by a key that is inline."""
+    key = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
+    return {
+        "apiVersion": contract.API_VERSION,
+        "kind": contract.KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "model": {"path": MODEL} | (model or {}),
+            "config": {"privateKeyConfig": {"publicKey": key}},
+        }
+        | spec,
+    }
 
 
 def workload(

@@ -1,0 +1,181 @@
+"""Our webhook as a process: it watches a real API server, with the least rights that it needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.client
+import json
+import sys
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from certs.issuing import issue, new_authority
+from tests.cluster.processes import Program, free_ports
+from tests.cluster.webhook_registration import (
+    LABEL_KEYS,
+    Endpoint,
+    mutating,
+    registered,
+    validating,
+)
+from validator import contract
+from validator.crd import definition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.cluster.control_plane import ControlPlane, Document
+
+ROOT = Path(__file__).parents[2]
+GATE_IMAGE = "registry.example.com/model-validator:1.0"
+NAMESPACE = "model-validation"
+ACCOUNT = "webhook"
+START_SECONDS = 60
+"""Ready after 1.5 s alone; a machine whose cores are all busy takes several times that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingWebhook:
+    """A running webhook: where it answers reviews and probes, and what it logs.
+
+    Attributes:
+        endpoint: Of the reviews.
+        probes: Address of probes and metrics, `http://127.0.0.1:PORT`.
+        program: The process.
+        log: The file of its log.
+    """
+
+    endpoint: Endpoint
+    probes: str
+    program: Program
+    log: Path
+
+    @property
+    def alive(self) -> bool:
+        """Whether its liveness probe succeeds."""
+        return self._succeeds("/healthz")
+
+    @property
+    def ready(self) -> bool:
+        """Whether its readiness probe succeeds."""
+        return self._succeeds("/readyz")
+
+    def metric(self, name: str) -> float:
+        """Return one of its own metrics, named with its labels as Prometheus writes them."""
+        start = f"model_validation_webhook_{name} "
+        (line,) = [line for line in self.probe("/metrics").splitlines() if line.startswith(start)]
+        return float(line.removeprefix(start))
+
+    def probe(self, path: str) -> str:
+        """Return what the probe port answers.
+
+        Raises:
+            OSError: Nobody listens there, or the answer is an error.
+        """
+        with urllib.request.urlopen(f"{self.probes}{path}", timeout=5) as answer:  # noqa: S310 — http on loopback
+            return str(answer.read().decode())
+
+    def start(self) -> None:
+        """Start the process; return when it is ready."""
+        self.program.start()
+        self.program.wait_until(lambda: self.ready, seconds=START_SECONDS)
+
+    def _succeeds(self, path: str) -> bool:
+        try:
+            return self.probe(path).startswith("ok")
+        except OSError:
+            return False
+
+    def log_lines(self) -> list[Document]:
+        """Return what it has logged so far, oldest first."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextmanager
+def running_webhook(
+    control_plane: ControlPlane, folder: Path, *options: str
+) -> Iterator[ServingWebhook]:
+    """Run `python -m webhook serve` on loopback inside the block, against this API server."""
+    install(control_plane)
+    now = dt.datetime.now(dt.UTC)
+    authority = new_authority(now=now)
+    pair = issue(authority, names=["127.0.0.1"], now=now)
+    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    files["kubeconfig"] = json.dumps(_kubeconfig(control_plane)).encode()
+    for name, content in files.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
+    port, probes = free_ports(2)
+    command = [
+        *(sys.executable, "-m", "webhook", "serve", "--kubeconfig", str(folder / "kubeconfig")),
+        *("--gate-image", GATE_IMAGE, "--drain-seconds", "0"),
+        *("--tls-cert", str(folder / "tls.crt"), "--tls-key", str(folder / "tls.key")),
+        *("--host", "127.0.0.1", "--port", str(port), "--probe-port", str(probes)),
+        *options,
+    ]
+    log = folder / "webhook.log"
+    webhook = ServingWebhook(
+        Endpoint(f"127.0.0.1:{port}", authority.certificate),
+        f"http://127.0.0.1:{probes}",
+        Program(command, log=log, folder=ROOT),
+        log,
+    )
+    with ExitStack() as stack:
+        stack.callback(webhook.program.close)
+        webhook.start()
+        yield webhook
+
+
+@contextmanager
+def in_force(
+    control_plane: ControlPlane,
+    webhook: ServingWebhook,
+    *,
+    label_keys: Sequence[str] = LABEL_KEYS,
+) -> Iterator[None]:
+    """Have the API server ask the webhook inside the block."""
+    endpoint = webhook.endpoint
+    with registered(
+        control_plane,
+        mutating(endpoint, label_keys=label_keys),
+        validating(endpoint, label_keys=label_keys),
+    ):
+        yield
+
+
+def install(control_plane: ControlPlane) -> None:
+    """Apply the resource definition, and a ServiceAccount that may read what we watch."""
+    account = {"name": ACCOUNT, "namespace": NAMESPACE}
+    names = {"metadata": {"name": "model-validation-webhook"}}
+    group = "rbac.authorization.k8s.io"
+    reading = {"verbs": ["get", "list", "watch"]}
+    rules = [
+        reading | {"apiGroups": [contract.GROUP], "resources": [contract.PLURAL]},
+        reading | {"apiGroups": [""], "resources": ["namespaces"]},
+    ]
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "model-validation-webhook"}
+    binding = {"roleRef": role, "subjects": [{"kind": "ServiceAccount", **account}]}
+    rbac = {"apiVersion": f"{group}/v1"} | names
+    control_plane.apply(
+        [
+            definition(),
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+            rbac | {"kind": "ClusterRole", "rules": rules},
+            rbac | {"kind": "ClusterRoleBinding"} | binding,
+        ]
+    )
+
+
+def _kubeconfig(control_plane: ControlPlane) -> Document:
+    """Return the admin's configuration with the ServiceAccount's token in place of the admin's."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    answer = control_plane.call("POST", path, request)
+    assert answer.status == http.client.CREATED, answer.message
+    configuration: Document = json.loads(control_plane.kubeconfig.read_text())
+    configuration["users"][0]["user"] = {"token": answer.document["status"]["token"]}
+    return configuration

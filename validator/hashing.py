@@ -149,9 +149,9 @@ def hash_ranges(
     small.sort(key=folder)
     large.sort(key=lambda n: ranges[n].size, reverse=True)
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="hashing") as pool:
-        # The longest first, so that no thread is left alone with it at the end.
-        pending = [pool.submit(work, small), *(pool.submit(work, [index]) for index in large)]
         try:
+            # The longest first, so that no thread is left alone with it at the end.
+            pending = [pool.submit(work, small), *(pool.submit(work, [index]) for index in large)]
             for future in pending:
                 future.result()
         except BaseException:

@@ -30,7 +30,7 @@ from validator.errors import (
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
-from validator.walking import Tree
+from validator.walking import Tree, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -96,6 +96,10 @@ def verify(
     """
     began = time.monotonic()
     now = now or datetime.now(UTC)
+
+    # Said first, because it is the more helpful sentence; nothing rests on it.
+    if is_missing(request.model):
+        raise ModelError(f"there is no model at {quoted(request.model)}")
 
     # 1. Read the signature file: bounded, one reading only, and a bundle.
     bundle = read_bundle(request.signature, limits=request.limits)

@@ -118,6 +118,17 @@ class _Escape(Exception):  # noqa: N818 — raised and caught here
     """A link leads where it must not; the text says where, to follow "which"."""
 
 
+def is_missing(path: Path) -> bool:
+    """Tell whether there is nothing at `path`, not even a link that leads nowhere."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False  # whoever opens it says why
+    return False
+
+
 class Tree:
     """An open model: a directory, or a single file.
 

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GATE_COMMAND: Final = ("/opt/model-validation/bin/python", "-I", "-m", "validator")
-"""The validator in its image: isolated from HOME, the working directory and PYTHON* variables."""
+GATE_COMMAND: Final = (
+    *("/opt/model-validation/bin/python", "-I", "-X", "utf8", "-m", "validator"),
+)
+"""The validator in its image: isolated from HOME, the working directory and PYTHON* variables;
+file names are bytes in UTF-8, whatever the image's locale says."""
 
 GATE_USER: Final = 65532
 """The validator image's own numeric user, for pods that name none."""

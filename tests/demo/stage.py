@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 REVIEW: Final = Path(__file__).with_name("review.json")
-GATE: Final = f"{sys.executable} -I -m validator"
+GATE: Final = f"{sys.executable} -I -X utf8 -m validator"
 READY_SECONDS: Final = 30
 GATE_SECONDS: Final = 60
 WEIGHTS_BYTES: Final = 4 * 1024 * 1024

@@ -22,6 +22,7 @@ from validator.errors import PolicyError, Refused, Undecided, ValidatorError, qu
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from validator.policy import Model, ModelValidation
     from validator.report import Report
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             _make_undumpable()
         policy = _read(arguments.file)
         requests = _requests(policy, arguments, cover=_cover() if gate else ())
+        if gate:
+            _stay_on_their_volumes(requests)
         reports = tuple(options.judge(request, shown=arguments.progress) for request in requests)
     except (PolicyError, Refused, Undecided) as error:
         if policy is None or policy.spec.mode != "Audit":
@@ -174,6 +177,23 @@ def _by_model(models: tuple[Model, ...], cover: tuple[str, ...]) -> dict[str, tu
         else:
             raise Refused(f"the workload opens {quoted(path)}, which lies in no verified model")
     return covered
+
+
+def _stay_on_their_volumes(requests: Iterable[Request]) -> None:
+    """Refuse models whose paths lead elsewhere, where the workload may see something else.
+
+    Raises:
+        Refused: A link leads out of the volume that it lies on.
+    """
+    from validator.mounts import leaves_its_volume, mount_points  # noqa: PLC0415 — start-up
+
+    points = mount_points()
+    for request in requests:
+        if leaves_its_volume(request.model, points=points, limits=request.limits):
+            raise Refused(
+                f"the path {quoted(request.model)} leads by a link out of the model's volume, to "
+                "where the workload may see another model: let it lead to a place on the volume"
+            )
 
 
 def _moved(request: Request, model: Model, here: Path) -> Request:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.verification import Policy
 
     from validator.bundle import Bundle
 
@@ -87,8 +88,10 @@ class CertificateVerifier:
     def _check_path(
         self, leaf: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
     ) -> None:
-        authority = ExtensionPolicy.permit_all().require_present(
-            x509.BasicConstraints, Criticality.AGNOSTIC, None
+        authority = (
+            ExtensionPolicy.permit_all()
+            .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+            .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_issue)
         )
         verifier = (
             PolicyBuilder()
@@ -158,6 +161,12 @@ def _check_usage(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> N
             f"the certificate of {_names(leaf)} is not meant for signing code: its extended key "
             "usage lacks codeSigning"
         )
+
+
+def _may_issue(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    """Refuse an issuer whose key is not meant for it: signers' certificates may be CA:TRUE."""
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an issuer's key usage lacks keyCertSign, so it may not issue")
 
 
 def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:

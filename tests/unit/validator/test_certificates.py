@@ -185,8 +185,21 @@ def test_a_leaf_cannot_issue(root: Party) -> None:
         assert "does not lead" in refused(leaf.issue("other").bundle(b"payload", leaf), root)
 
 
-def test_an_authority_without_cert_sign_cannot_issue(root: Party) -> None:
-    """Path length and issuing usage of intermediates count."""
+@pytest.mark.parametrize("usage", [("digital_signature",), ("crl_sign",)])
+def test_an_authority_without_cert_sign_cannot_issue(root: Party, usage: tuple[str, ...]) -> None:
+    """A signer's certificate with CA:TRUE, as reference signers make them, makes no signers."""
+    leaf = root.issue("leaf", replace(LEAF, ca=True, usage=usage, purposes=(SERVER_AUTH,)))
+    assert "may not issue" in refused(leaf.issue("other").bundle(b"payload", leaf), root)
+
+
+def test_an_authority_without_key_usage_may_issue(root: Party) -> None:
+    """As RFC 5280 has it: only a key usage that is there restricts."""
+    plain = root.issue("plain", replace(CA, usage=None))
+    assert verified(plain.issue().bundle(b"payload", plain), root)
+
+
+def test_a_path_length_counts(root: Party) -> None:
+    """An authority that may issue to signers only makes no authorities."""
     short = root.issue("short", replace(CA, path_length=0))
     below = short.issue("below", CA)
     assert "does not lead" in refused(below.issue().bundle(b"payload", below, short), root)

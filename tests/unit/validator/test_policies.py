@@ -190,6 +190,13 @@ def test_each_rule_has_its_sentence(made: Document, said: str) -> None:
     assert said in refused(made)
 
 
+@pytest.mark.parametrize("pattern", [r"(?:a?|b?){60}\b", r"((a?|b?)(a?|b?)){40}\b.*", r"\b.*"])
+def test_an_expression_is_not_tried_on_a_text(pattern: str) -> None:
+    """One namespace's policy must not keep the webhook of all namespaces busy."""
+    made = keyless(certificateIdentity=None, certificateIdentityRegexp=pattern)
+    assert "matches the empty text" in refused(made)
+
+
 def test_siblings_of_one_prefix_are_not_within_one_another() -> None:
     """/models/a and /models/ab are two places."""
     assert len(parsed(models("/models/a", "/models/ab")).spec.all_models) == 2

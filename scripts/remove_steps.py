@@ -517,7 +517,7 @@ REMOVALS: Final = (
         8,
         "what the workload opens is signed",
         "verification.py",
-        "            *_not_covered(request.must_cover, expected),\n",
+        "            *_not_covered(request.must_cover, expected, _ignored(statement, request)),\n",
         "",
     ),
     Removal(

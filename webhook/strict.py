@@ -209,6 +209,8 @@ def _hooks(container: Mapping[str, Any]) -> Iterator[str]:
         yield "lifecycle hooks run programs beside vLLM; remove them"
     if container.get("workingDir"):
         yield "workingDir decides what relative names mean; remove it"
+    if container.get("terminationMessagePath") not in (None, contract.TERMINATION_MESSAGE_PATH):
+        yield "terminationMessagePath is a file over the image's own; remove it"
     for name in _PROBES:
         probe = container.get(name)
         if isinstance(probe, dict) and probe.get("exec"):

@@ -116,7 +116,12 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
     init[position] = _previous_release(wanted, gate, settings)
     expected = {**expected, "spec": {**expected["spec"], "initContainers": init}}
     operations = patching.patch(pod, expected)
-    return _sentence(pod, operations[0]) if operations else None
+    if not operations:
+        return None
+    # Where the gate itself differs, what else does follows from it.
+    own = f"/spec/initContainers/{position}/"
+    first = next((each for each in operations if each["path"].startswith(own)), operations[0])
+    return _sentence(pod, first)
 
 
 def _gate(pod: JSON) -> tuple[JSON, int] | tuple[None, None]:

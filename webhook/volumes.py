@@ -24,6 +24,9 @@ KUBELET_ROOT: Final = "/var/lib/kubelet"
 """Where the kubelet keeps every pod's volumes (its --root-dir by default): through a hostPath
 that lies on the way there, all of them are within reach."""
 
+PROC: Final = "/proc"
+"""Its `self/root` and `1/root` are second names of every path, of a node's and of a container's."""
+
 _BY_ENTRY: Final = frozenset(
     {"emptyDir", "image", "configMap", "secret", "projected", "downwardAPI", "gitRepo"}
 )
@@ -81,7 +84,8 @@ class Volume:
         if self.name == other.name:
             return True
         if any(
-            one.kind == "hostPath" and related(one.place, KUBELET_ROOT) for one in (self, other)
+            one.kind == "hostPath" and (related(one.place, KUBELET_ROOT) or covers(PROC, one.place))
+            for one in (self, other)
         ):
             return True
         if self.kind != other.kind or self.kind in _BY_ENTRY:
@@ -201,15 +205,42 @@ def elsewhere(
                 f"{placed.where} mounts at {quoted(mount.mount_path)}, which is not spelled in "
                 f"the one way that can be compared: write {quoted(mount.at)}"
             )
+        if covers(PROC, mount.at):
+            yield _in_proc(placed, mount.mount_path)
         for place in places:
             yield from _shadow(mount, placed, place, volumes)
     for device in placed.devices:
+        if covers(PROC, canonical(device.device_path)):
+            yield _in_proc(placed, device.device_path)
         for place in places:
             if related(canonical(device.device_path), place.model.path):
                 yield (
                     f"{placed.where} has a block device at {quoted(device.device_path)}, on the "
                     f"model's path {place.model.path}: attach it somewhere else"
                 )
+    message = placed.view.termination_message_path
+    if message and (
+        not is_canonical(message)
+        or covers(PROC, message)
+        or any(_lies_with(message, place) for place in places)
+    ):
+        # The kubelet mounts an empty file there, which the container can write.
+        yield (
+            f"{placed.where} has its terminationMessagePath at {quoted(message)}, where it may "
+            f"hide a file of the model: leave it out, or write {contract.TERMINATION_MESSAGE_PATH}"
+        )
+
+
+def _in_proc(placed: Placed, path: str) -> str:
+    return (
+        f"{placed.where} mounts at {quoted(path)}, below {PROC}, where links lead back to other "
+        "paths: mount it somewhere else"
+    )
+
+
+def _lies_with(path: str, place: Place) -> bool:
+    """Tell whether a path is above the model, or anywhere on its volume: links may lead there."""
+    return related(path, place.model.path) or covers(place.mount.at, path)
 
 
 def _shadow(
@@ -222,7 +253,7 @@ def _shadow(
             f"{placed.where} mounts {quoted(mount.mount_path)} with mountPropagation "
             f"{quoted(mount.mount_propagation)}, through which another model can come: leave it out"
         )
-    if not related(mount.at, place.model.path):
+    if not _lies_with(mount.at, place):
         return
     verified = place.mount
     same = (mount.at, mount.name, mount.sub_path or "", mount.sub_path_expr or "")
@@ -354,7 +385,8 @@ def _is_declared(volume: Volume, declared: ModelVolume) -> bool:
     if declared.name is not None:
         return volume.name == declared.name
     demanded = _source(declared) or {}
-    return volume.kind in demanded and {
+    # What is read as a claim may be an ephemeral volume, which the pod fills.
+    return volume.kind in demanded.keys() & volume.raw.keys() and {
         key: value for key, value in volume.source.items() if value and key not in _SAME_SOURCE
     } == {key: value for key, value in demanded[volume.kind].items() if key not in _SAME_SOURCE}
 

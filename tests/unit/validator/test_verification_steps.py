@@ -625,6 +625,20 @@ class TestStep8Files:
                 f"the workload opens '{path}', which the signature does not cover",
             )
 
+    def test_a_directory_that_is_ignored_is_not_covered_by_one_signed_file(
+        self, site: Site
+    ) -> None:
+        """What lies unsigned beside that file would be opened, too."""
+        signed_too = {"notes/a/signed": b"1"}
+        write(site.model, signed_too)
+        signed(site, statement(FILES | signed_too, ignore_paths=["notes"]))
+        write(site.model, {"notes/a/unsigned": b"1"})
+        accepted(site, must_cover=("notes/a/signed",))
+        for path in ("notes", "notes/a"):
+            assert mismatches(site, must_cover=(path,)) == (
+                f"the workload opens '{path}', which the signature does not cover",
+            )
+
 
 class TestStep8Races:
     """Nothing may move while the model is verified."""

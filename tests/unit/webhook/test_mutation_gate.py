@@ -222,6 +222,24 @@ def test_refuses_an_amount_that_is_no_quantity() -> None:
         run(given)
 
 
+def test_keeps_what_kubernetes_changes_between_two_calls() -> None:
+    """Its plugins run before each call: what we took back, they would refuse in the end."""
+    between = mutated(pod(vllm(resources={})))
+    gate = between["spec"]["initContainers"][0]
+    gate["imagePullPolicy"] = "Always"
+    gate["resources"]["requests"] |= {"cpu": "1", "ephemeral-storage": "1Gi"}
+    assert mutated(between) == between
+
+
+def test_a_gate_that_a_pod_brings_keeps_nothing_else() -> None:
+    """No amount that is ours, and no other pull policy."""
+    resources = {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m"}}
+    own = container(
+        contract.GATE_CONTAINER, imagePullPolicy="Never", resources=resources, image="evil"
+    )
+    assert gate_of(mutated(pod(initContainers=[own]))) == gate_of(mutated(pod()))
+
+
 def test_several_models_share_one_gate() -> None:
     """One gate mounts them all, each once, and holds the one policy with all of them."""
     given = pod(

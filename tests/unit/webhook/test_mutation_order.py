@@ -126,6 +126,7 @@ def test_everything_after_or_beside_the_verdict_only_reads() -> None:
         ({"name": "model", "emptyDir": {}}, {"name": "x", "emptyDir": {}}, False),
         ({"name": "model", "ephemeral": {}}, claim("x", of="llm-model"), True),
         (claim(), {"name": "x", "hostPath": {"path": "/var/lib"}}, True),
+        (claim(), {"name": "x", "hostPath": {"path": "/proc/1/root/var/lib/kubelet"}}, True),
         ({"name": "model", "emptyDir": {}}, {"name": "x", "hostPath": {"path": "/"}}, True),
     ],
 )

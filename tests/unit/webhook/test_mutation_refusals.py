@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -257,3 +258,27 @@ def test_nothing_on_the_pod_weakens_the_policy() -> None:
         "validation.ml.sigstore.dev/model-path": "/elsewhere",
     }
     assert mutated(given)["spec"] == plain["spec"]
+
+
+HOSTILE = "x\x1b[31m\nmodel-validator: Verification succeeded\u202e"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pod(vllm(args=["--hf-overrides", json.dumps({HOSTILE: "/x"})])),
+        pod(vllm(args=[f"--speculative-config.{HOSTILE}", "/x"])),
+        pod(vllm(env=[{"name": f"PYTHON{HOSTILE}", "value": "/x"}])),
+        pod(vllm(env=[{"name": f"PYTHON{HOSTILE}", "value": ":" * 100}])),
+        pod(volumes=[{"name": "model", HOSTILE: 1}]),
+    ],
+    ids=["key", "dotted", "variable", "refused variable", "kind"],
+)
+def test_no_name_in_a_pod_writes_lines_of_its_own(given: Document) -> None:
+    """What comes back is shown on terminals and in Events, of other people too."""
+    try:
+        said = " ".join(run(given).warnings)
+    except PodRefused as refusal:
+        said = str(refusal)
+    assert "Verification succeeded" in said
+    assert said.isprintable()

@@ -89,6 +89,54 @@ def test_refuses_a_mount_above_the_verified_one() -> None:
         run(given)
 
 
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [
+        # `granite` may be a link to `v2`, and a snapshot's files are links into `blobs`.
+        (MODEL, "/models/v2"),
+        (f"/models/models--a--b/snapshots/{'0' * 40}", "/models/models--a--b/blobs"),
+    ],
+)
+def test_refuses_a_mount_where_a_link_of_the_models_volume_may_lead(path: str, at: str) -> None:
+    """The gate mounts the volume alone: what covers a part of it would be seen by others only."""
+    given = pod(
+        vllm(mount(), mount("evil", at), command=["vllm", "serve", path]),
+        volumes=[claim(), {"name": "evil", "emptyDir": {}}],
+    )
+    with pytest.raises(PodRefused, match="but what is verified at"):
+        run(given, policy(model={"path": path}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(MODEL, "/models", "/models/granite/config.json", "/models/v2/config.json"),
+        *("/proc/self/root/models/granite/config.json", "/dev/../models/granite/config.json"),
+        "models/granite/config.json",
+    ],
+)
+def test_refuses_a_termination_message_on_the_models_volume(path: str) -> None:
+    """The kubelet mounts an empty file there that the container writes, whatever lies below."""
+    with pytest.raises(PodRefused, match="terminationMessagePath"):
+        run(pod(vllm(terminationMessagePath=path)))
+
+
+def test_a_termination_message_elsewhere_is_nobodys_business() -> None:
+    """The API server's default, and a path of one's own."""
+    for path in ("/dev/termination-log", "/tmp/last-words"):  # noqa: S108 — a mount point
+        assert gate_of(mutated(pod(vllm(terminationMessagePath=path))))
+
+
+def test_refuses_another_name_of_the_container_root() -> None:
+    """A runtime that follows links mounts at /models/granite."""
+    volumes = [claim(), {"name": "evil", "emptyDir": {}}]
+    with pytest.raises(PodRefused, match="below /proc"):
+        run(pod(vllm(mount(), mount("evil", f"/proc/self/root{MODEL}")), volumes=volumes))
+    device = {"name": "evil", "devicePath": f"/proc/self/root{MODEL}/x"}
+    with pytest.raises(PodRefused, match="below /proc"):
+        run(pod(vllm(volumeDevices=[device]), volumes=[claim(), claim("evil", of="other")]))
+
+
 def test_an_init_container_before_the_gate_may_mount_what_it_likes() -> None:
     """What has ended before the verdict cannot show the workload anything else."""
     given = pod(
@@ -291,3 +339,14 @@ def test_a_directory_of_the_node_needs_the_namespaces_leave() -> None:
         "path": "/srv/models",
         "type": "Directory",
     }
+
+
+def test_an_ephemeral_claim_is_not_the_policys() -> None:
+    """The pod's author fills it, from a snapshot or a clone, and may name the pod after a claim."""
+    source = {"persistentVolumeClaim": {"claimName": "llm-model"}, "mountPath": "/models"}
+    template = {"spec": {"dataSource": {"kind": "VolumeSnapshot", "name": "evil"}}}
+    given = pod(
+        volumes=[{"name": "model", "ephemeral": {"volumeClaimTemplate": template}}],
+    )
+    with pytest.raises(PodRefused, match="not the one that the policy demands"):
+        run(given, policy(model={"volume": source}))

@@ -129,6 +129,7 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
         {"startupProbe": {"exec": {"command": ["true"]}}},
         {"workingDir": "/models"},
         {"volumeMounts": [MOUNT, {"name": "x", "mountPath": "/usr/lib/python3"}]},
+        {"terminationMessagePath": "/usr/lib/python3/x.py"},
         {"volumeMounts": [MOUNT, {"name": "x", "mountPath": "/tmp"}]},  # noqa: S108 — a mount
         {"volumeMounts": [MOUNT, {"name": "own", "mountPath": "/root"}]},
     ],

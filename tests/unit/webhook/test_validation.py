@@ -147,6 +147,13 @@ def test_refuses_what_undoes_the_mutation(change: Change, words: str) -> None:
         check(admitted(change, pod(volumes=[claim()])))
 
 
+def test_names_the_gate_before_all_that_follows_from_it() -> None:
+    """A pod that brings one and was not mutated has other differences too, volumes first."""
+    own = container(GATE_CONTAINER, image=SETTINGS.image)
+    with pytest.raises(PodRefused, match=r"^initContainers\[0\] 'model-validation': "):
+        check(pod(initContainers=[own], volumes=[claim()]))
+
+
 def test_refuses_a_gate_with_another_policy() -> None:
     """A gate that was written for a laxer policy does not pass under this one."""
     with pytest.raises(PodRefused, match=r"env\[0\].*value is not what the webhook wrote"):

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from validator import contract
-from validator.errors import PolicyError, quoted
+from validator.errors import PolicyError, printable, quoted
 
 if TYPE_CHECKING:
     from typing import Self
@@ -680,4 +680,5 @@ def _sentence(error: msgspec.ValidationError) -> str:
         message = f"the path must be {form}"
     message = message[0].lower() + message[1:]
     where = place.rstrip("`").lstrip(".")
-    return f"{where}: {message}" if where else message
+    # Names of unknown fields are in there, as they were written.
+    return printable(f"{where}: {message}" if where else message)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEAD: Final = """\
 <!-- Generated from validator/policy.py by `make generate`; do not edit. -->
 # ModelValidation, field by field
-Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The same document is a resource in the cluster, a file for `model-validator verify policy FILE`, and the environment of the gate. The API server refuses a bad one when it is written, with the sentences below; a file with a field that is not here is refused, too.
+Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The same document is a resource in the cluster, a file for `model-validator verify policy FILE`, and the environment of the gate. The API server refuses a bad one when it is written, some of it with the sentences below; a file with a field that is not here is refused, too.
 
 ## Fields
 | field | type | meaning |
@@ -25,7 +25,7 @@ Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The s
 
 RULES: Final = """
 ## Rules
-What is refused, and with which sentence:
+What is refused beside wrong types, unknown words and paths that are not canonical, and with which sentence:
 
 | where | sentence |
 |---|---|
@@ -33,7 +33,7 @@ What is refused, and with which sentence:
 
 TAIL: Final = """
 ## Who chooses the policy
-The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy, several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read.
+The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy, several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read. Another label of the admin's, `validation.rhtas.redhat.com/host-path: "true"`, lets policies of the namespace name a `hostPath`.
 
 ## Trust anchors
 Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`). A path for them is accepted where it lies in a volume that the policy itself declares by its source, and not within a model; `allowPodTrustAnchors: true` accepts one from the pod, and then whoever writes the pod chooses whom to trust.
@@ -57,7 +57,8 @@ def _fields(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str
             continue
         if name in {"pkiConfig", "privateKeyConfig", "sigstoreConfig"} and "anyOf" in prefix:
             continue
-        yield place, _kind(field), _text(field)
+        needed = ", needed" if name in schema.get("required", ()) else ""
+        yield place, _kind(field) + needed, _text(field)
         if "properties" in field:
             yield from _fields(field, f"{place}.")
 

@@ -103,8 +103,8 @@ REMOVALS: Final = (
         3,
         "the older form only when asked for",
         "signatures/ecdsa.py",
-        "if allow_legacy and _holds(",
-        "if _holds(",
+        "        if allow_legacy:\n",
+        "        if True:\n",
         ("test_keys",),
     ),
     Removal(

@@ -478,8 +478,8 @@ class Workload(_Part, frozen=True, kw_only=True):
 class Amounts(_Part, frozen=True, kw_only=True):
     """Amounts of the two resources that a gate uses."""
 
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
+    cpu: Annotated[Quantity, Meta(description="Cores, such as 500m or 2.")] | None = None
+    memory: Annotated[Quantity, Meta(description="Bytes, such as 512Mi.")] | None = None
 
 
 class Resources(_Part, frozen=True, kw_only=True):
@@ -492,8 +492,8 @@ class Resources(_Part, frozen=True, kw_only=True):
 class SecurityContext(_Part, frozen=True, kw_only=True):
     """The gate's user and groups; the workload's, if absent."""
 
-    run_as_user: Identifier | None = None
-    run_as_group: Identifier | None = None
+    run_as_user: Annotated[Identifier, Meta(description="Numeric user.")] | None = None
+    run_as_group: Annotated[Identifier, Meta(description="Numeric group.")] | None = None
 
 
 class Spec(_Part, frozen=True, kw_only=True):
@@ -672,6 +672,15 @@ class ModelValidation(
         return f"ModelValidation {namespace}{self.metadata.name}"
 
 
+_CHOICES: Final = {
+    "apiVersion": contract.API_VERSION,
+    "kind": contract.KIND,
+    "spec.mode": "Enforce or Audit",
+    "spec.workload.arguments": "Check or Strict",
+}
+"""What stands where only certain words may stand, for the sentence."""
+
+
 def _sentence(error: msgspec.ValidationError) -> str:
     """Turn msgspec's message into ours: the place first, as a person writes it in YAML."""
     message, _, place = str(error).partition(" - at `$")
@@ -680,5 +689,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
         message = f"the path must be {form}"
     message = message[0].lower() + message[1:]
     where = place.rstrip("`").lstrip(".")
+    if message.startswith("invalid enum value") and where in _CHOICES:
+        message = f"{message}: write {_CHOICES[where]}"
     # Names of unknown fields are in there, as they were written.
     return printable(f"{where}: {message}" if where else message)

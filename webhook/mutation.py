@@ -138,7 +138,11 @@ def _mutated(
 
     # 9. What the workload's arguments name is under a verified path, and covered by its signature.
     fresh = _fresh(bare, declared)
-    judged = [_judged(placed, policy, models, fresh=fresh) for placed in workload]
+    sharing = {placed.where for placed in workload if _shares(placed, places, declared)}
+    judged = [
+        _judged(placed, policy, models, shares=placed.where in sharing, fresh=fresh)
+        for placed in workload
+    ]
     refusals += [sentence for judgement in judged for sentence in judgement.refusals]
     cover = {path for judgement in judged for path in judgement.cover}
 
@@ -308,8 +312,18 @@ def privileges(placed: Placed) -> Iterable[str]:
             )
 
 
+def _shares(placed: Placed, places: Sequence[Place], declared: Mapping[str, Volume]) -> bool:
+    """Tell whether a container sees a model's volume, at whatever path."""
+    return any(_reaches(name, places, declared) for name in placed.uses)
+
+
 def _judged(
-    placed: Placed, policy: ModelValidation, models: Sequence[Model], *, fresh: set[str]
+    placed: Placed,
+    policy: ModelValidation,
+    models: Sequence[Model],
+    *,
+    shares: bool,
+    fresh: set[str],
 ) -> arguments.Judgement:
     """Return what is to be said of a container's arguments."""
     paths = tuple(model.path for model in models)
@@ -318,7 +332,7 @@ def _judged(
     if policy.spec.workload.arguments == "Check":
         return judgement
     refusals = strict.refusals(
-        placed.raw, mounts_model=mounts_model, model_paths=paths, fresh=fresh
+        placed.raw, mounts_model=mounts_model or shares, model_paths=paths, fresh=fresh
     )
     return replace(judgement, refusals=(*judgement.refusals, *refusals))
 

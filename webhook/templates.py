@@ -6,10 +6,12 @@ specification, and the volumes that a StatefulSet makes of its claim templates.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from validator import contract
 from validator.errors import PolicyError, quoted
 
 if TYPE_CHECKING:
@@ -115,10 +117,18 @@ def template(document: Document, *, source: str) -> Template | None:
 
 
 def labels(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the labels of a manifest or of a pod, without those that are not text."""
+    """Return the labels of a manifest or of a pod, without those that are not text.
+
+    Raises:
+        PolicyError: One of ours is not; the API server would say it less clearly.
+    """
     found = _mapping(document, "metadata").get("labels")
     if not isinstance(found, Mapping):
         return {}
+    for key, value in found.items():
+        if key in (contract.LABEL, contract.OPERATOR_LABEL) and not isinstance(value, str):
+            shown = json.dumps(json.dumps(value))
+            raise PolicyError(f"the label {key} must be text: write {quoted(shown)[1:-1]}")
     return {key: value for key, value in found.items() if isinstance(value, str)}
 
 

@@ -47,10 +47,15 @@ def verify(key: ec.EllipticCurvePublicKey, bundle: Bundle, *, allow_legacy: bool
     ):
         return False
     # v0.2 signed by SHA-256, whatever the curve.
-    if allow_legacy and _holds(
+    if _holds(
         key, bundle.signature, legacy_pae(bundle.payload_type, bundle.payload), hashes.SHA256()
     ):
-        return True
+        if allow_legacy:
+            return True
+        raise SignatureError(
+            "the signature is of the form that model_signing v0.2 made, which says less: sign "
+            "again, or accept it with --allow-legacy"
+        )
     raise SignatureError(
         "the signature does not match the signed payload: it was made by another key, or "
         "payload or signature were changed"

@@ -150,7 +150,7 @@ def in_old_form(signer: Signer) -> bytes:
 def test_the_form_of_v02_is_accepted_only_when_asked_for(curve: ec.EllipticCurve) -> None:
     """The older encoding is another message, and says so in the report."""
     signer = Signer(ec.generate_private_key(curve))
-    with pytest.raises(SignatureError):
+    with pytest.raises(SignatureError, match="accept it with --allow-legacy"):
         verified(in_old_form(signer), signer.verifier)
     signed = verified(in_old_form(signer), signer.verifier, allow_legacy=True)
     assert signed.signer.notes == ("signed in the form of v0.2",)

@@ -174,7 +174,7 @@ def volume(**fields: Any) -> Document:
         (models("/a", "/a/b"), "models lie within one another"),
         (models("/a/b", "/c", "/a"), "models lie within one another"),
         (document(config=None), "missing required field `config`"),
-        (document(mode="Warn"), "spec.mode: invalid enum value 'Warn'"),
+        (document(mode="Warn"), "spec.mode: invalid enum value 'Warn': write Enforce or Audit"),
         (document(mode="enforce"), "spec.mode: invalid enum value 'enforce'"),
         (document(default="yes"), "spec.default: expected `bool`"),
         (document(workload={"arguments": "None"}), "spec.workload.arguments: invalid enum"),

@@ -168,3 +168,12 @@ def test_a_gate_command_must_be_absolute(run: Run) -> None:
         run(SERVICE, options=("--gate-command", "python -m validator"))
     assert caught.value.code == 2
     assert run(SERVICE, options=("--gate-command", "/bin/python -m validator"))[0] == 0
+
+
+def test_a_label_that_is_not_text_is_said_to_be_so(run: Run) -> None:
+    """`ml: true` without quotes is a boolean, which no label can be."""
+    labelled = deployment()
+    labelled["spec"]["template"]["metadata"]["labels"][LABEL] = True
+    code, out, err = run(labelled)
+    assert (code, out) == (2, "")
+    assert f'the label {LABEL} must be text: write "true"' in err

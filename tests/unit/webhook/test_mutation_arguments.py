@@ -88,3 +88,14 @@ def test_strict_knows_which_volumes_are_empty_at_first() -> None:
     assert gate_of(run(pod(serving, volumes=volumes), STRICT).pod)
     with pytest.raises(PodRefused, match="tmp"):
         run(pod(serving, volumes=volumes, initContainers=[filling]), STRICT)
+
+
+def test_strict_looks_at_whoever_sees_the_model_at_another_path() -> None:
+    """The volume counts, and not only the path: a container beside vLLM is not unknown to it."""
+    image = f"registry.example.com/other@{DIGEST}"
+    other = container("other", mount("model", "/m"), image=image, command=["sh", "-c", "x"])
+    serving = vllm(image=f"registry.example.com/vllm@{DIGEST}")
+    strict = policy(workload={"arguments": "Strict"})
+    with pytest.raises(PodRefused, match="'other'"):
+        run(pod(serving, other), strict)
+    assert run(pod(serving, container("other", image=image)), strict)

@@ -655,7 +655,7 @@ def main(argv: list[str]) -> int:
     for removal, (outcome, said) in zip(chosen, outcomes, strict=True):
         sys.stdout.write(f"{removal.step:>2}  {outcome:<6}  {removal.check:<48}  {said}\n")
     bad = sum(outcome != "red" for outcome, _ in outcomes)
-    sys.stdout.write(f"{len(chosen)} checks taken out, {len(chosen) - bad} missed by a test\n")
+    sys.stdout.write(f"{len(chosen)} checks taken out, {len(chosen) - bad} noticed by a test\n")
     return 1 if bad else 0
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from validator.errors import BundleError, Undecided, quoted
+from validator.limits import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +108,18 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
     if len(content) > limit:
         raise BundleError(f"the {what} {quoted(path)} is larger than {limit:,} bytes")
     return content
+
+
+def read_anchor(path: Path, *, what: str) -> bytes:
+    """Return the content of a file that the person who asks has named: a trust anchor, a policy.
+
+    Raises:
+        Undecided: There is none, it is too large, or it cannot be read.
+    """
+    try:
+        return read_file(path, limit=DEFAULT.anchor_bytes, what=what)
+    except BundleError as error:
+        raise Undecided(str(error)) from error
 
 
 def load_json(text: bytes, *, what: str, depth: int) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from validator.bundle import read_file
-from validator.errors import BundleError, Undecided
-from validator.limits import DEFAULT
+from validator.bundle import read_anchor
 from validator.policy import PkiConfig, PrivateKeyConfig, SigstoreConfig
 
 if TYPE_CHECKING:
@@ -73,10 +71,7 @@ def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier
 def _anchor(path: str | None, text: str | None, what: str) -> bytes:
     if path is None:
         return (text or "").encode()
-    try:
-        return read_file(Path(path), limit=DEFAULT.anchor_bytes, what=what)
-    except BundleError as error:
-        raise Undecided(str(error)) from error
+    return read_anchor(Path(path), what=what)
 
 
 def _trusted_root(trust: Trust | None) -> TrustedRoot:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from validator import progress
 from validator.contract import ExitCode
 from validator.errors import (
-    BundleError,
     ModelError,
     PolicyError,
     Refused,
@@ -25,7 +24,6 @@ from validator.errors import (
     ValidatorError,
     quoted,
 )
-from validator.limits import DEFAULT
 
 if TYPE_CHECKING:
     from validator.report import Report
@@ -163,20 +161,6 @@ def _digest(text: str) -> str:
             f"--digest {quoted(text)} is not 'sha256:' and 64 lower-case hexadecimal digits"
         )
     return text
-
-
-def read_anchor(path: Path, *, what: str) -> bytes:
-    """Return the content of a trust anchor's file.
-
-    Raises:
-        Undecided: There is none, or it cannot be read.
-    """
-    from validator.bundle import read_file  # noqa: PLC0415 — start-up
-
-    try:
-        return read_file(path, limit=DEFAULT.anchor_bytes, what=what)
-    except BundleError as error:
-        raise Undecided(str(error)) from error
 
 
 def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:

@@ -36,9 +36,10 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given authorities."""
+    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
     from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415 — start-up
 
     paths: list[Path] = arguments.certificate_chain
-    pem = b"\n".join(options.read_anchor(path, what="certificate chain") for path in paths)
+    pem = b"\n".join(read_anchor(path, what="certificate chain") for path in paths)
     verifier = CertificateVerifier.from_pem(pem, source=", ".join(map(str, paths)))
     return options.run_one(options.request(arguments, verifier), arguments)

@@ -30,9 +30,10 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given key."""
+    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
     from validator.signatures.key import KeyVerifier  # noqa: PLC0415 — start-up
 
     path: Path = arguments.public_key
-    pem = options.read_anchor(path, what="public key")
+    pem = read_anchor(path, what="public key")
     verifier = KeyVerifier.from_pem(pem, source=str(path))
     return options.run_one(options.request(arguments, verifier), arguments)

@@ -107,10 +107,11 @@ def _severity(code: ExitCode) -> int:
 
 
 def _read(file: Path | None) -> ModelValidation:
+    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
     from validator.policy import ModelValidation  # noqa: PLC0415 — start-up
 
     if file is not None:
-        text = options.read_anchor(file, what="policy")
+        text = read_anchor(file, what="policy")
         return ModelValidation.from_yaml(text, source=str(file))
     value = os.environ.get(contract.POLICY_VARIABLE)
     if value is None:
@@ -135,19 +136,19 @@ def _requests(
     policy: ModelValidation, arguments: argparse.Namespace, *, cover: tuple[str, ...]
 ) -> list[Request]:
     from validator.hashing import default_jobs  # noqa: PLC0415 — start-up
+    from validator.policy_verifiers import verifiers  # noqa: PLC0415 — start-up
     from validator.verification import Request  # noqa: PLC0415 — start-up
 
     models = policy.spec.all_models
     if arguments.model and len(models) > 1:
         raise PolicyError(f"--model fits a policy of one model, and this one has {len(models)}")
     covered = _by_model(models, cover)
-    first, *others = models
-    verifiers = _verifiers(policy)
+    accepted = verifiers(policy)
     requests = [
         Request(
             model=Path(model.path),
             signature=Path(model.signature),
-            verifiers=verifiers,
+            verifiers=accepted,
             ignore_paths=model.ignore_paths,
             ignore_git_paths=model.ignore_git_paths,
             ignore_unsigned_files=model.ignore_unsigned_files,
@@ -155,10 +156,10 @@ def _requests(
             must_cover=covered[model.path],
             jobs=arguments.jobs or default_jobs(),
         )
-        for model in (first, *others)
+        for model in models
     ]
     if arguments.model:
-        requests = [_moved(requests[0], first, arguments.model)]
+        requests = [_moved(requests[0], models[0], arguments.model)]
     return requests
 
 
@@ -202,12 +203,6 @@ def _moved(request: Request, model: Model, here: Path) -> Request:
     if signature.is_relative_to(model.path):
         signature = here / signature.relative_to(model.path)
     return replace(request, model=here, signature=signature)
-
-
-def _verifiers(policy: ModelValidation) -> tuple[Any, ...]:
-    from validator.policy_verifiers import verifiers  # noqa: PLC0415 — start-up
-
-    return verifiers(policy)
 
 
 def _make_undumpable() -> None:

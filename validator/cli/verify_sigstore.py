@@ -68,14 +68,13 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _trusted_root(arguments: argparse.Namespace) -> TrustedRoot:
+    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
     from validator.trust import PRODUCTION_URL, STAGING_URL, TrustedRoot  # noqa: PLC0415 — start-up
 
     path: Path | None = arguments.trust_config or arguments.trusted_root
     if path and (arguments.staging or arguments.online):
         raise PolicyError("--staging and --online choose a public root: name no file beside them")
     if path:
-        return TrustedRoot.from_json(
-            options.read_anchor(path, what="trusted root"), source=str(path)
-        )
+        return TrustedRoot.from_json(read_anchor(path, what="trusted root"), source=str(path))
     url = STAGING_URL if arguments.staging else PRODUCTION_URL
     return TrustedRoot.fetched(url) if arguments.online else TrustedRoot.packaged(url)

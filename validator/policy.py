@@ -83,6 +83,11 @@ Quantity = Annotated[
     str, Meta(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
 ]
 Identifier = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Duration = Annotated[str, Meta(max_length=6, pattern="^[1-9][0-9]{0,4}[smh]$")]
+Rate = Annotated[str, Meta(max_length=7, pattern="^[1-9][0-9]{0,4}[MG]i?$")]
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+_BYTES: Final = {"M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
 
 _PATH_FORM: Final = "absolute and canonical (no '..', '//', '/./' or '/' at the end)"
 
@@ -475,6 +480,43 @@ class Workload(_Part, frozen=True, kw_only=True):
     ] = "Check"
 
 
+class Revalidation(_Part, frozen=True, kw_only=True):
+    """Verify again and again while the workload runs, in a sidecar."""
+
+    interval: Annotated[
+        Duration,
+        Meta(description="How often all is read again, changed or not: 10s to 24h."),
+    ] = "1h"
+    action: Annotated[
+        Literal["Unready", "Report"],
+        Meta(description="Unready takes the pod out of its Services; Report says it in the log."),
+    ] = "Unready"
+    bytes_per_second: Annotated[
+        Rate,
+        Meta(description="How fast the model is read beside the workload: 1M to 99999Gi."),
+    ] = "100Mi"
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "revalidation.interval is too short or too long: choose one from 10s to 24h",
+            "duration(self.interval) >= duration('10s') && "
+            "duration(self.interval) <= duration('24h')",
+            lambda self: 10 <= self.seconds <= _SECONDS["h"] * 24,  # noqa: PLR2004 — as it says
+        ),
+    )
+
+    @property
+    def seconds(self) -> int:
+        """The interval in seconds."""
+        return int(self.interval[:-1]) * _SECONDS[self.interval[-1]]
+
+    @property
+    def rate(self) -> int:
+        """The rate in bytes per second."""
+        number = self.bytes_per_second.rstrip("MGi")
+        return int(number) * _BYTES[self.bytes_per_second.removeprefix(number)]
+
+
 class Amounts(_Part, frozen=True, kw_only=True):
     """Amounts of the two resources that a gate uses."""
 
@@ -530,6 +572,7 @@ class Spec(_Part, frozen=True, kw_only=True):
         Meta(description="Admit privileged containers beside the model; they can undo the gate."),
     ] = False
     workload: Workload = Workload()
+    revalidation: Revalidation | None = None
     resources: Resources | None = None
     security_context: SecurityContext | None = None
 
@@ -677,8 +720,11 @@ _CHOICES: Final = {
     "kind": contract.KIND,
     "spec.mode": "Enforce or Audit",
     "spec.workload.arguments": "Check or Strict",
+    "spec.revalidation.action": "Unready or Report",
+    "spec.revalidation.interval": "a number and s, m or h, such as 10m",
+    "spec.revalidation.bytesPerSecond": "a number and M, Mi, G or Gi, such as 100Mi",
 }
-"""What stands where only certain words may stand, for the sentence."""
+"""What stands where only certain words or forms may stand, for the sentence."""
 
 
 def _sentence(error: msgspec.ValidationError) -> str:
@@ -689,7 +735,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
         message = f"the path must be {form}"
     message = message[0].lower() + message[1:]
     where = place.rstrip("`").lstrip(".")
-    if message.startswith("invalid enum value") and where in _CHOICES:
+    if where in _CHOICES and ("invalid enum value" in message or "matching regex" in message):
         message = f"{message}: write {_CHOICES[where]}"
     # Names of unknown fields are in there, as they were written.
     return printable(f"{where}: {message}" if where else message)

@@ -52,11 +52,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             }
         }
     },
+    "verified again, without a word on how": {"revalidation": {}},
     "everything else": {
         "default": True,
         "mode": "Audit",
         "trust": {"trustedRoot": "{}"},
         "workload": {"arguments": "Strict"},
+        "revalidation": {"interval": "10m", "action": "Report", "bytesPerSecond": "1Gi"},
         "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
         "securityContext": {"runAsUser": 1000},
         "model": {
@@ -112,6 +114,13 @@ REFUSED: dict[str, dict[str, Any]] = {
     },
     "an image by tag": {"model": {"path": "/m", "volume": {"image": {"reference": "x/y:latest"}}}},
     "an unknown mode": {"mode": "Off"},
+    "an interval of no time": {"revalidation": {"interval": "0s"}},
+    "an interval too short": {"revalidation": {"interval": "9s"}},
+    "an interval too long": {"revalidation": {"interval": "25h"}},
+    "an interval that is only a number": {"revalidation": {"interval": "600"}},
+    "a rate of nothing": {"revalidation": {"bytesPerSecond": "0Mi"}},
+    "a rate without a unit": {"revalidation": {"bytesPerSecond": "100"}},
+    "an unknown action": {"revalidation": {"action": "Delete"}},
 }
 
 

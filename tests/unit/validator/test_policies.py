@@ -183,11 +183,44 @@ def volume(**fields: Any) -> Document:
         (document(resources={"limits": {"cpu": "much"}}), "spec.resources.limits.cpu"),
         (document(trust={"tuf": {"url": "http://u", "root": "r"}}), "spec.trust.tuf.url"),
         (document(enforce=False), "unknown field `enforce`"),
+        (document(revalidation={"interval": "9s"}), "choose one from 10s to 24h"),
+        (document(revalidation={"interval": "1441m"}), "choose one from 10s to 24h"),
+        (document(revalidation={"interval": "1h30m"}), "write a number and s, m or h, such as 10m"),
+        (document(revalidation={"interval": "0s"}), "spec.revalidation.interval: expected `str`"),
+        (document(revalidation={"bytesPerSecond": "0"}), "write a number and M, Mi, G or Gi"),
+        (document(revalidation={"bytesPerSecond": "100K"}), "write a number and M, Mi, G or Gi"),
+        (document(revalidation={"action": "Kill"}), "'Kill': write Unready or Report"),
     ],
 )
 def test_each_rule_has_its_sentence(made: Document, said: str) -> None:
     """What is wrong is named by its place and by what to do."""
     assert said in refused(made)
+
+
+def test_revalidation_is_off_and_needs_nothing_but_its_name() -> None:
+    """Whoever turns it on gets an interval, a bounded rate, and a pod that turns unready."""
+    assert parsed(document()).spec.revalidation is None
+    given = parsed(document(revalidation={})).spec.revalidation
+    assert given is not None
+    assert (given.seconds, given.action, given.rate) == (3600, "Unready", 100 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("interval", "rate", "seconds", "number"),
+    [
+        ("10s", "1M", 10, 1_000_000),
+        ("86400s", "5Mi", 86_400, 5 * 2**20),
+        ("15m", "2G", 900, 2_000_000_000),
+        ("24h", "99999Gi", 86_400, 99_999 * 2**30),
+    ],
+)
+def test_revalidation_is_read_in_seconds_and_bytes(
+    interval: str, rate: str, seconds: int, number: int
+) -> None:
+    """Each unit means what it says, and the bounds belong to what is allowed."""
+    given = parsed(document(revalidation={"interval": interval, "bytesPerSecond": rate}))
+    assert given.spec.revalidation is not None
+    assert (given.spec.revalidation.seconds, given.spec.revalidation.rate) == (seconds, number)
 
 
 @pytest.mark.parametrize("pattern", [r"(?:a?|b?){60}\b", r"((a?|b?)(a?|b?)){40}\b.*", r"\b.*"])
@@ -361,6 +394,7 @@ def whole() -> Document:
         default=True,
         trust={"trustedRoot": "{}"},
         workload={"arguments": "Strict"},
+        revalidation={"interval": "10m", "action": "Report", "bytesPerSecond": "1Gi"},
         resources={"limits": {"cpu": "2", "memory": "1Gi"}},
         securityContext={"runAsUser": 1000},
         allowPrivileged=True,

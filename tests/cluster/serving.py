@@ -13,26 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certs.issuing import issue, new_authority
+from tests.cluster import manifests
 from tests.cluster.processes import Program, free_ports
 from tests.cluster.webhook_registration import (
-    LABEL_KEYS,
     Endpoint,
     mutating,
     registered,
     validating,
 )
-from validator import contract
-from validator.crd import definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tests.cluster.control_plane import ControlPlane, Document
 
 ROOT = Path(__file__).parents[2]
-GATE_IMAGE = "registry.example.com/model-validator:1.0"
+GATE_IMAGE = "model-validation/validator:0.1.0"
+"""As the manifests have it."""
 NAMESPACE = "model-validation"
-ACCOUNT = "webhook"
+ACCOUNT = "model-validation-webhook"
 START_SECONDS = 60
 """Ready after 1.5 s alone; a machine whose cores are all busy takes several times that."""
 
@@ -130,44 +129,17 @@ def running_webhook(
 
 
 @contextmanager
-def in_force(
-    control_plane: ControlPlane,
-    webhook: ServingWebhook,
-    *,
-    label_keys: Sequence[str] = LABEL_KEYS,
-) -> Iterator[None]:
+def in_force(control_plane: ControlPlane, webhook: ServingWebhook) -> Iterator[None]:
     """Have the API server ask the webhook inside the block."""
     endpoint = webhook.endpoint
-    with registered(
-        control_plane,
-        mutating(endpoint, label_keys=label_keys),
-        validating(endpoint, label_keys=label_keys),
-    ):
+    with registered(control_plane, mutating(endpoint), validating(endpoint)):
         yield
 
 
 def install(control_plane: ControlPlane) -> None:
-    """Apply the resource definition, and a ServiceAccount that may read what we watch."""
-    account = {"name": ACCOUNT, "namespace": NAMESPACE}
-    names = {"metadata": {"name": "model-validation-webhook"}}
-    group = "rbac.authorization.k8s.io"
-    reading = {"verbs": ["get", "list", "watch"]}
-    rules = [
-        reading | {"apiGroups": [contract.GROUP], "resources": [contract.PLURAL]},
-        reading | {"apiGroups": [""], "resources": ["namespaces"]},
-    ]
-    role = {"apiGroup": group, "kind": "ClusterRole", "name": "model-validation-webhook"}
-    binding = {"roleRef": role, "subjects": [{"kind": "ServiceAccount", **account}]}
-    rbac = {"apiVersion": f"{group}/v1"} | names
-    control_plane.apply(
-        [
-            definition(),
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
-            rbac | {"kind": "ClusterRole", "rules": rules},
-            rbac | {"kind": "ClusterRoleBinding"} | binding,
-        ]
-    )
+    """Apply what the manifests ship for the webhook's sake, up to its configurations."""
+    kinds = (*manifests.PREREQUISITES, *manifests.RIGHTS)
+    control_plane.apply(manifests.of_webhook(manifests.overlay("operator-compat", *kinds)))
 
 
 def _kubeconfig(control_plane: ControlPlane) -> Document:

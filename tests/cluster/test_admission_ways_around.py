@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.other_webhook import other_webhook
 from tests.cluster.processes import until
-from tests.cluster.webhook_registration import LABEL_KEYS, mutating, registered
+from tests.cluster.webhook_registration import LABEL_KEYS, mutating_all, registered
 from tests.cluster.workloads import MODEL, pod_of, policy, vllm, vllm_spec, workload
 from validator.contract import (
     GATE_CONTAINER,
@@ -498,7 +498,7 @@ def test_a_writer_that_another_webhook_adds_later(
 
     with (
         other_webhook(tmp_path, patch=add) as other,
-        registered(control_plane, mutating(other.endpoint, name="zzz", label_keys=())),
+        registered(control_plane, mutating_all(other.endpoint, name="zzz")),
     ):
         pod = control_plane.created(workload("Pod", name))
     order = [each["name"] for each in pod["spec"]["initContainers"]]
@@ -518,7 +518,7 @@ def test_another_webhook_that_insists_on_being_last(
 
     with (
         other_webhook(tmp_path, patch=add) as other,
-        registered(control_plane, mutating(other.endpoint, name="zzz", label_keys=())),
+        registered(control_plane, mutating_all(other.endpoint, name="zzz")),
     ):
         answer = control_plane.create(workload("Pod", name))
     refused(answer, "behind the last one that writes the model")
@@ -559,10 +559,10 @@ def test_another_webhook_that_changes_the_gate(
         return []
 
     with other_webhook(tmp_path, patch=tamper) as other:
-        insisting = mutating(other.endpoint, name="zzz", label_keys=())
+        insisting = mutating_all(other.endpoint, name="zzz")
         with registered(control_plane, insisting):
             answer = control_plane.create(workload("Pod", name), dry_run=True)
-        once = mutating(other.endpoint, name="zzz", label_keys=())
+        once = mutating_all(other.endpoint, name="zzz")
         once["webhooks"] = [each | {"reinvocationPolicy": "Never"} for each in once["webhooks"]]
         with registered(control_plane, once):
             pod = control_plane.created(workload("Pod", name))

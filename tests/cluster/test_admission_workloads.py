@@ -15,7 +15,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.other_webhook import other_webhook
 from tests.cluster.processes import until
 from tests.cluster.serving import GATE_IMAGE, in_force, running_webhook
-from tests.cluster.webhook_registration import mutating, registered
+from tests.cluster.webhook_registration import mutating_all, registered
 from tests.cluster.workloads import KINDS, MODEL, pod_of, policy, vllm, vllm_spec, workload
 from validator.contract import GATE_CONTAINER, SCRATCH_VOLUME, SERVICE_ACCOUNT_PATH
 
@@ -285,7 +285,7 @@ def test_a_sidecar_that_another_webhook_adds(
 
     with (
         other_webhook(tmp_path, patch=once) as mesh,
-        registered(control_plane, mutating(mesh.endpoint, name="zzz-mesh", label_keys=())),
+        registered(control_plane, mutating_all(mesh.endpoint, name="zzz-mesh")),
     ):
         answer = control_plane.create(workload("Pod", name))
     assert answer.status == 201, answer.message
@@ -305,7 +305,7 @@ def test_asked_again_it_changes_nothing(
     add = [{"op": "add", "path": "/metadata/labels/other", "value": "yes"}]
     with (
         other_webhook(tmp_path, patch=lambda _: add) as other,
-        registered(control_plane, mutating(other.endpoint, name="zzz-other", label_keys=())),
+        registered(control_plane, mutating_all(other.endpoint, name="zzz-other")),
     ):
         made = control_plane.created(pod)
     assert init_names(made) == [GATE_CONTAINER]

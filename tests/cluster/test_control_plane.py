@@ -15,7 +15,7 @@ from tests.cluster import building
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.other_webhook import Patch, other_webhook
 from tests.cluster.processes import ControlPlaneError, Program, until
-from tests.cluster.webhook_registration import mutating, registered, validating
+from tests.cluster.webhook_registration import mutating, mutating_all, registered, validating
 from tests.cluster.workloads import KINDS, pod_of, vllm, vllm_spec, workload
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_an_absent_webhook_refuses(
         endpoint = gone.endpoint
     with registered(control_plane, mutating(endpoint)):
         assert "failed calling webhook" in control_plane.create(pod).message
-    with registered(control_plane, mutating(endpoint, failure_policy="Ignore")):
+    with registered(control_plane, mutating(endpoint, failurePolicy="Ignore")):
         assert control_plane.create(pod).status == 201
 
 
@@ -207,7 +207,7 @@ def test_third_party_runs_in_the_order_of_names(
         registered(
             control_plane,
             mutating(ours.endpoint),
-            mutating(theirs.endpoint, name="zzz", label_keys=()),
+            mutating_all(theirs.endpoint, name="zzz"),
         ),
     ):
         control_plane.created(workload("Pod", name))

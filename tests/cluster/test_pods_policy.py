@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
+from tests.cluster import manifests
 from tests.cluster.processes import until
-from tests.cluster.serving import ACCOUNT, NAMESPACE, in_force, install
+from tests.cluster.serving import ACCOUNT, GATE_IMAGE, NAMESPACE, in_force, install
 from tests.cluster.webhook_registration import LABEL_KEYS
 from tests.cluster.workloads import KINDS, pod_of, vllm_spec, workload
 from validator.contract import GATE_CONTAINER
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tests.cluster.fixtures import TeamFactory
     from tests.cluster.serving import ServingWebhook
 
-MANIFEST = Path(__file__).parents[2] / "manifests" / "webhook" / "base" / "pods-policy.yaml"
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
@@ -31,7 +29,7 @@ PLURALS = {
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 KEYS = pytest.mark.parametrize("key", LABEL_KEYS)
-GATE = {"name": GATE_CONTAINER, "image": "registry.example.com/model-validator:1.0"}
+GATE = {"name": GATE_CONTAINER, "image": GATE_IMAGE}
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("pods_policy")]
 
@@ -40,7 +38,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("pods_policy")]
 def pods_policy(control_plane: ControlPlane) -> Iterator[None]:
     """The manifest, applied, while the module's tests run."""
     install(control_plane)
-    documents = list(yaml.safe_load_all(MANIFEST.read_text()))
+    documents = manifests.overlay("operator-compat", *manifests.POLICIES)
     try:
         control_plane.apply(documents)
         until(lambda: all(_refusals(control_plane)), what="the policy is in force")

@@ -1,6 +1,6 @@
 """Register webhooks on loopback with an API server, and know when the server obeys.
 
-The configurations are the design's: by `url` instead of by Service, one entry per label key.
+Ours are those of the manifests, by `url` instead of by Service.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.cluster import manifests
 from tests.cluster.processes import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tests.cluster.control_plane import ControlPlane, Document
 
 LABEL_KEYS = ("validation.rhtas.redhat.com/ml", "validation.ml.sigstore.dev/ml")
-EXCLUDED_NAMESPACES = ("kube-system", "model-validation")
 TIMEOUT_SECONDS = 5
 GROUP = "admissionregistration.k8s.io/v1"
 KINDS = {
@@ -32,11 +32,6 @@ POD_CREATE = {
     "apiVersions": ["v1"],
     "resources": ["pods"],
     "operations": ["CREATE"],
-}
-# The kubelet's client and `kubectl debug` replace or patch the subresource: an UPDATE.
-EPHEMERAL_UPDATE = POD_CREATE | {
-    "resources": ["pods/ephemeralcontainers"],
-    "operations": ["UPDATE"],
 }
 
 
@@ -53,41 +48,33 @@ class Endpoint:
         return {"url": f"https://{self.address}{path}", "caBundle": bundle}
 
 
-def mutating(
-    endpoint: Endpoint,
-    *,
-    name: str = "model-validation",
-    label_keys: Sequence[str] = LABEL_KEYS,
-    failure_policy: str = "Fail",
-) -> Document:
-    """Return the configuration that sends new pods to `/mutate`.
+def mutating(endpoint: Endpoint, **changes: str) -> Document:
+    """Return our configuration that sends new pods to `/mutate`, with fields replaced."""
+    return _ours("MutatingWebhookConfiguration", endpoint, changes)
 
-    Without `label_keys` it is a third party's, which sees all pods; the server calls
-    configurations in the order of their names.
+
+def validating(endpoint: Endpoint, **changes: str) -> Document:
+    """Return ours that sends pods and ephemeral containers to `/validate`, with fields replaced."""
+    return _ours("ValidatingWebhookConfiguration", endpoint, changes)
+
+
+def mutating_all(endpoint: Endpoint, *, name: str) -> Document:
+    """Return a third party's configuration, which is sent every new pod.
+
+    The server calls configurations in the order of their names.
     """
-    fields = {
+    entry = {
+        "name": f"entry.{name}.test",
         "clientConfig": endpoint.client_config("/mutate"),
         "rules": [POD_CREATE],
-        "failurePolicy": failure_policy,
+        "failurePolicy": "Fail",
         "reinvocationPolicy": "IfNeeded",
+        "sideEffects": "None",
+        "timeoutSeconds": TIMEOUT_SECONDS,
+        "admissionReviewVersions": ["v1"],
     }
-    return _configuration("MutatingWebhookConfiguration", name, label_keys, fields)
-
-
-def validating(
-    endpoint: Endpoint,
-    *,
-    name: str = "model-validation",
-    label_keys: Sequence[str] = LABEL_KEYS,
-    failure_policy: str = "Fail",
-) -> Document:
-    """Return the configuration that sends pods and ephemeral containers to `/validate`."""
-    fields = {
-        "clientConfig": endpoint.client_config("/validate"),
-        "rules": [POD_CREATE, EPHEMERAL_UPDATE],
-        "failurePolicy": failure_policy,
-    }
-    return _configuration("ValidatingWebhookConfiguration", name, label_keys, fields)
+    kind = "MutatingWebhookConfiguration"
+    return {"apiVersion": GROUP, "kind": kind, "metadata": {"name": name}, "webhooks": [entry]}
 
 
 @contextmanager
@@ -109,27 +96,13 @@ def registered(control_plane: ControlPlane, *configurations: Document) -> Iterat
             until(partial(_forgotten, control_plane, mark), what="the webhooks are forgotten")
 
 
-def _configuration(kind: str, name: str, label_keys: Sequence[str], fields: Document) -> Document:
-    """Return one entry per key, since a selector ANDs its terms, or one for all objects."""
-    shared = fields | {
-        "matchPolicy": "Equivalent",
-        "sideEffects": "None",
-        "timeoutSeconds": TIMEOUT_SECONDS,
-        "admissionReviewVersions": ["v1"],
-        "namespaceSelector": _expression(
-            "kubernetes.io/metadata.name", "NotIn", *EXCLUDED_NAMESPACES
-        ),
-    }
-    selectors = [_expression(key, "Exists") for key in label_keys] or [{}]
-    entries = [
-        shared | {"name": f"entry-{number}.{name}.test", "objectSelector": selector}
-        for number, selector in enumerate(selectors)
-    ]
-    return {"apiVersion": GROUP, "kind": kind, "metadata": {"name": name}, "webhooks": entries}
-
-
-def _expression(key: str, operator: str, *values: str) -> Document:
-    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+def _ours(kind: str, endpoint: Endpoint, changes: Mapping[str, str]) -> Document:
+    """Return the manifests' configuration, for both label keys, with another address."""
+    (configuration,) = manifests.overlay("operator-compat", kind)
+    for entry in configuration["webhooks"]:
+        path = entry["clientConfig"]["service"]["path"]
+        entry.update(changes, clientConfig=endpoint.client_config(path))
+    return configuration
 
 
 def _marker(mark: str) -> Document:

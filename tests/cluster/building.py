@@ -1,8 +1,8 @@
 """Build the programs of a real Kubernetes from Go modules, once, into a cache.
 
-`tools/go.mod` and `tools/go.sum` pin the versions. Run as a command, with names or without, it
-builds what is missing. A folder of the reader's own (`KUBEBUILDER_ASSETS`, as `setup-envtest`
-fills it) is used as it is.
+The `go.mod` and `go.sum` in each folder of `MODULES` pin the versions. Run as a command, with
+names or without, it builds what is missing. A folder of the reader's own (`KUBEBUILDER_ASSETS`, as
+`setup-envtest` fills it) is used as it is.
 """
 
 from __future__ import annotations
@@ -22,15 +22,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-TOOLS = Path(__file__).parent / "tools"
-PACKAGES = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+TESTS = Path(__file__).parents[1]
+KUBERNETES = TESTS / "cluster" / "tools"
+MODULES = {
+    KUBERNETES: {
+        "etcd": "go.etcd.io/etcd/server/v3",
+        **{
+            name: f"k8s.io/kubernetes/cmd/{name}"
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-proxy",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+            )
+        },
+    },
+    TESTS / "node" / "tools": {"coredns": "github.com/coredns/coredns"},
 }
-"""Program to Go package; a new one is also imported in `tools/tools.go`."""
+"""Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
 
+PACKAGES = {name: package for programs in MODULES.values() for name, package in programs.items()}
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
+NODE = (
+    *CONTROL_PLANE,
+    *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
+)
 BUILD_SECONDS = 1800
 """A cold kube-apiserver takes 4 minutes on 2 cores; more than this is a hang."""
 TAIL_LINES = 15
@@ -43,7 +61,7 @@ class ProgramsMissingError(Exception):
 def kubernetes_version() -> str:
     """Return the pinned version of Kubernetes, such as `v1.36.3`."""
     required = re.compile(r"^\s*k8s\.io/kubernetes (v\S+)$", re.MULTILINE)
-    pinned = required.search((TOOLS / "go.mod").read_text())
+    pinned = required.search((KUBERNETES / "go.mod").read_text())
     if pinned is None:
         raise ProgramsMissingError("tests/cluster/tools/go.mod does not require k8s.io/kubernetes.")
     return pinned[1]
@@ -91,7 +109,8 @@ def _built(name: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{name}.{os.getpid()}")
     try:
-        _go("build", "-trimpath", "-ldflags", _link_flags(), "-o", str(partial), PACKAGES[name])
+        flags = ["-trimpath", "-ldflags", _link_flags(), "-o", str(partial)]
+        _go("build", *flags, PACKAGES[name], folder=_module(name))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -100,10 +119,15 @@ def _built(name: str) -> Path:
 
 
 def _cached(name: str) -> Path:
-    sources = b"".join((TOOLS / file).read_bytes() for file in ("go.mod", "go.sum"))
-    built_by = _go("env", "GOVERSION", "GOOS", "GOARCH") + _link_flags()
+    module = _module(name)
+    sources = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags()
     key = hashlib.sha256(sources + built_by.encode()).hexdigest()[:16]
     return _cache() / key / name
+
+
+def _module(name: str) -> Path:
+    return next(folder for folder, programs in MODULES.items() if name in programs)
 
 
 def _cache() -> Path:
@@ -125,7 +149,7 @@ def _link_flags() -> str:
     return " ".join(["-s -w", *named])
 
 
-def _go(*arguments: str) -> str:
+def _go(*arguments: str, folder: Path) -> str:
     if shutil.which("go") is None:
         raise ProgramsMissingError(
             "Go is not installed (the `go` command, 1.26 or newer): install it and run "
@@ -135,7 +159,7 @@ def _go(*arguments: str) -> str:
     try:
         ran = subprocess.run(
             ["go", *arguments],
-            cwd=TOOLS,
+            cwd=folder,
             env={**os.environ, "CGO_ENABLED": "0"},
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""A Kubernetes control plane on loopback: etcd and kube-apiserver, without any controller.
+"""A Kubernetes control plane: etcd and kube-apiserver, without any controller.
 
 What controllers would do and a test needs (the default ServiceAccount, a quota's status, emptying
 a namespace) is done here.
@@ -8,54 +8,64 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import secrets
 import shutil
-import ssl
-import subprocess
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from tests.cluster.api_server import Answer, ApiServer, Document, as_document
 from tests.cluster.issuing import Authority, key_pem, new_key
-from tests.cluster.processes import ControlPlaneError, Program, free_ports
+from tests.cluster.processes import LOOPBACK, Host, Program, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+__all__ = ["Answer", "ControlPlane", "Document"]
+
 START_SECONDS = 90
 """Ready after 5 s alone; a machine whose cores are all busy takes several times that."""
-REQUEST_SECONDS = 60
+NODE = "node-1"
+USERS = {
+    "kube-controller-manager": "system:kube-controller-manager",
+    "kube-scheduler": "system:kube-scheduler",
+    "kube-proxy": "system:kube-proxy",
+    "kubelet": f"system:node:{NODE}",
+}
+"""Programs that a node's cluster has besides, as which they come to the API server."""
+
+SERVICES = "10.96.0.0/24"
+KUBERNETES_SERVICE = "10.96.0.1"
+"""The first of them is the API server's own."""
+
 WORKLOADS_OF_TESTS = ("api/v1", "pods"), ("apis/rhtas.redhat.com/v1alpha1", "modelvalidations")
 """What a namespace is emptied of: others' watches would go on seeing it."""
 
-Document = dict[str, Any]
+AUDIT: Document = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch", "delete"],
+            "resources": [{"group": "", "resources": ["pods", "pods/*"]}],
+        },
+        {"level": "None"},
+    ],
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the API server answered: HTTP status, object or Status, admission warnings."""
-
-    status: int
-    document: Document
-    warnings: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        """The server's sentence, empty where it had nothing to complain of."""
-        return str(self.document.get("message", ""))
-
-
-class ControlPlane:
+class ControlPlane(ApiServer):
     """etcd and kube-apiserver; a context manager that stops them whatever happens.
 
     `flags` are appended to the server's own, such as `--feature-gates=X=true`; admission plugins
     are the server's defaults plus `admission_plugins`. With `audit`, what changes pods is logged
-    whole (with the patches of webhooks) and `audit_events` reads them.
+    whole (with the patches of webhooks) and `audit_events` reads them. It runs on `host`, where
+    pods reach it under the address of its Service if that is not loopback.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — a server has that many sides
         self,
         programs: Mapping[str, Path],
         *,
@@ -63,13 +73,20 @@ class ControlPlane:
         admission_plugins: Iterable[str] = (),
         flags: Iterable[str] = (),
         audit: bool = False,
+        host: Host = LOOPBACK,
     ) -> None:
-        self._kubectl = programs["kubectl"]
-        self._folder = folder
-        self._etcd_port, self._port = free_ports(2)
-        self._token = secrets.token_hex(16)
+        self._host = host
+        self._etcd_port, port = free_ports(2)
         self._authority = Authority.new()
-        self._trust = ssl.create_default_context(cadata=self._authority.bundle.decode())
+        (folder / "home").mkdir(parents=True, exist_ok=True)
+        (folder / "ca.pem").write_bytes(self._authority.bundle)
+        super().__init__(
+            address=host.address,
+            port=port,
+            token=secrets.token_hex(16),
+            kubectl=programs["kubectl"],
+            folder=folder,
+        )
         self._write_files()
         extra = [*flags, *(f"--enable-admission-plugins={name}" for name in admission_plugins)]
         if audit:
@@ -77,16 +94,19 @@ class ControlPlane:
                 f"--audit-log-path={self._audit_log}",
                 f"--audit-policy-file={folder / 'audit.json'}",
             ]
-        self._etcd = Program([str(programs["etcd"]), *self._etcd_flags()], log=folder / "etcd.log")
+        self._etcd = Program(
+            [str(programs["etcd"]), *self._etcd_flags()], log=folder / "etcd.log", host=host
+        )
         self._server = Program(
             [str(programs["kube-apiserver"]), *self._server_flags(), *extra],
             log=folder / "kube-apiserver.log",
+            host=host,
         )
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, self._folder / "etcd", ignore_errors=True)
+            stack.callback(shutil.rmtree, self.folder / "etcd", ignore_errors=True)
             stack.callback(self._etcd.close)
             stack.callback(self._server.close)
             self._etcd.start()
@@ -99,16 +119,6 @@ class ControlPlane:
         self._running.close()
 
     # What runs
-
-    @property
-    def url(self) -> str:
-        """The address of the API server."""
-        return f"https://127.0.0.1:{self._port}"
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The configuration file of a cluster admin, for kubectl and client libraries."""
-        return self._folder / "kubeconfig"
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -146,91 +156,7 @@ class ControlPlane:
         self.compact()
         self.restart_api_server()
 
-    # What is asked of it
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Document | None = None,
-        *,
-        content_type: str = "application/json",
-        user: str | None = None,
-    ) -> Answer:
-        """Send one request, as an admin or as `user` (impersonated), whatever the answer is."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
-        if user is not None:
-            headers["Impersonate-User"] = user
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, timeout=REQUEST_SECONDS, context=self._trust
-        )
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            content = response.read()
-            # RFC 7234: `299 - "text"`
-            told = [w.split(" ", 2)[2][1:-1] for w in response.headers.get_all("Warning", [])]
-        finally:
-            connection.close()
-        return Answer(response.status, _document(content), tuple(told))
-
-    def create(
-        self, document: Document, *, dry_run: bool = False, user: str | None = None
-    ) -> Answer:
-        """Create an object of any kind that the server knows, in its own namespace."""
-        query = "?dryRun=All" if dry_run else ""
-        return self.call("POST", self._collection(document) + query, document, user=user)
-
-    def created(self, document: Document, *, dry_run: bool = False) -> Document:
-        """Create an object that a test needs and return it as the server stored it, or would.
-
-        Raises:
-            ControlPlaneError: the server refused it.
-        """
-        answer = self.create(document, dry_run=dry_run)
-        if answer.status != http.client.CREATED:
-            raise ControlPlaneError(f"The API server refused {document['kind']}: {answer.message}")
-        return answer.document
-
-    def apply(self, documents: Iterable[Document]) -> None:
-        """Apply objects of any kinds server-side; custom resources are served on return.
-
-        Raises:
-            ControlPlaneError: the server refused one.
-        """
-        items = list(documents)
-        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        self.kubectl("apply", "--server-side", "-f", "-", given=given)
-        for item in items:
-            if item["kind"] == "CustomResourceDefinition":
-                name = item["metadata"]["name"]
-                self.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
-
-    def kubectl(
-        self, *arguments: str, given: str | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as an admin (`--as` for others) with `given` on its standard input.
-
-        Raises:
-            ControlPlaneError: it failed and `check` is set.
-        """
-        environment = {
-            "HOME": str(self._folder / "home"),
-            "KUBECONFIG": str(self.kubeconfig),
-            "PATH": os.environ.get("PATH", ""),
-        }
-        ran = subprocess.run(
-            [str(self._kubectl), *arguments],
-            input=given or "",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=REQUEST_SECONDS,
-        )
-        if check and ran.returncode != 0:
-            raise ControlPlaneError(f"kubectl {' '.join(arguments)}: {ran.stderr.strip()}")
-        return ran
+    # What it has seen
 
     def audit_events(self) -> list[Document]:
         """Return the audit log's events so far, oldest first."""
@@ -271,70 +197,71 @@ class ControlPlane:
 
     @property
     def _audit_log(self) -> Path:
-        return self._folder / "audit.log"
-
-    def _collection(self, document: Document) -> str:
-        version = document["apiVersion"]
-        group = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        for resource in self.call("GET", group).document.get("resources", []):
-            if resource["kind"] == document["kind"] and "/" not in resource["name"]:
-                inside = f"/namespaces/{document['metadata'].get('namespace', 'default')}"
-                return f"{group}{inside if resource['namespaced'] else ''}/{resource['name']}"
-        raise ControlPlaneError(f"The API server serves no {document['kind']} in {version}.")
+        return self.folder / "audit.log"
 
     def _etcd_is_ready(self) -> bool:
         return "leader" in self._ask_etcd("/v3/maintenance/status", {})
 
     def _ask_etcd(self, path: str, body: Document) -> Document:
-        connection = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=10)
+        connection = http.client.HTTPConnection(self.address, self._etcd_port, timeout=10)
         try:
             connection.request("POST", path, json.dumps(body))
-            return _document(connection.getresponse().read())
+            return as_document(connection.getresponse().read())
         finally:
             connection.close()
 
+    def kubeconfig_of(self, program: str) -> Path:
+        """Return the configuration file of one of `USERS`."""
+        return self.folder / f"{program}.kubeconfig"
+
     def _write_files(self) -> None:
-        (self._folder / "home").mkdir(parents=True, exist_ok=True)
-        certificate, key = self._authority.serving("kube-apiserver")
-        cluster = {"server": self.url, "certificate-authority": str(self._folder / "ca.pem")}
+        certificate, key = self._authority.serving(
+            "kube-apiserver",
+            names=["localhost", "kubernetes", "kubernetes.default.svc"],
+            addresses=[self.address, KUBERNETES_SERVICE],
+        )
+        of_kubelet, of_kubelet_key = self._authority.client("admin", "system:masters")
+        tokens = {program: secrets.token_hex(16) for program in USERS}
+        rows = [f'{self.token},admin,admin,"system:masters"']
+        rows += [
+            f'{tokens[program]},{user},{user},"{"system:nodes" if program == "kubelet" else ""}"'
+            for program, user in USERS.items()
+        ]
         files: dict[str, bytes | Document | str] = {
-            "ca.pem": self._authority.bundle,
             "server.pem": certificate,
             "server.key": key,
+            "kubelet-client.pem": of_kubelet,
+            "kubelet-client.key": of_kubelet_key,
             "accounts.key": key_pem(new_key()),
-            "tokens.csv": f'{self._token},admin,admin,"system:masters"\n',
-            "kubeconfig": {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "test", "cluster": cluster}],
-                "users": [{"name": "admin", "user": {"token": self._token}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-                "current-context": "test",
+            "tokens.csv": "".join(f"{row}\n" for row in rows),
+            "kubeconfig": self._kubeconfig("admin", self.token),
+            **{
+                self.kubeconfig_of(name).name: self._kubeconfig(name, tokens[name])
+                for name in USERS
             },
-            "audit.json": {
-                "apiVersion": "audit.k8s.io/v1",
-                "kind": "Policy",
-                "omitStages": ["RequestReceived"],
-                "rules": [
-                    {
-                        "level": "RequestResponse",
-                        "verbs": ["create", "update", "patch", "delete"],
-                        "resources": [{"group": "", "resources": ["pods", "pods/*"]}],
-                    },
-                    {"level": "None"},
-                ],
-            },
+            "audit.json": AUDIT,
         }
         for name, content in files.items():
             text = json.dumps(content) if isinstance(content, dict) else content
-            path = self._folder / name
+            path = self.folder / name
             path.touch(mode=0o600)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
+    def _kubeconfig(self, user: str, token: str) -> Document:
+        cluster = {"server": self.url, "certificate-authority": str(self.folder / "ca.pem")}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+            "current-context": "test",
+        }
+
     def _etcd_flags(self) -> list[str]:
-        clients = f"http://127.0.0.1:{self._etcd_port}"
+        clients = f"http://{self.address}:{self._etcd_port}"
         return [
-            f"--data-dir={self._folder / 'etcd'}",
+            f"--data-dir={self.folder / 'etcd'}",
             f"--listen-client-urls={clients}",
             f"--advertise-client-urls={clients}",
             # One member needs no peers; port 0 is any.
@@ -345,32 +272,28 @@ class ControlPlane:
         ]
 
     def _server_flags(self) -> list[str]:
-        accounts = self._folder / "accounts.key"
-        return [
-            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={self._port}",
-            f"--tls-cert-file={self._folder / 'server.pem'}",
-            f"--tls-private-key-file={self._folder / 'server.key'}",
-            f"--client-ca-file={self._folder / 'ca.pem'}",
-            f"--token-auth-file={self._folder / 'tokens.csv'}",
+        folder, accounts = self.folder, self.folder / "accounts.key"
+        flags = [
+            f"--etcd-servers=http://{self.address}:{self._etcd_port}",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
+            f"--secure-port={self.port}",
+            f"--tls-cert-file={folder / 'server.pem'}",
+            f"--tls-private-key-file={folder / 'server.key'}",
+            f"--client-ca-file={folder / 'ca.pem'}",
+            f"--token-auth-file={folder / 'tokens.csv'}",
+            f"--kubelet-client-certificate={folder / 'kubelet-client.pem'}",
+            f"--kubelet-client-key={folder / 'kubelet-client.key'}",
             "--authorization-mode=Node,RBAC",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={accounts}",
             f"--service-account-signing-key-file={accounts}",
-            "--service-cluster-ip-range=10.96.0.0/24",
-            # Nothing routes to 127.0.0.1 as an endpoint of the `kubernetes` Service.
-            "--endpoint-reconciler-type=none",
+            f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged",
+            # Else `kubectl logs` looks the node's name up in DNS.
             "--kubelet-preferred-address-types=InternalIP",
         ]
-
-
-def _document(content: bytes) -> Document:
-    """Return the JSON object; plain text, as `/readyz` answers, becomes its `message`."""
-    try:
-        parsed = json.loads(content)
-    except ValueError:
-        parsed = None
-    return parsed if isinstance(parsed, dict) else {"message": content.decode(errors="replace")}
+        if self._host is LOOPBACK:
+            # Nothing routes to 127.0.0.1 as an endpoint of the `kubernetes` Service.
+            flags.append("--endpoint-reconciler-type=none")
+        return flags

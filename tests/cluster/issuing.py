@@ -5,11 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LIFETIME = dt.timedelta(days=1)
 CLOCK_SKEW = dt.timedelta(minutes=5)
@@ -17,7 +21,7 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority that signs serving certificates for 127.0.0.1."""
+    """A certificate authority that signs certificates of servers and of their clients."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
@@ -39,13 +43,31 @@ class Authority:
         """The PEM that a client trusts."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def serving(self, common_name: str = "localhost") -> tuple[bytes, bytes]:
-        """Return certificate and key, PEM, of a server on 127.0.0.1."""
+    def serving(
+        self,
+        common_name: str = "localhost",
+        *,
+        names: Sequence[str] = ("localhost",),
+        addresses: Sequence[str] = ("127.0.0.1",),
+    ) -> tuple[bytes, bytes]:
+        """Return certificate and key, PEM, of a server at these names and addresses."""
+        alternatives = [
+            *(x509.DNSName(name) for name in names),
+            *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
+        ]
+        return self._issue(_name(common_name), x509.SubjectAlternativeName(alternatives))
+
+    def client(self, user: str, group: str) -> tuple[bytes, bytes]:
+        """Return certificate and key, PEM, by which a client is a user of a group."""
+        organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._issue(x509.Name([*_name(user), organization]), usage)
+
+    def _issue(self, subject: x509.Name, extension: x509.ExtensionType) -> tuple[bytes, bytes]:
         key = new_key()
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            _builder(_name(common_name), issuer=self.certificate.subject, key=key)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            _builder(subject, issuer=self.certificate.subject, key=key)
+            .add_extension(extension, critical=False)
             .sign(self.key, hashes.SHA256())
         )
         return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)

@@ -9,6 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,11 +24,34 @@ class ControlPlaneError(Exception):
     """The other side did not start or did not do what a test's preparation asked of it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Where programs run.
+
+    Attributes:
+        address: Under which this process reaches them.
+        enter: The command that runs another one there.
+    """
+
+    address: str
+    enter: tuple[str, ...] = ()
+
+
+LOOPBACK = Host(address="127.0.0.1")
+
+
 class Program:
     """One process, its output in a log file; starts and stops as often as asked."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, folder: Path | None = None) -> None:
-        self._command = list(command)
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        folder: Path | None = None,
+        host: Host = LOOPBACK,
+    ) -> None:
+        self._command = [*host.enter, *command]
         self._folder = folder
         self._name = os.path.basename(command[0])  # noqa: PTH119 — a string, not a path to walk
         self._log = log

@@ -91,6 +91,9 @@ def _structural(node: dict[str, Any], components: dict[str, Any]) -> dict[str, A
         }
     if "enum" in node:
         node.setdefault("type", "string")
+    if not node.get("required"):
+        # The server stores no empty list: the definition would differ each time it is applied.
+        node.pop("required", None)
     if node.get("type") == "integer":
         node["format"] = "int64"
     return {key: value for key, value in node.items() if key not in _DROPPED}

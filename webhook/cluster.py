@@ -151,13 +151,42 @@ class ClusterApi:
                 answer.close()
 
 
+class _GateConfig(msgspec.Struct, frozen=True):
+    """The ConfigMap that names the gate's images.
+
+    Attributes:
+        data: Under `image` what is injected, under `previous` what still counts meanwhile.
+    """
+
+    data: dict[str, str] = {}
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that it names."""
+        return tuple(self.data[key] for key in ("image", "previous") if self.data.get(key))
+
+
 class ClusterSource:
-    """Policies and namespaces of the cluster, by two watches."""
+    """Policies and namespaces of the cluster, by two watches.
+
+    Args:
+        api: The client.
+        metrics: Counts what is known and what is read.
+        gate_config: `NAMESPACE/NAME` of the ConfigMap with the gate's images, where there is one.
+        timing: How patient we are.
+    """
 
     def __init__(
-        self, api: watching.Api, *, metrics: Metrics, timing: Timing | None = None
+        self,
+        api: watching.Api,
+        *,
+        metrics: Metrics,
+        gate_config: str | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self._api = api
+        self._gate_config = gate_config
+        self._gate_images: tuple[str, ...] = ()
         self._metrics = metrics
         self._timing = timing or Timing()
         self._store = Store()
@@ -181,6 +210,11 @@ class ClusterSource:
         """Return what this policy said until a moment ago, latest first."""
         return self._store.previous(policy)
 
+    @property
+    def gate_images(self) -> tuple[str, ...]:
+        """The images that the cluster's admin names, as of the last live read."""
+        return self._gate_images
+
     async def run(self) -> None:
         """Watch both collections, for ever."""
         async with asyncio.TaskGroup() as tasks:
@@ -188,10 +222,10 @@ class ClusterSource:
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))
 
     async def refresh(self, namespace: str) -> None:
-        """Read one namespace and its policies live.
+        """Read one namespace, its policies and the gate's images live.
 
         Raises:
-            NotReady: It cannot be read in time.
+            NotReady: They cannot be read in time.
         """
         try:
             async with asyncio.timeout(LIVE_SECONDS), self._live_reads:
@@ -201,6 +235,7 @@ class ClusterSource:
                     seconds=LIVE_SECONDS,
                 )
                 await self._refresh_namespace(namespace)
+                await self._refresh_gate_images()
         except (ApiError, TimeoutError) as error:
             self._metrics.live_reads.labels("failed").inc()
             _log.warning("live read failed", namespace=namespace, reason=str(error))
@@ -213,15 +248,32 @@ class ClusterSource:
         self._metrics.count_policies(*self._store.count())
 
     async def _refresh_namespace(self, name: str) -> None:
+        item = await self._found(f"{NAMESPACES}/{name}")
+        if item is None:
+            self._store.remove_namespace(name)
+            return
+        for options in _namespaces([item]):
+            self._store.put_namespace(options)
+
+    async def _refresh_gate_images(self) -> None:
+        if self._gate_config is None:
+            return
+        namespace, _, name = self._gate_config.partition("/")
+        path = f"{NAMESPACES}/{namespace}/configmaps/{name}"
         try:
-            item = await self._api.read(f"{NAMESPACES}/{name}", query={}, seconds=LIVE_SECONDS)
+            config = msgspec.convert(await self._found(path) or {}, _GateConfig)
+        except msgspec.ValidationError as error:
+            raise ApiError(f"{path} is not a ConfigMap: {error}") from error
+        self._gate_images = config.images
+
+    async def _found(self, path: str) -> Object | None:
+        """Return the object at a path, `None` where there is none."""
+        try:
+            return await self._api.read(path, query={}, seconds=LIVE_SECONDS)
         except ApiError as error:
             if error.status != STATUS_NOT_FOUND:
                 raise
-            self._store.remove_namespace(name)
-        else:
-            for options in _namespaces([item]):
-                self._store.put_namespace(options)
+            return None
 
     async def _follow(self, path: str, take: Callable[[Change], None]) -> None:
         def failed(error: ApiError) -> None:

@@ -62,6 +62,11 @@ class DirectorySource:
         """Return what this policy said until a moment ago, latest first."""
         return self._store.previous(policy)
 
+    @property
+    def gate_images(self) -> tuple[str, ...]:
+        """No others: a directory serves one process."""
+        return ()
+
     async def refresh(self, namespace: str) -> None:  # noqa: ARG002 — one namespace costs as much as all
         """Read the directory now."""
         await self._reload()

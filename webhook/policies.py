@@ -42,11 +42,15 @@ class Source(Protocol):
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said until a moment ago, latest first."""
 
+    @property
+    def gate_images(self) -> tuple[str, ...]:
+        """The images that a gate may have besides ours: other replicas' during an upgrade."""
+
     async def refresh(self, namespace: str) -> None:
-        """Read one namespace live.
+        """Read one namespace, and the gate's images, live.
 
         Raises:
-            NotReady: It cannot be read.
+            NotReady: They cannot be read.
         """
 
     async def run(self) -> None:

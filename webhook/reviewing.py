@@ -8,7 +8,7 @@ policy and pod often come in one `kubectl apply`, and replicas disagree for a wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,10 +119,11 @@ class Reviewer:
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
         refusals = []
+        gate = replace(self.gate, accepted_images=self.source.gate_images)
         # Whoever mutated it may not know the latest generation yet.
         for each in (policy, *self.source.previous(policy)):
             try:
-                warnings = validation.check_created(pod, each, gate=self.gate, namespace=namespace)
+                warnings = validation.check_created(pod, each, gate=gate, namespace=namespace)
             except (PodRefused, PolicyError) as refusal:
                 refusals.append(str(refusal))
             else:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster import building
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.policies import policies_in_force
 from tests.cluster.serving import ServingWebhook, in_force, running_webhook
 from tests.cluster.workloads import policy
 
@@ -110,3 +111,10 @@ def webhook_in_force(
     """Our webhook, asked about pods with either label while the module's tests run."""
     with in_force(control_plane, serving_webhook):
         yield serving_webhook
+
+
+@pytest.fixture(scope="module")
+def policies(control_plane: ControlPlane) -> Iterator[None]:
+    """The manifests' ValidatingAdmissionPolicies, obeyed while the module's tests run."""
+    with policies_in_force(control_plane):
+        yield

@@ -21,7 +21,6 @@ OVERLAYS = tuple(sorted(path.name for path in (WEBHOOK / "overlays").iterdir()))
 # What a test needs of an installation.
 PREREQUISITES = ("Namespace", "CustomResourceDefinition", "ConfigMap")
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 
 def overlay(name: str, *kinds: str) -> list[Document]:

@@ -95,9 +95,13 @@ class ServingWebhook:
 
 @contextmanager
 def running_webhook(
-    control_plane: ControlPlane, folder: Path, *options: str
+    control_plane: ControlPlane,
+    folder: Path,
+    *,
+    overlay: str = "default",
+    gate_image: str = GATE_IMAGE,
 ) -> Iterator[ServingWebhook]:
-    """Run `python -m webhook serve` on loopback inside the block, against this API server."""
+    """Run what an overlay's Deployment runs, on loopback, against this API server."""
     install(control_plane)
     now = dt.datetime.now(dt.UTC)
     authority = new_authority(now=now)
@@ -109,11 +113,10 @@ def running_webhook(
         (folder / name).write_bytes(content)
     port, probes = free_ports(2)
     command = [
-        *(sys.executable, "-m", "webhook", "serve", "--kubeconfig", str(folder / "kubeconfig")),
-        *("--gate-image", GATE_IMAGE, "--drain-seconds", "0"),
-        *("--tls-cert", str(folder / "tls.crt"), "--tls-key", str(folder / "tls.key")),
+        *(sys.executable, "-m", "webhook", "serve"),
+        *_arguments(overlay, gate_image=gate_image, tls=folder),
+        *("--kubeconfig", str(folder / "kubeconfig"), "--drain-seconds", "0"),
         *("--host", "127.0.0.1", "--port", str(port), "--probe-port", str(probes)),
-        *options,
     ]
     log = folder / "webhook.log"
     webhook = ServingWebhook(
@@ -140,6 +143,22 @@ def install(control_plane: ControlPlane) -> None:
     """Apply what the manifests ship for the webhook's sake, up to its configurations."""
     kinds = (*manifests.PREREQUISITES, *manifests.RIGHTS)
     control_plane.apply(manifests.of_webhook(manifests.overlay("operator-compat", *kinds)))
+
+
+def _arguments(overlay: str, *, gate_image: str, tls: Path) -> list[str]:
+    """Return the arguments in an overlay's Deployment, as the kubelet would hand them over."""
+    (pod,) = [
+        each["spec"]["template"]["spec"]
+        for each in manifests.overlay(overlay, "Deployment")
+        if each["metadata"]["name"] == "model-validation-webhook"
+    ]
+    (container,) = pod["containers"]
+    (mount,) = container["volumeMounts"]
+    given = {"$(GATE_IMAGE)": gate_image, mount["mountPath"]: str(tls)}
+    arguments = list(container["args"])
+    for old, new in given.items():
+        arguments = [argument.replace(old, new) for argument in arguments]
+    return arguments
 
 
 def _kubeconfig(control_plane: ControlPlane) -> Document:

@@ -29,7 +29,7 @@ def compatible(
     """A webhook that honours both labels, in force while the module's tests run."""
     folder = tmp_path_factory.mktemp("compatible")
     with (
-        running_webhook(control_plane, folder, "--operator-compat") as webhook,
+        running_webhook(control_plane, folder, overlay="operator-compat") as webhook,
         in_force(control_plane, webhook),
     ):
         yield

@@ -7,60 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster import manifests
-from tests.cluster.processes import until
-from tests.cluster.serving import ACCOUNT, GATE_IMAGE, NAMESPACE, in_force, install
+from tests.cluster.policies import denied
+from tests.cluster.serving import GATE_IMAGE, in_force
 from tests.cluster.webhook_registration import LABEL_KEYS
 from tests.cluster.workloads import KINDS, pod_of, vllm_spec, workload
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cluster.control_plane import Answer, ControlPlane, Document
     from tests.cluster.fixtures import TeamFactory
     from tests.cluster.serving import ServingWebhook
 
-GROUP = "/apis/admissionregistration.k8s.io/v1"
-PLURALS = {
-    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
-    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
-}
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 KEYS = pytest.mark.parametrize("key", LABEL_KEYS)
 GATE = {"name": GATE_CONTAINER, "image": GATE_IMAGE}
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("pods_policy")]
-
-
-@pytest.fixture(scope="module")
-def pods_policy(control_plane: ControlPlane) -> Iterator[None]:
-    """The manifest, applied, while the module's tests run."""
-    install(control_plane)
-    documents = manifests.overlay("operator-compat", *manifests.POLICIES)
-    try:
-        control_plane.apply(documents)
-        until(lambda: all(_refusals(control_plane)), what="the policy is in force")
-        yield
-    finally:
-        for document in documents:
-            plural, name = PLURALS[document["kind"]], document["metadata"]["name"]
-            control_plane.call("DELETE", f"{GROUP}/{plural}/{name}")
-        until(lambda: not any(_refusals(control_plane)), what="the policy is forgotten")
-
-
-def _refusals(control_plane: ControlPlane) -> list[bool]:
-    """Tell of each policy and binding whether it refuses, where no webhook is asked."""
-    target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
-    answers = []
-    for key in LABEL_KEYS:
-        metadata = {"name": "probe", "namespace": NAMESPACE, "labels": {key: "true"}}
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
-        spec = vllm_spec(serviceAccountName=ACCOUNT)
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        answers += [control_plane.create(each, dry_run=True) for each in (binding, pod)]
-    return ["denied request" in answer.message for answer in answers]
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("policies")]
 
 
 def labelled(namespace: str, key: str = LABEL_KEYS[0], **spec: object) -> Document:
@@ -69,13 +32,6 @@ def labelled(namespace: str, key: str = LABEL_KEYS[0], **spec: object) -> Docume
     pod = workload("Pod", namespace, label=None, spec=whole)
     pod["metadata"]["labels"][key] = "true"
     return pod
-
-
-def denied(answer: Answer, sentence: str) -> None:
-    """Assert that the policy, and not somebody else, refused in these words."""
-    assert answer.status == 403, answer.document
-    assert "ValidatingAdmissionPolicy 'model-validation-" in answer.message
-    assert sentence in answer.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Start = Callable[[], Awaitable[ClusterSource]]
 
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+GATE_CONFIG = "/api/v1/namespaces/model-validation/configmaps/gate"
 RESTARTS = "model_validation_webhook_watch_restarts_total"
 
 
@@ -67,7 +68,9 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
         async def make() -> ClusterSource:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path))
             stack.push_async_callback(api.close)
-            source = ClusterSource(api, metrics=metrics, timing=TIMING)
+            source = ClusterSource(
+                api, metrics=metrics, gate_config="model-validation/gate", timing=TIMING
+            )
             running = asyncio.create_task(source.run())
             stack.push_async_callback(_ended, running)
             return source
@@ -295,6 +298,43 @@ async def test_a_live_read_sees_what_the_watch_does_not(
     assert known(source) == {}
     await source.refresh("unheard-of")
     assert source.namespace("unheard-of") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "images"),
+    [
+        ({"data": {"image": "v:2", "previous": "v:1", "other": "v:0"}}, ("v:2", "v:1")),
+        ({"data": {"image": "v:2", "previous": ""}}, ("v:2",)),
+        ({"data": {}}, ()),
+        ({}, ()),
+        (None, ()),
+    ],
+)
+async def test_a_live_read_sees_the_gates_images(
+    server: FakeApiServer, start: Start, config: dict[str, object] | None, images: tuple[str, ...]
+) -> None:
+    """They are the admin's to name; a ConfigMap that is gone names none."""
+    source = await start()
+    server.config_maps[GATE_CONFIG] = {"data": {"image": "v:0"}}
+    await source.refresh("models")
+    assert source.gate_images == ("v:0",)
+    del server.config_maps[GATE_CONFIG]
+    if config is not None:
+        server.config_maps[GATE_CONFIG] = config
+    await source.refresh("models")
+    assert source.gate_images == images
+
+
+@pytest.mark.parametrize("data", [[], {"image": 7}, "v:1"])
+async def test_a_gate_config_that_is_none_is_no_verdict(
+    server: FakeApiServer, start: Start, data: object
+) -> None:
+    """What it names stays as it was, and the review gets 503."""
+    source = await start()
+    server.config_maps[GATE_CONFIG] = {"data": data}
+    with pytest.raises(NotReady, match="try again"):
+        await source.refresh("models")
+    assert source.gate_images == ()
 
 
 @pytest.mark.parametrize("trouble", [status(500), status(403), body(b"7"), freezes()])

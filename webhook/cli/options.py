@@ -40,11 +40,9 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def gate_settings(options: argparse.Namespace, *, accepted: tuple[str, ...] = ()) -> GateSettings:
+def gate_settings(options: argparse.Namespace) -> GateSettings:
     """Return the gate that the options describe."""
-    return GateSettings(
-        image=options.gate_image, accepted_images=accepted, command=options.gate_command
-    )
+    return GateSettings(image=options.gate_image, command=options.gate_command)
 
 
 def _command(text: str) -> tuple[str, ...]:

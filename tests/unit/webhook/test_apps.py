@@ -50,6 +50,8 @@ class BrokenSource:
         del policy
         return ()
 
+    gate_images = ()
+
     async def refresh(self, namespace: str) -> None:
         """Find nothing new."""
 

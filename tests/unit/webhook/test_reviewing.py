@@ -30,6 +30,8 @@ class Cluster:
         self.live_reads = 0
         self.live: list[Policy] | None = []
         self.live_namespaces: list[NamespaceOptions] = []
+        self.live_gate_images: tuple[str, ...] = ()
+        self.gate_images: tuple[str, ...] = ()
         self.known.put_namespace(NamespaceOptions(name="models"))
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
@@ -50,6 +52,7 @@ class Cluster:
         if self.live is None:
             raise NotReady("the API server is away")
         self.known.replace(self.live, namespace=namespace)
+        self.gate_images = self.live_gate_images
         for options in self.live_namespaces:
             self.known.put_namespace(options)
 
@@ -198,6 +201,24 @@ async def test_a_replica_that_is_behind_reads_live(cluster: Cluster, reviewer: R
     cluster.live = [new]
     assert (await reviewer.validate(review(made))).refusal is None
     assert cluster.live_reads == 1
+
+
+async def test_a_gate_of_another_release_counts_while_the_cluster_names_it(
+    cluster: Cluster, reviewer: Reviewer
+) -> None:
+    """During an upgrade one replica mutates and another validates; one live read settles it."""
+    cluster.known.put(policy())
+    cluster.live = [policy()]
+    other = Reviewer(source=cluster, gate=GateSettings(image="validator:2"))
+    made = patched(pod(), await other.mutate(review(pod())))
+    answer = await reviewer.validate(review(made))
+    assert answer.refusal is not None
+    assert "its image is 'validator:2'" in answer.refusal
+    cluster.live_gate_images = ("validator:2", "validator:1")
+    assert (await reviewer.validate(review(made))).refusal is None
+    cluster.live_gate_images = ("validator:3",)
+    await cluster.refresh("models")
+    assert (await reviewer.validate(review(made))).refusal is not None
 
 
 async def test_a_pod_without_its_gate_is_refused(cluster: Cluster, reviewer: Reviewer) -> None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from tests.cluster import manifests
 from tests.cluster.processes import until
-from tests.cluster.webhook_registration import GROUP, KINDS, Endpoint, mutating, validating
+from tests.cluster.webhook_registration import GROUP, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cluster.control_plane import ControlPlane, Document
 
-BASE = Path(__file__).parents[2] / "manifests" / "webhook" / "base"
+FOLDER = Path(__file__).parents[2] / "manifests" / "webhook" / "components" / "self-signed"
 NAMESPACE = "model-validation"
 ACCOUNT = "model-validation-certs"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
@@ -52,8 +53,8 @@ def installed(control_plane: ControlPlane) -> Iterator[None]:
 
 
 def manifest(name: str) -> list[Document]:
-    """Return the objects of a file of the base."""
-    return list(yaml.safe_load_all((BASE / name).read_text()))
+    """Return the objects of a file of the component."""
+    return list(yaml.safe_load_all((FOLDER / name).read_text()))
 
 
 def state() -> list[Document]:
@@ -68,12 +69,10 @@ def state() -> list[Document]:
 
 def configurations(*, ports: tuple[int, int] = (443, 443)) -> list[Document]:
     """Return both configurations, two entries each, by Service and without `caBundle`."""
-    somewhere = Endpoint("127.0.0.1:1", b"")
-    made = [mutating(somewhere, name=CONFIGURATION), validating(somewhere, name=CONFIGURATION)]
-    for configuration, port, path in zip(made, ports, ("/mutate", "/validate"), strict=True):
-        service = {"namespace": NAMESPACE, "name": SERVICE, "path": path, "port": port}
+    made = manifests.overlay("operator-compat", *KINDS)
+    for configuration, port in zip(made, ports, strict=True):
         for entry in configuration["webhooks"]:
-            entry["clientConfig"] = {"service": service}
+            entry["clientConfig"]["service"]["port"] = port
     return made
 
 

@@ -14,7 +14,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from validator.cli import inspect, verify_certificate, verify_key, verify_policy, verify_sigstore
+from validator.cli import (
+    inspect,
+    monitor,
+    verify_certificate,
+    verify_key,
+    verify_policy,
+    verify_sigstore,
+)
 from validator.contract import ExitCode
 from validator.errors import PolicyError, Refused, Undecided, quoted
 
@@ -37,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     methods = verify.add_subparsers(title="methods", required=True, metavar="METHOD")
     for module in (verify_sigstore, verify_key, verify_certificate, verify_policy):
         module.add_to(methods)
+    monitor.add_to(commands)
     inspect.add_to(commands)
     return root
 

@@ -26,6 +26,7 @@ from validator.errors import (
 )
 
 if TYPE_CHECKING:
+    from validator.progress import Progress
     from validator.report import Report
     from validator.signatures import Verifier
     from validator.verification import Request
@@ -165,18 +166,17 @@ def _digest(text: str) -> str:
 
 def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
     """Verify, show the verdict, and return the exit code."""
-    report = judge(request, shown=arguments.progress)
+    report = judge(request, display=progress.choose(arguments.progress, sys.stderr))
     show(report.as_dict() if arguments.format == "json" else report.as_text())
     return exit_code(report)
 
 
-def judge(request: Request, *, shown: str) -> Report:
+def judge(request: Request, *, display: Progress) -> Report:
     """Verify and turn refusals into reports, too."""
     from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
     from validator.verification import verify  # noqa: PLC0415 — start-up
 
     began = time.monotonic()
-    display = progress.choose(shown, sys.stderr)
     try:
         return verify(request, progress=display)
     except (Refused, Undecided) as error:

@@ -1,0 +1,264 @@
+"""`model-validator monitor` as the sidecar runs it, and as its probes ask it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.test_command_line import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
+from tests.unit.validator.making import FILES, Signer, Site, statement, write
+from validator import contract
+from validator.monitoring import POLL_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.test_command_line import Ended
+
+BOUND_SECONDS = POLL_SECONDS + 10
+"""From a change until a probe says it: a look, a small model's hashing, and a busy machine."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A model `granite` of three files, honestly signed."""
+    model = write(tmp_path / "granite", FILES)
+    site = Site(model, model / "model.sig", Signer())
+    site.sign(statement())
+    return Desk(tmp_path, site)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A monitor in a process of its own."""
+
+    process: subprocess.Popen[str]
+    state: Path
+
+    def status(self) -> Ended:
+        """Ask it as a probe does."""
+        return run("monitor", "--status", "--state", self.state)
+
+    def verdict(self) -> dict[str, Any]:
+        """Wait for its next verdict."""
+        line: dict[str, Any] = json.loads(_output(self.process).readline())
+        return line
+
+    def ended(self, number: signal.Signals) -> tuple[int, float]:
+        """Send it a signal; return the exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(TIMEOUT_SECONDS)
+        return code, time.monotonic() - began
+
+
+def _output(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+@contextmanager
+def monitoring(desk: Desk, *, rate: str = "1Gi", **spec: Any) -> Iterator[Running]:
+    """Run a monitor of the desk's model."""
+    revalidation = {"interval": "1h", "bytesPerSecond": rate}
+    policy = json.dumps(desk.policy(revalidation=revalidation, **spec))
+    state = desk.folder / "state"
+    state.mkdir()
+    with subprocess.Popen(
+        [*COMMAND, "monitor", "--state", state, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, contract.POLICY_VARIABLE: policy},
+    ) as process:
+        try:
+            yield Running(process, state)
+        finally:
+            process.kill()
+
+
+def test_a_changed_model_turns_bad_and_a_repaired_one_good(desk: Desk) -> None:
+    """Within seconds, though the interval is an hour; the probe repeats the sentence."""
+    with monitoring(desk) as monitor:
+        first = monitor.verdict()
+        assert (first["verdict"], first["cause"], first["generation"]) == ("verified", "start", 3)
+        status = monitor.status()
+        assert (status.code, status.out) == (0, f"{status.out.strip()}\n")
+        assert status.out.startswith(f"Verification succeeded: {desk.site.model}, 3 files")
+
+        path = desk.site.model / "weights/a.bin"
+        changed = time.monotonic()
+        path.write_bytes(b"b" + FILES["weights/a.bin"][1:])
+        second = monitor.verdict()
+        status = monitor.status()
+        assert time.monotonic() - changed < BOUND_SECONDS
+        assert (second["verdict"], second["cause"]) == ("refused", "change")
+        assert second["changed"] == [str(path)]
+        assert status.code == 1
+        assert status.out == f"Verification failed: {second['models'][0]['reason']}\n"
+        assert "'weights/a.bin' is not the signed file" in status.out
+
+        path.write_bytes(FILES["weights/a.bin"])
+        assert monitor.verdict()["verdict"] == "verified"
+        assert monitor.status().code == 0
+
+
+def test_a_bad_model_is_not_good_for_a_moment(desk: Desk) -> None:
+    """From the first moment to the verdict, and after it: what waits for it does not start."""
+    write(desk.site.model, {"config.json": b"[]"})
+    with monitoring(desk) as monitor:
+        while not (monitor.state / "monitor.lock").exists():
+            assert monitor.status().code == 1
+        assert monitor.verdict()["verdict"] == "refused"
+        assert monitor.status().code == 1
+        write(desk.site.model, FILES)
+        assert monitor.verdict()["verdict"] == "verified"
+        assert monitor.status().code == 0
+
+
+def test_it_ends_at_once_when_it_is_told_to(desk: Desk) -> None:
+    """As the last container of a pod, with zero: a Job that has succeeded stays so."""
+    with monitoring(desk) as monitor:
+        monitor.verdict()
+        code, seconds = monitor.ended(signal.SIGTERM)
+    assert code == 0
+    assert seconds < 2
+
+
+def test_it_ends_at_once_in_the_middle_of_a_large_file(desk: Desk) -> None:
+    """Nobody waits for a terabyte, neither for its rest nor for the rate."""
+    with (desk.site.model / "config.json").open("wb") as file:
+        file.truncate(2**40)
+    with monitoring(desk, rate="1M", mode="Audit") as monitor:
+        while not (monitor.state / "monitor.lock").exists():
+            time.sleep(0.05)
+        time.sleep(1)
+        code, seconds = monitor.ended(signal.SIGTERM)
+    assert code == 0
+    assert seconds < 2
+
+
+def test_a_killed_monitor_is_not_good(desk: Desk) -> None:
+    """What it found last is nobody's word any more."""
+    with monitoring(desk) as monitor:
+        monitor.verdict()
+        assert monitor.status().code == 0
+        monitor.ended(signal.SIGKILL)
+        status = monitor.status()
+    assert status.code == 1
+    assert status.out.startswith("the monitor does not run")
+
+
+def test_under_audit_nothing_is_stopped(desk: Desk) -> None:
+    """No verdict is bad; and the workload, which does not wait for one, is spared at once."""
+    large = {"weights/a.bin": os.urandom(4_000_000)}
+    write(desk.site.model, large)
+    with monitoring(desk, rate="1M", mode="Audit") as monitor:
+        verdict = monitor.verdict()
+        assert (verdict["verdict"], verdict["mode"]) == ("refused", "Audit")
+        assert verdict["models"][0]["seconds"] > 3
+        status = monitor.status()
+    assert status.code == 0
+    assert status.out.startswith("Verification failed: ")
+
+
+def test_the_first_verification_takes_no_longer_than_the_gates(desk: Desk) -> None:
+    """The workload waits for it; from then on the rate holds."""
+    files = FILES | {"weights/a.bin": os.urandom(3_000_000)}
+    write(desk.site.model, files)
+    desk.site.sign(statement(files))
+    with monitoring(desk, rate="1M") as monitor:
+        first = monitor.verdict()
+        (desk.site.model / "config.json").touch()
+        second = monitor.verdict()
+    assert (first["verdict"], second["verdict"]) == ("verified", "verified")
+    assert first["models"][0]["seconds"] < 2.5
+    assert second["models"][0]["seconds"] > 2.5
+
+
+def test_a_path_that_leaves_its_volume_turns_bad(desk: Desk) -> None:
+    """A link that is repointed while the model is served may show the workload another one."""
+    memory = "/dev/shm"  # noqa: S108 — a volume that is not the root
+    if not os.path.ismount(memory):
+        pytest.skip(f"{memory} is not a mount here")
+    with tempfile.TemporaryDirectory(dir=memory) as volume:
+        write(
+            Path(volume) / "v1",
+            {
+                p.relative_to(desk.site.model).as_posix(): p.read_bytes()
+                for p in desk.site.model.rglob("*")
+                if p.is_file()
+            },
+        )
+        link = Path(volume) / "granite"
+        link.symlink_to("v1")
+        with monitoring(desk, model={"path": str(link)}) as monitor:
+            assert monitor.verdict()["verdict"] == "verified"
+            link.unlink()
+            link.symlink_to(desk.site.model)
+            verdict = monitor.verdict()
+            assert verdict["verdict"] == "refused"
+            assert "out of the model's volume" in verdict["models"][0]["reason"]
+            assert monitor.status().code == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "no policy"),
+        ({contract.POLICY_VARIABLE: "{"}, "is not JSON"),
+        ({contract.POLICY_VARIABLE: "policy"}, "has no spec.revalidation"),
+        ({contract.POLICY_VARIABLE: "policy", contract.COVER_VARIABLE: "{"}, "list of paths"),
+    ],
+)
+def test_without_something_to_do_it_ends_with_two(
+    desk: Desk, environment: dict[str, str], words: str
+) -> None:
+    """It does not look as if it watched anything."""
+    given: dict[str, Any] = {"revalidation": {}} if contract.COVER_VARIABLE in environment else {}
+    policy = json.dumps(desk.policy(**given))
+    filled = {name: policy if of == "policy" else of for name, of in environment.items()}
+    ended = run("monitor", "--state", desk.folder, environment=filled)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_a_state_that_cannot_be_written_ends_it(desk: Desk) -> None:
+    """A monitor whose verdicts no probe could read would only look like one."""
+    environment = {contract.POLICY_VARIABLE: json.dumps(desk.policy(revalidation={}))}
+    ended = run("monitor", "--state", desk.folder / "absent", environment=environment)
+    assert ended.code == 3
+    assert "No such file or directory" in ended.err
+
+
+def test_a_probe_without_a_monitor_is_bad(desk: Desk) -> None:
+    """By its short way, which knows one place only, and by the whole command line."""
+    if Path(contract.SERVICE_ACCOUNT_PATH).exists():
+        pytest.skip(f"this is a pod: there is a {contract.SERVICE_ACCOUNT_PATH}")
+    short = run("monitor", "--status")
+    whole = run("monitor", "--status", "--state", contract.SERVICE_ACCOUNT_PATH)
+    assert (short.code, short.out) == (whole.code, whole.out)
+    assert short.code == 1
+    assert short.out.startswith("the monitor has not begun: ")
+    assert run("monitor", "--status", "--state", desk.folder).code == 1
+
+
+def test_a_probe_loads_next_to_nothing() -> None:
+    """It starts every few seconds, in every pod."""
+    code = (
+        "import contextlib, runpy, sys; sys.argv[1:] = ['monitor', '--status']\n"
+        "with contextlib.suppress(SystemExit): runpy.run_module('validator', alter_sys=True)"
+    )
+    modules = loaded(code)
+    assert "fcntl" in modules
+    assert not modules.intersection((*HEAVY, "argparse", "json", "msgspec", "threading", "pathlib"))

@@ -1,0 +1,182 @@
+"""What the containers that the webhook injects have in common: the gate and its monitor.
+
+Both find their policy in the environment, protect their process, look whether the
+models' paths stay on their volumes, and leave a termination message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from validator import contract
+from validator.errors import PolicyError, Refused, Undecided, ValidatorError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from validator.policy import Model, ModelValidation
+    from validator.report import Report
+    from validator.verification import Request
+
+
+def policy() -> ModelValidation:
+    """Return the policy in the environment.
+
+    Raises:
+        PolicyError: There is none, or not a valid one.
+    """
+    from validator.policy import ModelValidation  # noqa: PLC0415 — start-up
+
+    value = os.environ.get(contract.POLICY_VARIABLE)
+    if value is None:
+        raise PolicyError(
+            f"no policy: name its FILE, or set ${contract.POLICY_VARIABLE} as the webhook does"
+        )
+    return ModelValidation.from_environment(value)
+
+
+def cover() -> tuple[str, ...]:
+    """Return the paths that the workload opens, as the webhook read them.
+
+    Raises:
+        PolicyError: The environment does not hold what the webhook writes.
+    """
+    try:
+        paths = json.loads(os.environ.get(contract.COVER_VARIABLE, "[]"))
+    except (ValueError, RecursionError):
+        paths = None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise PolicyError(f"${contract.COVER_VARIABLE} is not a JSON list of paths")
+    return tuple(posixpath.normpath(path) for path in paths)
+
+
+def context(policy: ModelValidation) -> dict[str, Any]:
+    """Return what stands beside verdicts: by which policy they were reached."""
+    return {
+        "policy": policy.reference,
+        "generation": policy.metadata.generation,
+        "mode": policy.spec.mode,
+    }
+
+
+def requests(policy: ModelValidation, *, cover: tuple[str, ...], jobs: int | None) -> list[Request]:
+    """Return the verification that a policy asks for, of each model.
+
+    Args:
+        policy: What is demanded.
+        cover: Absolute paths that the workload opens.
+        jobs: Threads for hashing; the cores that this process may use, if absent.
+
+    Raises:
+        PolicyError: A trust anchor is none.
+        Refused: The workload opens something outside of every model.
+        Undecided: A trust anchor cannot be read or fetched.
+    """
+    from validator.hashing import default_jobs  # noqa: PLC0415 — start-up
+    from validator.policy_verifiers import verifiers  # noqa: PLC0415 — start-up
+    from validator.verification import Request  # noqa: PLC0415 — start-up
+
+    models = policy.spec.all_models
+    covered = _by_model(models, cover)
+    accepted = verifiers(policy)
+    return [
+        Request(
+            model=Path(model.path),
+            signature=Path(model.signature),
+            verifiers=accepted,
+            ignore_paths=model.ignore_paths,
+            ignore_git_paths=model.ignore_git_paths,
+            ignore_unsigned_files=model.ignore_unsigned_files,
+            digests=model.digests,
+            must_cover=covered[model.path],
+            jobs=jobs or default_jobs(),
+        )
+        for model in models
+    ]
+
+
+def _by_model(models: tuple[Model, ...], cover: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return, for each model's path, what the workload opens in it.
+
+    Raises:
+        Refused: The workload opens something outside of every model.
+    """
+    covered: dict[str, tuple[str, ...]] = {model.path: () for model in models}
+    for path in cover:
+        for root in covered:
+            if path == root or path.startswith(f"{root}/"):
+                covered[root] += (posixpath.relpath(path, root),)
+                break
+        else:
+            raise Refused(f"the workload opens {quoted(path)}, which lies in no verified model")
+    return covered
+
+
+def stay_on_their_volumes(requests: Iterable[Request]) -> None:
+    """Refuse models whose paths lead elsewhere, where the workload may see something else.
+
+    Raises:
+        Refused: A link leads out of the volume that it lies on.
+        Undecided: The kernel does not say what is mounted.
+    """
+    from validator.mounts import leaves_its_volume, mount_points  # noqa: PLC0415 — start-up
+
+    points = mount_points()
+    for request in requests:
+        if leaves_its_volume(request.model, points=points, limits=request.limits):
+            raise Refused(
+                f"the path {quoted(request.model)} leads by a link out of the model's volume, to "
+                "where the workload may see another model: let it lead to a place on the volume"
+            )
+
+
+def unjudged(policy: ModelValidation, error: ValidatorError) -> tuple[Report, ...]:
+    """Return the reports of models that were not even looked at."""
+    from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
+
+    verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
+    return tuple(
+        Report(verdict=verdict, model=model.path, reason=str(error))
+        for model in policy.spec.all_models
+    )
+
+
+def make_undumpable() -> None:
+    """Deny other processes of the same user to trace this one or read its memory.
+
+    Raises:
+        Undecided: The kernel refuses it.
+    """
+    import ctypes  # noqa: PLC0415 — start-up
+
+    pr_set_dumpable = 4  # linux/prctl.h
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_dumpable, 0, 0, 0, 0) != 0:
+        raise Undecided(
+            "the container cannot protect its own process (prctl PR_SET_DUMPABLE failed)"
+        )
+
+
+def leave_message(message: bytes) -> None:
+    """Write the termination message, if there is a file for it."""
+    try:
+        # Never created: outside of a container there is none, and none is wanted.
+        descriptor = os.open(
+            contract.TERMINATION_MESSAGE_PATH,
+            os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK,
+        )
+    except OSError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(message)
+
+
+def sentence_message(error: ValidatorError) -> bytes:
+    """Return the termination message of a container that reached no verdict on a model."""
+    from validator.report import Verdict, short_message  # noqa: PLC0415 — start-up
+
+    verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
+    return short_message(verdict, str(error))

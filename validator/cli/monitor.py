@@ -1,0 +1,153 @@
+"""`model-validator monitor`: verify again and again, beside the workload.
+
+The policy comes from the environment, as the gate's does. Each verdict is a line
+of the log; the last one is kept for the container's probes, which ask for it by
+`monitor --status`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from validator import contract, standing
+from validator.cli import injected, options
+from validator.contract import ExitCode
+from validator.errors import PolicyError, Refused, Undecided
+from validator.pacing import Throttle
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from validator.monitoring import Finding, Verify
+    from validator.policy import ModelValidation, Revalidation
+    from validator.report import Report
+    from validator.verification import Request
+
+
+def add_to(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "monitor",
+        help="verify again and again while the model is served",
+        description=(
+            f"Verify the models of the ModelValidation in ${contract.POLICY_VARIABLE} again and "
+            "again, as its spec.revalidation says; a line for each verdict."
+        ),
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--status",
+        action="store_true",
+        help="only say what the running monitor has found; exit code 1 if that is not good",
+    )
+    parser.add_argument(
+        "--state",
+        default=contract.SERVICE_ACCOUNT_PATH,
+        metavar="FOLDER",
+        help="where the monitor keeps what it has found (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the verdicts"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Verify until the container is stopped, or say what was found."""
+    if arguments.status:
+        good, sentence = standing.read(arguments.state, now=time.monotonic())
+        options.show(sentence)
+        return ExitCode.VERIFIED if good else ExitCode.REFUSED
+    # There is nothing to put in order, and a thread may be in the middle of a read.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.VERIFIED))
+    try:
+        injected.make_undumpable()
+        policy, revalidation = _policy()
+        requests = injected.requests(policy, cover=injected.cover(), jobs=None)
+    except (PolicyError, Refused, Undecided) as error:
+        injected.leave_message(injected.sentence_message(error))
+        raise
+    found = standing.Standing(arguments.state)
+    audit = policy.spec.mode == "Audit"
+    for finding in _findings(policy, revalidation, requests, beat=found.beat):
+        found.say(finding.sentence, good=audit or finding.verdict == "verified")
+        if arguments.format == "json":
+            options.show(injected.context(policy) | finding.as_dict())
+        else:
+            options.show(finding.as_text())
+        sys.stdout.flush()
+    raise AssertionError  # there is always one more
+
+
+def _policy() -> tuple[ModelValidation, Revalidation]:
+    policy = injected.policy()
+    if policy.spec.revalidation is None:
+        raise PolicyError(f"{policy.reference} has no spec.revalidation: there is nothing to do")
+    return policy, policy.spec.revalidation
+
+
+def _findings(
+    policy: ModelValidation,
+    revalidation: Revalidation,
+    requests: list[Request],
+    *,
+    beat: Callable[[], None],
+) -> Iterator[Finding]:
+    from validator import monitoring  # noqa: PLC0415 — start-up
+
+    def sleep(seconds: float) -> None:
+        beat()
+        time.sleep(seconds)
+
+    return monitoring.Monitor(
+        look=lambda: monitoring.look(requests),
+        verify=_verify(policy, requests, rate=revalidation.rate, beat=beat),
+        clock=time.monotonic,
+        sleep=sleep,
+        interval=revalidation.seconds,
+        running=policy.spec.mode == "Audit",  # which holds nothing back
+    ).findings()
+
+
+def _verify(
+    policy: ModelValidation, requests: list[Request], *, rate: int, beat: Callable[[], None]
+) -> Verify:
+    """Return what verifies all models: with all cores, or with one at a bounded rate."""
+
+    def verify(*, beside: bool) -> tuple[Report, ...]:
+        try:
+            injected.stay_on_their_volumes(requests)
+        except (Refused, Undecided) as error:
+            return injected.unjudged(policy, error)
+        return tuple(
+            options.judge(
+                replace(request, jobs=1) if beside else request,
+                display=_Pulse(beat, rate=rate if beside else None),
+            )
+            for request in requests
+        )
+
+    return verify
+
+
+class _Pulse:
+    """A progress display that shows that the monitor moves, and keeps to the rate."""
+
+    def __init__(self, beat: Callable[[], None], *, rate: int | None) -> None:
+        self._beat = beat
+        self._throttle = Throttle(rate, clock=time.monotonic, sleep=time.sleep) if rate else None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of `done` of `total` bytes."""
+        self._beat()
+        if self._throttle:
+            self._throttle(done, total)
+
+    def close(self) -> None:
+        """Do nothing."""

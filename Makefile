@@ -44,6 +44,14 @@ e2e: venv cluster-tools ## Run the tests on a real API server, and fail where th
 cluster-tools: venv ## Build etcd, kube-apiserver and kubectl (Go needed, minutes, once)
 	@$(BIN)/python -m tests.cluster.building
 
+.PHONY: cluster-packages
+cluster-packages: ## Install Debian's packages that the image and node tests need (root, once)
+	@scripts/cluster_packages.sh
+
+.PHONY: images
+images: ## Build the images (REGISTRY=... TAG=... BASE=... BUILDER=... BUILD_FLAGS=...)
+	@scripts/build_images.sh
+
 .PHONY: lint
 lint: venv ## Check style, types, import contracts and generated files
 	$(BIN)/ruff check
@@ -77,7 +85,9 @@ bench: venv ## Measure, side by side with the reference
 .PHONY: lock
 lock: venv ## Resolve the locks again (with the oldest Python that is supported)
 	$(COMPILE) --extra validator --extra blake3 --output-file requirements/validator.txt pyproject.toml
+	$(COMPILE) --extra validator --extra blake3 --extra debug --output-file requirements/debug.txt pyproject.toml
 	$(COMPILE) --extra webhook --output-file requirements/webhook.txt pyproject.toml
+	$(COMPILE) --build-deps-for wheel --only-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) --extra validator --extra blake3 --extra webhook --extra dev \
 	  --output-file requirements/dev.txt pyproject.toml
 

@@ -38,7 +38,7 @@ def value(amount: str | float) -> int:
 
 
 def canonical(amount: str | float) -> str:
-    """Return the server's spelling of a quantity.
+    """Return the server's spelling of a quantity, once it has read its own spelling back.
 
     Raises:
         ValueError: It is not a quantity, or a negative one.
@@ -47,8 +47,9 @@ def canonical(amount: str | float) -> str:
     nano = _value(match)
     if nano == 0:
         return "0"
-    if (match["suffix"] or "").endswith("i") and nano >= _KIBI * NANO and nano % NANO == 0:
+    if (match["suffix"] or "").endswith("i") and nano % (_KIBI * NANO) == 0:
         return _binary(nano // NANO)
+    # What has no binary suffix left is decimal when the server reads it back, as it does each time.
     return _decimal(nano, exponent=match["exponent"] is not None)
 
 

@@ -50,6 +50,11 @@ def test_refuses_what_is_no_amount(text: str) -> None:
         quantities.canonical(text)
 
 
+def test_spells_as_the_api_server_does_in_the_end() -> None:
+    """It reads its own `1488000` back as a decimal number, and spells that `1488k`."""
+    assert quantities.canonical("1453.125Ki") == "1488k"
+
+
 @given(
     st.integers(0, 10**6),
     st.sampled_from(["", ".5", ".25", ".125", ".001"]),

@@ -30,11 +30,14 @@ NAMESPACE_HOST_PATH_LABEL: Final = "validation.rhtas.redhat.com/host-path"
 GATE_CONTAINER: Final = "model-validation"
 """The injected init container. The name is ours: one that a pod brings is replaced."""
 
+MONITOR_CONTAINER: Final = "model-validation-monitor"
+"""The injected native sidecar, where the policy asks for re-validation; reserved as the gate is."""
+
 MODEL_VOLUME: Final = "model-validation-model"
 """The model volume (with a number behind it from the second on), where the policy adds it."""
 
 SCRATCH_VOLUME: Final = "model-validation-scratch"
-"""The gate's emptyDir; it takes the place where the service-account token would be mounted."""
+"""The emptyDir of gate and monitor, where the service-account token would be mounted."""
 
 SERVICE_ACCOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes' ServiceAccount admission plugin mounts the token in every container."""

@@ -33,8 +33,8 @@ SCRATCH: Final[JSON] = {
     "name": contract.SCRATCH_VOLUME,
     "emptyDir": {"medium": "Memory", "sizeLimit": SCRATCH_SIZE},
 }
-"""The gate's own volume. It stands where the ServiceAccount plugin, which runs again after us,
-would mount the token: a container that has a mount there already is left alone."""
+"""The volume of gate and monitor. It stands where the ServiceAccount plugin, which runs again after
+us, would mount the token: a container that has a mount there already is left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +130,14 @@ def build(
 
 
 def as_kubernetes_left_it(gate: JSON, given: JSON) -> JSON:
-    """Return the gate with those differences taken over that Kubernetes makes behind us.
+    """Return the gate, or its monitor, with what Kubernetes changes behind us.
 
     Its plugins run again after a webhook, and then the webhook once more: what it took back
     each time, AlwaysPullImages and a quota would refuse.
 
     Args:
         gate: As it is built.
-        given: The container of its name that came with the pod.
+        given: The container of its name that came with the pod; empty, if there was none.
     """
     for kept in (_pulled_always, _amounts_by_default):
         gate = kept(gate, given)
@@ -248,7 +248,7 @@ def _resources(pod: Pod, policy: ModelValidation) -> JSON:
     limits = (wanted and wanted.limits) or Amounts()
     cpu = _spelled(requests.cpu, limits.cpu)
     if cpu == (None, None):
-        cpu = max((_cpu(placed) for placed in pod.containers), key=_size, default=cpu)
+        cpu = largest_cpu(pod)
     memory = _spelled(requests.memory, limits.memory)
     if memory == (None, None):
         memory = (MEMORY, MEMORY)
@@ -258,6 +258,15 @@ def _resources(pod: Pod, policy: ModelValidation) -> JSON:
         "limits": {name: limit for name, (_, limit) in amounts.items() if limit},
     }
     return {kind: of for kind, of in written.items() if of}
+
+
+def largest_cpu(pod: Pod) -> tuple[str | None, str | None]:
+    """Return the CPU request and limit of the largest container, as the API server spells them.
+
+    Raises:
+        PodRefused: An amount is not a quantity.
+    """
+    return max((_cpu(placed) for placed in pod.containers), key=_size, default=(None, None))
 
 
 def _spelled(

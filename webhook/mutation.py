@@ -15,6 +15,7 @@ from validator import contract
 from validator.errors import quoted
 from webhook import arguments, pods, strict, volumes
 from webhook import gate as gates
+from webhook import monitor as monitors
 from webhook.errors import PodRefused
 from webhook.pods import JSON, Placed, Pod, SecurityContext
 
@@ -99,10 +100,10 @@ def _mutated(
     models = policy.spec.all_models
     given = pods.read(pod)  # within limits, before anything is copied
 
-    # 2. The init container of our name is ours whole: one that is there already is dropped,
-    #    never trusted. The reserved names anywhere else are refused.
+    # 2. The init containers of our names are ours whole: those that are there already are
+    #    dropped, never trusted. The reserved names anywhere else are refused.
     _reserved(given, models)
-    bare = given.without_init(contract.GATE_CONTAINER)
+    bare = given.without_ours()
 
     # 1. The model lies on the workload's mount whose path is the longest prefix of its path;
     #    where there is none, on the volume that the policy brings along.
@@ -112,8 +113,8 @@ def _mutated(
     places = tuple(_found(model, staying, declared) for model in models)
     refusals = [sentence for place in places for sentence in volumes.unfit(place)]
 
-    # 4. The gate stands directly behind the last init container that writes the model and ends.
-    #    Whatever runs after or beside the verdict only reads.
+    # 4. The gate stands directly behind the last init container that writes the model and ends,
+    #    and its monitor directly behind it. Whatever runs after or beside the verdict only reads.
     writers = tuple(
         placed for placed in bare.init if not placed.stays and _writes(placed, places, declared)
     )
@@ -153,8 +154,9 @@ def _mutated(
         settings=settings,
         task=gates.Task(mounts=mounted, cover=cover, served_by=places[0].placed),
     )
-    for placed in filter(pods.is_gate, given.init):
-        gate = gates.as_kubernetes_left_it(gate, placed.raw)
+    ours = [gate]
+    if policy.spec.revalidation is not None:
+        ours.append(monitors.build(gate, bare, policy, settings=settings))
     warnings = [sentence for judgement in judged for sentence in judgement.warnings]
     if policy.spec.mode == "Enforce":
         warnings += _made_read_only(workload, places, declared)
@@ -163,7 +165,7 @@ def _mutated(
         frozen = {}
     return (
         Mutation(
-            pod=_assembled(bare, gate, position, frozen),
+            pod=_assembled(bare, _as_left(ours, given), position, frozen),
             warnings=tuple(dict.fromkeys(warnings)),
             unread=tuple(unread for judgement in judged for unread in judgement.unread),
         ),
@@ -177,9 +179,9 @@ def _reserved(pod: Pod, models: Iterable[Model]) -> None:
         raise PodRefused(
             f"{pod.ephemeral[0].where}: a pod is created without ephemeral containers: leave it out"
         )
-    named = [placed for placed in pod.all_containers if pods.is_gate(placed)]
-    for placed in named:
-        if placed.field != "initContainers" or len(named) > 1:
+    named = Counter(placed.view.name for placed in pod.all_containers)
+    for placed in filter(pods.is_ours, pod.all_containers):
+        if placed.field != "initContainers" or named[placed.view.name] > 1:
             raise PodRefused(
                 f"{placed.where} bears the name of the init container that verifies the model: "
                 "give it another name"
@@ -195,7 +197,7 @@ def _reserved(pod: Pod, models: Iterable[Model]) -> None:
                 "give it another name"
             )
     for placed in pod.all_containers:
-        if not pods.is_gate(placed) and contract.SCRATCH_VOLUME in placed.uses:
+        if not pods.is_ours(placed) and contract.SCRATCH_VOLUME in placed.uses:
             raise PodRefused(
                 f"{placed.where} mounts the volume {quoted(contract.SCRATCH_VOLUME)}, which is "
                 "the gate's own: leave it out"
@@ -378,8 +380,14 @@ def _made_read_only(
                 )
 
 
-def _assembled(pod: Pod, gate: JSON, position: int, frozen: Mapping[str, JSON]) -> JSON:
-    """Return the pod with its gate, sharing with it what did not change."""
+def _as_left(ours: Iterable[JSON], given: Pod) -> list[JSON]:
+    """Return our containers with what Kubernetes made of those that the pod came with."""
+    brought = {placed.view.name: placed.raw for placed in filter(pods.is_ours, given.init)}
+    return [gates.as_kubernetes_left_it(each, brought.get(each["name"], {})) for each in ours]
+
+
+def _assembled(pod: Pod, ours: Sequence[JSON], position: int, frozen: Mapping[str, JSON]) -> JSON:
+    """Return the pod with our containers, sharing with it what did not change."""
     spec = pod.raw["spec"]
     init = [frozen.get(placed.where, placed.raw) for placed in pod.init]
     declared = spec.get("volumes") or []
@@ -388,7 +396,7 @@ def _assembled(pod: Pod, gate: JSON, position: int, frozen: Mapping[str, JSON]) 
         **pod.raw,
         "spec": {
             **spec,
-            "initContainers": [*init[:position], gate, *init[position:]],
+            "initContainers": [*init[:position], *ours, *init[position:]],
             "containers": [frozen.get(placed.where, placed.raw) for placed in pod.containers],
             "volumes": [*declared, *scratch],
         },

@@ -20,6 +20,9 @@ from webhook.errors import PodRefused
 
 JSON = dict[str, Any]
 
+OUR_NAMES: Final = (contract.GATE_CONTAINER, contract.MONITOR_CONTAINER)
+"""The containers that are ours whole, in the order in which they stand."""
+
 CONTAINERS_LIMIT: Final = 128
 """Containers of one list. Kubernetes sets none; a node is sized for 110 pods."""
 VOLUMES_LIMIT: Final = 512
@@ -225,17 +228,16 @@ class Pod:
         """The JSON of the volumes, in their order."""
         return self.spec.volumes or ()
 
-    def without_init(self, name: str) -> Pod:
-        """Return the pod without the init containers of this name."""
-        kept = [placed.raw for placed in self.init if placed.view.name != name]
+    def without_ours(self) -> Pod:
+        """Return the pod without the init containers that bear our names."""
+        kept = [placed for placed in self.init if not is_ours(placed)]
         if len(kept) == len(self.init):
             return self
-        spec = {**self.raw["spec"], "initContainers": kept}
-        init = (placed for placed in self.init if placed.view.name != name)
+        spec = {**self.raw["spec"], "initContainers": [placed.raw for placed in kept]}
         return replace(
             self,
             raw={**self.raw, "spec": spec},
-            init=tuple(replace(placed, index=index) for index, placed in enumerate(init)),
+            init=tuple(replace(placed, index=index) for index, placed in enumerate(kept)),
         )
 
 
@@ -307,6 +309,11 @@ def related(one: str, other: str) -> bool:
 def is_gate(placed: Placed) -> bool:
     """Tell whether a container bears the gate's name."""
     return placed.view.name == contract.GATE_CONTAINER
+
+
+def is_ours(placed: Placed) -> bool:
+    """Tell whether a container bears the gate's name, or its monitor's."""
+    return placed.view.name in OUR_NAMES
 
 
 def _placed(pod: JSON, field: str, views: tuple[Container, ...] | None) -> tuple[Placed, ...]:

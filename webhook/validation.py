@@ -82,53 +82,51 @@ def check_ephemeral(
         _harmless(placed, declared, guarded)
 
 
-def _previous_release(expected: JSON, actual: JSON, settings: GateSettings) -> JSON:
-    """Take the image over that our other replicas inject during a rollout."""
-    if actual.get("image") in settings.accepted_images:
-        return {**expected, "image": actual["image"]}
-    return expected
-
-
 def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None:
     """Return the sentence on the first difference that may not be."""
-    gate, position = _gate(pod)
-    wanted, wanted_position = _gate(expected)
-    if gate is None or wanted is None or position is None or wanted_position is None:
-        return (
-            f"the pod has no init container {quoted(contract.GATE_CONTAINER)}: it has not been "
-            "mutated; check that the MutatingWebhookConfiguration exists and covers this pod"
-        )
-    if gate.get("image") not in (settings.image, *settings.accepted_images):
-        # Whatever else is missing follows from it.
-        return (
-            f"initContainers[{position}] {quoted(contract.GATE_CONTAINER)} is not the one that "
-            f"the webhook injects: its image is {quoted(gate.get('image'))}; leave it out of the "
-            "pod, and check that the MutatingWebhookConfiguration exists and covers this pod"
-        )
-    if position != wanted_position:
-        return (
-            f"initContainers[{position}] {quoted(contract.GATE_CONTAINER)} must be "
-            f"initContainers[{wanted_position}], behind the last one that writes the model: "
-            "the order was changed after mutation, and its webhook needs reinvocationPolicy "
-            "IfNeeded to follow"
-        )
     init = list(expected["spec"]["initContainers"])
-    init[position] = _previous_release(wanted, gate, settings)
+    own = []
+    for wanted_at, wanted in _ours(expected):
+        name = quoted(wanted["name"])
+        at, given = next(
+            (each for each in _ours(pod) if each[1]["name"] == wanted["name"]), (0, None)
+        )
+        if given is None:
+            return (
+                f"the pod has no init container {name}: it has not been mutated; check that the "
+                "MutatingWebhookConfiguration exists and covers this pod"
+            )
+        if given.get("image") not in (settings.image, *settings.accepted_images):
+            # Whatever else is missing follows from it.
+            return (
+                f"initContainers[{at}] {name} is not the one that the webhook injects: its image "
+                f"is {quoted(given.get('image'))}; leave it out of the pod, and check that the "
+                "MutatingWebhookConfiguration exists and covers this pod"
+            )
+        if at != wanted_at:
+            return (
+                f"initContainers[{at}] {name} must be initContainers[{wanted_at}], behind the "
+                "last one that writes the model: the order was changed after mutation, and its "
+                "webhook needs reinvocationPolicy IfNeeded to follow"
+            )
+        # Other replicas inject another image while a new release is rolled out.
+        init[at] = {**wanted, "image": given["image"]}
+        own.append(f"/spec/initContainers/{at}/")
     expected = {**expected, "spec": {**expected["spec"], "initContainers": init}}
     operations = patching.patch(pod, expected)
     if not operations:
         return None
     # Where the gate itself differs, what else does follows from it.
-    own = f"/spec/initContainers/{position}/"
-    first = next((each for each in operations if each["path"].startswith(own)), operations[0])
+    first = next(
+        (each for each in operations if each["path"].startswith(tuple(own))), operations[0]
+    )
     return _sentence(pod, first)
 
 
-def _gate(pod: JSON) -> tuple[JSON, int] | tuple[None, None]:
-    for index, container in enumerate(pod["spec"].get("initContainers") or ()):
-        if container["name"] == contract.GATE_CONTAINER:
-            return container, index
-    return None, None
+def _ours(pod: JSON) -> list[tuple[int, JSON]]:
+    """Return the containers that bear our names, each with its place."""
+    init = enumerate(pod["spec"].get("initContainers") or ())
+    return [(index, container) for index, container in init if container["name"] in pods.OUR_NAMES]
 
 
 def _sentence(pod: JSON, operation: Mapping[str, Any]) -> str:
@@ -179,7 +177,7 @@ def _verified(pod: Pod, added: Placed) -> None:
 
 def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volume]) -> None:
     """Refuse what reaches for the gate or for what it has verified."""
-    if pods.is_gate(placed) or placed.view.target_container_name == contract.GATE_CONTAINER:
+    if pods.is_ours(placed) or placed.view.target_container_name in pods.OUR_NAMES:
         raise PodRefused(
             f"{placed.where} takes the name of the init container that verifies the model, or "
             "aims at it: choose another name and target"

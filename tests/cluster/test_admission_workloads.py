@@ -205,7 +205,7 @@ def test_a_quota_that_demands_requests_and_limits(
 
 
 def test_always_pull_images(programs: dict[str, Path], tmp_path: Path) -> None:
-    """The plugin changes the gate's pull policy behind us; nothing else is tolerated there."""
+    """The plugin changes our containers' pull policy behind us; nothing else is tolerated there."""
     (tmp_path / "control-plane").mkdir()
     with (
         ControlPlane(
@@ -215,9 +215,9 @@ def test_always_pull_images(programs: dict[str, Path], tmp_path: Path) -> None:
         in_force(own, webhook),
     ):
         own.make_namespace("team")
-        own.created(policy("team"))
+        own.created(policy("team", revalidation={}))
         pod = own.created(workload("Pod", "team"))
-    assert gate_of(pod)["imagePullPolicy"] == "Always"
+    assert [each["imagePullPolicy"] for each in pod["spec"]["initContainers"]] == ["Always"] * 2
 
 
 @pytest.mark.parametrize(

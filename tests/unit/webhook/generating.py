@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.unit.webhook.making import MODEL, container, mount, pod, policy, vllm
-from validator.contract import GATE_CONTAINER, MODEL_VOLUME, SCRATCH_VOLUME
+from validator.contract import GATE_CONTAINER, MODEL_VOLUME, MONITOR_CONTAINER, SCRATCH_VOLUME
 
 Document = dict[str, Any]
 
@@ -67,9 +67,10 @@ def pods(draw: st.DrawFn) -> Document:
     containers = [vllm(volumeMounts=[*own, *draw(st.sampled_from([[], [mount("again", "/x")]]))])]
     containers += draw(_containers("beside-", sidecars=False))
     init = draw(_containers("init-", sidecars=True))
-    if draw(st.booleans()):
+    for name in draw(st.sets(st.sampled_from([GATE_CONTAINER, MONITOR_CONTAINER]))):
         at = draw(st.integers(0, len(init)))
-        init.insert(at, container(GATE_CONTAINER, image="registry.example/yes:1"))
+        brought = container(name, mount(), image="registry.example/yes:1")
+        init.insert(at, brought | draw(st.sampled_from([{}, {"restartPolicy": "Always"}])))
     volumes = [{"name": name} | draw(st.sampled_from(_SOURCES)) for name in _NAMES]
     return pod(
         *draw(st.permutations(containers)),
@@ -87,9 +88,10 @@ _VOLUMES: list[Document] = [
 ]
 
 policies = st.builds(
-    lambda volume, mode, more: policy(model=volume, mode=mode, **more),
+    lambda volume, mode, again, more: policy(model=volume, mode=mode, **again, **more),
     st.sampled_from(_VOLUMES),
     st.sampled_from(["Enforce", "Enforce", "Audit"]),
+    st.sampled_from([{}, {"revalidation": {}}, {"revalidation": {"action": "Report"}}]),
     st.sampled_from([{}, {"allowPrivileged": True}, {"resources": {"limits": {"cpu": "2.0"}}}]),
 )
 """Policies for one model, with and without a volume of their own."""
@@ -141,7 +143,7 @@ _VALUES = (
     | st.integers()
     | st.floats(allow_nan=False)
     | st.sampled_from(["vllm", "model", MODEL, "/models", "Always", "1Gi", "\ud800", "\x00"])
-    | st.sampled_from([GATE_CONTAINER, SCRATCH_VOLUME, MODEL_VOLUME])
+    | st.sampled_from([GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME, MODEL_VOLUME])
     | st.text(max_size=5)
 )
 

@@ -97,12 +97,17 @@ def mutated(given: Document, chosen: ModelValidation | None = None) -> Document:
 
 def gate_of(given: Document) -> Document:
     """Return the gate of a mutated pod."""
-    (gate,) = (
-        container
-        for container in given["spec"]["initContainers"]
-        if container["name"] == contract.GATE_CONTAINER
-    )
-    return dict(gate)
+    return _init_of(given, contract.GATE_CONTAINER)
+
+
+def monitor_of(given: Document) -> Document:
+    """Return the monitor of a mutated pod."""
+    return _init_of(given, contract.MONITOR_CONTAINER)
+
+
+def _init_of(given: Document, name: str) -> Document:
+    (found,) = (each for each in given["spec"]["initContainers"] if each["name"] == name)
+    return dict(found)
 
 
 def names(containers: list[Document]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.webhook.making import claim, mount, mutated, pod, policy
-from validator.contract import GATE_CONTAINER, SCRATCH_VOLUME
+from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME
 from webhook.errors import PodRefused
 from webhook.validation import check_ephemeral
 
@@ -53,6 +53,8 @@ def test_admits_a_debugger_that_only_looks(added: Document) -> None:
     [
         ({"name": GATE_CONTAINER}, "takes the name"),
         ({"targetContainerName": GATE_CONTAINER}, "aims at it"),
+        ({"name": MONITOR_CONTAINER}, "takes the name"),
+        ({"targetContainerName": MONITOR_CONTAINER}, "aims at it"),
         ({"volumeMounts": [mount()]}, "'model' writable"),
         ({"volumeMounts": [mount("again", "/x")]}, "'again' writable"),
         ({"volumeDevices": [{"name": "again", "devicePath": "/dev/x"}]}, "'again' writable"),

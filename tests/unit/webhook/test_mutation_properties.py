@@ -87,6 +87,19 @@ def test_nobody_writes_the_model_behind_the_gate(pod: Document, policy: ModelVal
 
 
 @thorough
+@given(pods(), policies)
+def test_gate_and_monitor_stand_together(pod: Document, policy: ModelValidation) -> None:
+    """One gate, and behind it one monitor where the policy has one; the workload is as it was."""
+    after = wire.read(accepted(pod, policy).pod)
+    found = [(placed.index, placed.view.name) for placed in after.init if wire.is_ours(placed)]
+    wanted = wire.OUR_NAMES if policy.spec.revalidation else wire.OUR_NAMES[:1]
+    assert found == list(enumerate(wanted, start=found[0][0]))
+    others = [placed.view.name for placed in after.init if not wire.is_ours(placed)]
+    before = [placed.view.name for placed in wire.read(pod).init if not wire.is_ours(placed)]
+    assert others == before
+
+
+@thorough
 @given(pods(), st.data())
 def test_the_order_of_volumes_does_not_matter(pod: Document, data: st.DataObject) -> None:
     """The gate is the same whatever the order in which a pod declares its volumes."""

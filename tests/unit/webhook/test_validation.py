@@ -18,7 +18,7 @@ from tests.unit.webhook.making import (
     policy,
     vllm,
 )
-from validator.contract import GATE_CONTAINER
+from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
 from webhook.errors import PodRefused
 from webhook.validation import check_created
 
@@ -145,6 +145,69 @@ def test_refuses_what_undoes_the_mutation(change: Change, words: str) -> None:
     """Whatever was added after us is held to the same rules."""
     with pytest.raises(PodRefused, match=words):
         check(admitted(change, pod(volumes=[claim()])))
+
+
+def watched(change: Change) -> Document:
+    """Return a mutated pod with a monitor, after `change` of its spec and of the monitor."""
+    result = mutated(pod(), policy(revalidation={}))
+    monitor = next(c for c in result["spec"]["initContainers"] if c["name"] == MONITOR_CONTAINER)
+    change(result["spec"], monitor)
+    return result
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, __: None,
+        lambda _, monitor: monitor.update(imagePullPolicy="Always"),
+        lambda _, monitor: monitor.update(image="registry.example/model-validator:0"),
+        lambda _, monitor: monitor["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
+        lambda spec, _: spec["initContainers"].append(container("mesh")),
+    ],
+)
+def test_admits_what_kubernetes_may_change_of_the_monitor(change: Change) -> None:
+    """The same as of the gate, each image for itself: replicas differ during a rollout."""
+    check(watched(change), revalidation={})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec, _: spec["initContainers"].pop(), "has no init container 'model-validation-m"),
+        (lambda _, monitor: monitor.update(image="evil"), r"its image is 'evil'"),
+        (lambda _, monitor: monitor.pop("restartPolicy"), "restartPolicy is missing"),
+        (lambda _, monitor: monitor.pop("startupProbe"), "startupProbe is missing"),
+        (lambda _, monitor: monitor.pop("readinessProbe"), "readinessProbe is missing"),
+        (lambda _, monitor: monitor.update(livenessProbe={}), "livenessProbe must not be there"),
+        (
+            lambda _, monitor: monitor["readinessProbe"]["exec"].update(command=["true"]),
+            r"readinessProbe\.exec\.command",
+        ),
+        (
+            lambda _, monitor: monitor["readinessProbe"].update(failureThreshold=100),
+            "readinessProbe.failureThreshold is not what",
+        ),
+        (lambda _, monitor: monitor["env"][0].update(value="{}"), r"env\[0\].*value is not what"),
+        (lambda _, monitor: monitor.update(lifecycle={}), "lifecycle must not be there"),
+        (lambda _, monitor: monitor["volumeMounts"][0].pop("readOnly"), "readOnly is missing"),
+        (
+            lambda spec, _: spec["initContainers"].insert(1, container("mesh")),
+            r"initContainers\[2\].* must be initContainers\[1\]",
+        ),
+    ],
+)
+def test_refuses_what_another_webhook_does_to_the_monitor(change: Change, words: str) -> None:
+    """The sentence names the monitor and the field."""
+    with pytest.raises(PodRefused, match=words) as refusal:
+        check(watched(change), revalidation={})
+    assert MONITOR_CONTAINER in str(refusal.value)
+
+
+def test_refuses_a_monitor_that_the_policy_does_not_ask_for() -> None:
+    """It would have been taken out by mutation."""
+    other = container(MONITOR_CONTAINER, restartPolicy="Always")
+    with pytest.raises(PodRefused, match=r"initContainers\[1\] '.*-monitor' must not be there"):
+        check(admitted(lambda spec, _: spec["initContainers"].append(other)))
 
 
 def test_names_the_gate_before_all_that_follows_from_it() -> None:

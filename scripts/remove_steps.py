@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-COPIED: Final = ("validator", "webhook", "certs", "tests", "pyproject.toml")
+COPIED: Final = ("validator", "webhook", "certs", "manifests", "tests", "pyproject.toml")
 TESTS: Final = "tests/unit/validator"
 TIMEOUT_SECONDS: Final = 120
 """For the tests of one removal; a check against endless reading may end so, and that is red."""
@@ -48,6 +48,8 @@ STATEMENTS: Final = ("test_statements",)
 WALKING: Final = ("test_walking",)
 CERTIFICATES: Final = ("test_certificates",)
 KEYLESS: Final = ("test_keyless",)
+MONITORING: Final = ("test_monitoring",)
+STANDING: Final = ("test_standing",)
 
 REMOVALS: Final = (
     Removal(
@@ -562,6 +564,87 @@ REMOVALS: Final = (
         '"reason": reason[:room]',
         '"reason": reason',
         ("test_reports",),
+    ),
+    # 11 is verifying again, docs/revalidation.md.
+    Removal(
+        11,
+        "a dead monitor's verdict is none",
+        "standing.py",
+        'if not _is_locked(f"{folder}/{_LOCK}"):',
+        "if False:",
+        STANDING,
+    ),
+    Removal(
+        11,
+        "a verdict grows stale",
+        "standing.py",
+        "if silent > STALE_SECONDS:",
+        "if False:",
+        STANDING,
+    ),
+    Removal(
+        11,
+        "an earlier monitor's verdict is taken back",
+        "standing.py",
+        '        self.say("the first verification has not ended", good=False)\n',
+        "        self._moved = clock()\n",
+        STANDING,
+    ),
+    Removal(
+        11,
+        "a touch amid a verification is no alarm",
+        "monitoring.py",
+        "            if finding.verdict is not Verdict.VERIFIED:",
+        "            if False:",
+        MONITORING,
+    ),
+    Removal(
+        11,
+        "the signature is looked at",
+        "monitoring.py",
+        "        sight[str(request.signature)] = _state(request.signature)\n",
+        "",
+        MONITORING,
+    ),
+    Removal(
+        11,
+        "what is odd is looked at",
+        "monitoring.py",
+        "return sight | dict.fromkeys((*listing.problems, *listing.unreadable))",
+        "return sight",
+        MONITORING,
+    ),
+    Removal(
+        11,
+        "what could not be read is tried again",
+        "monitoring.py",
+        "if finding.verdict is Verdict.UNDECIDED and retry < due:",
+        "if False:",
+        MONITORING,
+    ),
+    Removal(
+        11,
+        "the workload is spared once it runs",
+        "monitoring.py",
+        "            running = running or finding.verdict is Verdict.VERIFIED\n",
+        "",
+        MONITORING,
+    ),
+    Removal(
+        11,
+        "the rate is kept",
+        "pacing.py",
+        "            self._sleep(ahead)",
+        "            pass",
+        ("test_pacing",),
+    ),
+    Removal(
+        11,
+        "no burst follows a stall",
+        "pacing.py",
+        "self._due = max(self._due + max(0, done - self._done) / self._rate, now)",
+        "self._due = self._due + max(0, done - self._done) / self._rate",
+        ("test_pacing",),
     ),
 )
 

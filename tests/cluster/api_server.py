@@ -118,7 +118,11 @@ class ApiServer:
                 self.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
 
     def kubectl(
-        self, *arguments: str, given: str | None = None, check: bool = True
+        self,
+        *arguments: str,
+        given: str | None = None,
+        check: bool = True,
+        seconds: float = REQUEST_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as an admin (`--as` for others) with `given` on its standard input.
 
@@ -137,7 +141,7 @@ class ApiServer:
             capture_output=True,
             text=True,
             check=False,
-            timeout=REQUEST_SECONDS,
+            timeout=seconds,
         )
         if check and ran.returncode != 0:
             raise ControlPlaneError(f"kubectl {' '.join(arguments)}: {ran.stderr.strip()}")

@@ -123,7 +123,9 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def until(condition: Callable[[], bool], *, what: str, seconds: float = 10) -> None:
+def until(
+    condition: Callable[[], bool], *, what: str, seconds: float = 10, pause: float = 0.02
+) -> None:
     """Return when `condition` holds; the API server's caches lag behind its answers.
 
     Raises:
@@ -133,4 +135,4 @@ def until(condition: Callable[[], bool], *, what: str, seconds: float = 10) -> N
     while not condition():
         if time.monotonic() > end:
             raise ControlPlaneError(f"Waited {seconds:.0f} s in vain: {what}.")
-        time.sleep(0.02)
+        time.sleep(pause)

@@ -1,0 +1,116 @@
+"""Models on the node's disk, signed by a key of the test, and pods that serve them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from model_signing import signing
+
+from tests.cluster.workloads import MODEL, policy, workload
+from tests.integration.signers import KeyPair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.api_server import Document
+
+WORKLOAD_IMAGE: Final = "docker.io/test/python:1"
+"""Debian with Python: the image that our own ones are built on here."""
+
+FILES: Final = {
+    "config.json": b'{"model_type": "granite"}',
+    "model-00001-of-00002.safetensors": b"a" * 4096,
+    "model-00002-of-00002.safetensors": b"b" * 4096,
+    "tokenizer/vocabulary.txt": b"hello\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """A volume's folder with one model, `granite`, in it.
+
+    Attributes:
+        folder: Of the volume.
+        key: The signer's.
+    """
+
+    folder: Path
+    key: KeyPair
+
+    @classmethod
+    def new(cls, folder: Path) -> ModelStore:
+        """Make a signed model in a fresh folder that every user may read."""
+        keys, volume = folder / "keys", folder / "volume"
+        keys.mkdir(parents=True)
+        store = cls(volume, KeyPair.new(keys, ec.SECP256R1()))
+        for name, content in FILES.items():
+            file = store.model / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        store.sign()
+        return store
+
+    @property
+    def model(self) -> Path:
+        """The model's folder."""
+        return self.folder / "granite"
+
+    @property
+    def public_key(self) -> str:
+        """The key that policies name, PEM."""
+        return self.key.public_path.read_text()
+
+    def sign(self, *, key: KeyPair | None = None) -> None:
+        """Sign the model as it is now, by the store's key or another one."""
+        signature = self.model / "model.sig"
+        signature.unlink(missing_ok=True)
+        private = (key or self.key).private_path
+        config = signing.Config().use_elliptic_key_signer(private_key=private)
+        config.sign(self.model, signature)
+
+    def policy(self, namespace: str, **changes: Any) -> Document:
+        """Return a ModelValidation that accepts the store's signer."""
+        accepted = {"privateKeyConfig": {"publicKey": self.public_key}}
+        return policy(namespace, **({"config": accepted} | changes))
+
+
+def server(**changes: Any) -> Document:
+    """Return a container that "serves" the model: it shows by a file that it has started."""
+    container = {
+        "name": "server",
+        "image": WORKLOAD_IMAGE,
+        "imagePullPolicy": "Never",
+        "command": ["python3", "-m", "http.server", "--directory", MODEL, "8000"],
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"cpu": "1", "memory": "128Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "model", "mountPath": "/models"}],
+    }
+    return container | changes
+
+
+def serving_spec(**changes: Any) -> Document:
+    """Return the spec of a pod that serves the model of the claim `granite`."""
+    spec = {
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [server()],
+        "volumes": [{"name": "model", "persistentVolumeClaim": {"claimName": "granite"}}],
+    }
+    return spec | changes
+
+
+def serving(kind: str, namespace: str, **spec: Any) -> Document:
+    """Return a labelled workload of any kind that serves the model; its name is `vllm`."""
+    return workload(kind, namespace, spec=serving_spec(**spec))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from validator.errors import Refused, Undecided, printable
-from validator.report import Verdict, size
+from validator.report import Verdict, size, worst
 from validator.verification import GIT_PATHS
 from validator.walking import Identity, Tree
 
@@ -71,9 +71,7 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """The worst of all."""
-        found = {report.verdict for report in self.reports}
-        order = (Verdict.REFUSED, Verdict.UNDECIDED, Verdict.VERIFIED)
-        return next(verdict for verdict in order if verdict in found)
+        return worst(self.reports).verdict
 
     @property
     def sentence(self) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from validator.contract import TERMINATION_MESSAGE_LIMIT
 from validator.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from validator.signatures import Signer
 
 
@@ -24,6 +26,9 @@ class Verdict(enum.StrEnum):
     VERIFIED = "verified"
     REFUSED = "refused"
     UNDECIDED = "undecided"
+
+
+_SEVERITY: Final = (Verdict.VERIFIED, Verdict.UNDECIDED, Verdict.REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +125,27 @@ class Report:
         return "\n".join(printable(line) for line in lines)
 
 
-def termination_message(reports: tuple[Report, ...], *, context: dict[str, Any]) -> bytes:
-    """Return the verdict as JSON that fits a container's termination message.
+def worst(reports: Iterable[Report]) -> Report:
+    """Return the report that decides about all: the first refused one, else undecided one."""
+    return max(reports, key=lambda report: _SEVERITY.index(report.verdict))
+
+
+def summary(reports: Sequence[Report], *, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the verdict on all models as JSON-ready values.
+
+    Verdict and reason come first, for a person who sees it as one line.
 
     Args:
         reports: One for each model.
         context: What stands beside them, such as the policy.
+    """
+    decides = worst(reports).as_dict()
+    shown = {key: decides[key] for key in ("verdict", "reason") if key in decides}
+    return shown | {**context, "models": [report.as_dict() for report in reports]}
+
+
+def termination_message(reports: Sequence[Report], *, context: Mapping[str, Any]) -> bytes:
+    """Return the summary as JSON that fits a container's termination message.
 
     Returns:
         At most `contract.TERMINATION_MESSAGE_LIMIT` bytes; the first thing to be
@@ -138,14 +158,14 @@ def termination_message(reports: tuple[Report, ...], *, context: dict[str, Any])
                 mismatches=report.mismatches[:keep],
                 ignored=report.ignored[:keep],
                 notes=report.notes[:keep],
-            ).as_dict()
+            )
             for report in reports
         ]
-        message = _json({**context, "models": short})
+        message = _json(summary(short, context=context))
         if len(message) <= TERMINATION_MESSAGE_LIMIT:
             return message
-    worst = next((r for r in reports if r.verdict is not Verdict.VERIFIED), reports[0])
-    return short_message(worst.verdict, worst.reason or "")
+    decides = worst(reports)
+    return short_message(decides.verdict, decides.reason or "")
 
 
 def short_message(verdict: Verdict, reason: str) -> bytes:

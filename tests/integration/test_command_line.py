@@ -587,7 +587,7 @@ class TestPolicy:
         assert ended.code == 0
         assert document["policy"] == "ModelValidation team/granite"
         assert (document["generation"], document["mode"]) == (3, "Enforce")
-        assert document["models"][0]["verdict"] == "verified"
+        assert document["verdict"] == document["models"][0]["verdict"] == "verified"
 
     def test_a_path_that_leaves_its_volume_is_refused_in_a_gate(self, desk: Desk) -> None:
         """The workload may have another volume where the link leads; on a laptop there is none."""
@@ -708,7 +708,8 @@ class TestPolicy:
         assert "is in Audit mode: let pass all the same" in audited.out
         document = json.loads(desk.gate("--format=json", **spoil, mode="Audit").out)
         assert document["mode"] == "Audit"
-        assert document["models"][0]["verdict"] != "verified"
+        assert document["verdict"] == document["models"][0]["verdict"] != "verified"
+        assert document["reason"] == document["models"][0]["reason"]
 
     def test_audit_needs_a_policy_to_say_so(self) -> None:
         """A policy that cannot be read lets nothing pass."""

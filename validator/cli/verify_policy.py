@@ -74,24 +74,20 @@ def _conclude(
     *,
     gate: bool,
 ) -> ExitCode:
-    from validator.report import termination_message  # noqa: PLC0415 — start-up
+    from validator.report import summary, termination_message, worst  # noqa: PLC0415 — start-up
 
-    worst = max((options.exit_code(report) for report in reports), key=_severity)
+    code = options.exit_code(worst(reports))
     audit = policy.spec.mode == "Audit"
     context = injected.context(policy)
     if gate:
         injected.leave_message(termination_message(reports, context=context))
     if arguments.format == "json":
-        options.show({**context, "models": [report.as_dict() for report in reports]})
+        options.show(summary(reports, context=context))
     else:
         options.show("\n".join(report.as_text() for report in reports))
-        if audit and worst is not ExitCode.VERIFIED:
+        if audit and code is not ExitCode.VERIFIED:
             options.show(f"{policy.reference} is in Audit mode: let pass all the same")
-    return ExitCode.VERIFIED if audit else worst
-
-
-def _severity(code: ExitCode) -> int:
-    return (ExitCode.VERIFIED, ExitCode.UNDECIDED, ExitCode.REFUSED).index(code)
+    return ExitCode.VERIFIED if audit else code
 
 
 def _read(file: Path) -> ModelValidation:

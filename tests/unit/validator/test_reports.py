@@ -181,6 +181,19 @@ def test_the_worst_verdict_is_what_remains() -> None:
     assert message == {"verdict": "refused", "reason": "not signed"}
 
 
+def test_the_sentence_comes_first() -> None:
+    """`kubectl describe` shows the message as one line: what decides is at its beginning."""
+    undecided = Report(verdict=Verdict.UNDECIDED, model="/m", reason="unreadable")
+    message = termination_message((VERIFIED, undecided, REFUSED), context={"policy": "p"})
+    start = json.dumps({"verdict": "refused", "reason": REFUSED.reason}, separators=(",", ":"))
+    assert message.decode().startswith(start.removesuffix("}"))
+    message = termination_message((VERIFIED, undecided), context={"policy": "p"})
+    assert message.startswith(b'{"verdict":"undecided","reason":"unreadable","policy":"p"')
+    assert termination_message((VERIFIED,), context={}).startswith(
+        b'{"verdict":"verified","models"'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

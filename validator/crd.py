@@ -17,6 +17,21 @@ from validator import contract, policy
 
 _DROPPED: Final = frozenset({"title", "propertyNames"})
 
+# Columns of `kubectl get` show the first value that a path finds; one that is a list, whole.
+_IDENTITIES: Final = ",".join(
+    f"'{path}'"
+    for path in (
+        "sigstoreConfig.certificateIdentity",
+        "sigstoreConfig.certificateIdentityRegexp",
+        "sigstoreConfig.githubWorkflow.repository",
+        "privateKeyConfig.keyPath",
+        "pkiConfig.certificateAuthority",
+    )
+)
+_ISSUERS: Final = (
+    "'sigstoreConfig.certificateOidcIssuer','sigstoreConfig.certificateOidcIssuerRegexp'"
+)
+
 
 def definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition as JSON-ready values."""
@@ -43,9 +58,11 @@ def definition() -> dict[str, Any]:
                     "schema": {"openAPIV3Schema": schema},
                     "additionalPrinterColumns": [
                         _column("Mode", ".spec.mode"),
-                        _column("Model", ".spec.model.path"),
-                        _column("Models", ".spec.models[*].path", priority=1),
-                        _column("Identity", ".spec.config.sigstoreConfig.certificateIdentity"),
+                        _column("Model", ".spec['model','models']..path"),
+                        _column("Identity", f".spec.config[{_IDENTITIES}]"),
+                        _column("Models", ".spec.models", priority=1),
+                        _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
+                        _column("Digests", ".spec.model.digests", priority=1),
                         _column("Default", ".spec.default", kind="boolean", priority=1),
                         _column("Age", ".metadata.creationTimestamp", kind="date"),
                     ],

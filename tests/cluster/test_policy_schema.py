@@ -194,6 +194,34 @@ def test_an_unknown_field_is_pruned_by_the_server_and_refused_in_a_file(
     assert "mood" not in installed.created(document)["spec"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, ["granite", "Enforce", "/models/granite", "a@example.com", "https://example.com"]),
+        (ACCEPTED["regular expressions"], ["https://github.com/org/.*"]),
+        (ACCEPTED["the operator's fields"], ["/m/x", "/keys/key.pub"]),
+        (ACCEPTED["several models"], ["/m/a", '"path":"/m/b"']),
+        (ACCEPTED["everything else"], ["Audit", "/models/granite", "sha256:" + "0" * 64, "true"]),
+    ],
+    ids=["plain", "regular expressions", "key", "several models", "everything else"],
+)
+def test_a_table_of_policies_says_who_may_sign_what(
+    changes: dict[str, Any],
+    shown: list[str],
+    installed: ControlPlane,
+    namespace: Callable[..., str],
+) -> None:
+    """`kubectl get modelvalidations -o wide` has a column for what is asked first."""
+    here = namespace()
+    installed.created(_policy(changes, namespace=here))
+    table = installed.kubectl("-n", here, "get", "modelvalidations", "-o", "wide").stdout
+    head, row = table.splitlines()
+    first, wide = ["NAME", "MODE", "MODEL", "IDENTITY"], ["MODELS", "ISSUER", "DIGESTS", "DEFAULT"]
+    assert set(head.split()) == {*first, *wide, "AGE"}
+    assert head.split()[:4] == first
+    assert all(word in row for word in shown)
+
+
 def _messages() -> list[str]:
     found = []
     pending: list[Any] = [definition()]

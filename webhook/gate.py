@@ -86,7 +86,7 @@ def mounts(
             )
     _side_by_side([*needed, contract.SERVICE_ACCOUNT_PATH])
     scratch: JSON = {"name": contract.SCRATCH_VOLUME, "mountPath": contract.SERVICE_ACCOUNT_PATH}
-    if policy.spec.trust is None or policy.spec.trust.tuf is None:
+    if not _fetches(policy):
         scratch["readOnly"] = True
     return [*(_read_only(needed[at]) for at in sorted(needed)), scratch]
 
@@ -211,7 +211,15 @@ def _environment(policy: ModelValidation, cover: set[str]) -> list[JSON]:
                 f"the workload's arguments name {len(paths)} paths, too long for an environment: "
                 "name fewer"
             )
+    if _fetches(policy):
+        # All else is read-only, and what is fetched passes through a folder.
+        variables.append({"name": "TMPDIR", "value": contract.SERVICE_ACCOUNT_PATH})
     return variables
+
+
+def _fetches(policy: ModelValidation) -> bool:
+    """Tell whether the root of trust comes from a TUF repository."""
+    return policy.spec.trust is not None and policy.spec.trust.tuf is not None
 
 
 def _security_context(

@@ -132,11 +132,13 @@ def test_a_signature_path_is_no_way_to_secrets(source: Document | None, words: s
 
 
 def test_scratch_is_writable_only_for_a_tuf_mirror() -> None:
-    """The one that downloads metadata gets room for it."""
+    """The one that downloads metadata gets room for it, and is told where that is."""
     tuf = {"tuf": {"url": "https://tuf.example", "root": "{}"}}
     signers = {"sigstoreConfig": {"certificateIdentity": "a", "certificateOidcIssuer": "https://b"}}
     gate = gate_of(mutated(pod(), policy(config=signers, trust=tuf)))
-    assert "readOnly" not in gate["volumeMounts"][-1]
+    scratch = gate["volumeMounts"][-1]
+    assert "readOnly" not in scratch
+    assert {"name": "TMPDIR", "value": scratch["mountPath"]} in gate["env"]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,10 @@ def build(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
     Raises:
         ProgramsMissingError: Go is missing or a build failed.
     """
+    try:
+        return find(names)  # without waiting for whoever builds other ones
+    except ProgramsMissingError:
+        pass
     with _lock():
         return {name: _own(name) or _built(name) for name in names}
 

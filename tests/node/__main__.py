@@ -27,21 +27,25 @@ def main(arguments: list[str]) -> int:
     """Run a cluster, or the lane; return the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        match arguments:
-            case []:
-                return _show()
-            case ["build"]:
-                build()
-                return 0
-            case ["test", *options]:
-                return _test(options)
-        say("unknown arguments: say nothing, `build`, or `test` and what pytest is to know")
-        return 2
+        return _run(arguments)
     except (building.ProgramsMissingError, ControlPlaneError, ImagesMissingError) as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run(arguments: list[str]) -> int:
+    match arguments:
+        case []:
+            return _show()
+        case ["build"]:
+            build()
+            return 0
+        case ["test", *options]:
+            return _test(options)
+    say("unknown arguments: say nothing, `build`, or `test` and what pytest is to know")
+    return 2
 
 
 def _show() -> int:

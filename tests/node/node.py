@@ -89,6 +89,11 @@ class Node:
         """Where its files lie."""
         return self._folder
 
+    @property
+    def kubectl(self) -> Path:
+        """The program, of the cluster's version."""
+        return self._programs["kubectl"]
+
     def kill(self, namespace: str, pod: str, container: str) -> None:
         """Kill a container's processes at once, as a crash or a lack of memory does."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}"

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
 WORKLOAD_IMAGE: Final = "docker.io/test/python:1"
 """Debian with Python: the image that our own ones are built on here."""
 
+WEIGHTS: Final = "model-00001-of-00002.safetensors"
+
+RESTRICTED: Final = {
+    "securityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 1001,
+        "fsGroup": 1001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+}
+"""As Pod Security "restricted" wants a pod, whose volumes the user may write."""
+
 FILES: Final = {
     "config.json": b'{"model_type": "granite"}',
-    "model-00001-of-00002.safetensors": b"a" * 4096,
+    WEIGHTS: b"a" * 4096,
     "model-00002-of-00002.safetensors": b"b" * 4096,
     "tokenizer/vocabulary.txt": b"hello\n",
 }

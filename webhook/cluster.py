@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
 NAMESPACES: Final = "/api/v1/namespaces"
 
+GATE_IMAGES: Final = (
+    "validation.rhtas.redhat.com/gate-image",
+    "validation.rhtas.redhat.com/previous-gate-image",
+)
+"""Annotations of our own namespace: what is injected, and what still counts in an upgrade."""
+
 CONNECT_SECONDS: Final = 10
 LIVE_SECONDS: Final = 2
 """For a live read, of the five seconds that the API server gives a review."""
@@ -151,19 +157,19 @@ class ClusterApi:
                 answer.close()
 
 
-class _GateConfig(msgspec.Struct, frozen=True):
-    """The ConfigMap that names the gate's images.
+class _Metadata(msgspec.Struct, frozen=True):
+    annotations: dict[str, str] = {}
 
-    Attributes:
-        data: Under `image` what is injected, under `previous` what still counts meanwhile.
-    """
 
-    data: dict[str, str] = {}
+class _Namespace(msgspec.Struct, frozen=True):
+    """A namespace, as far as it names the gate's images."""
+
+    metadata: _Metadata = _Metadata()
 
     @property
-    def images(self) -> tuple[str, ...]:
-        """The images that it names."""
-        return tuple(self.data[key] for key in ("image", "previous") if self.data.get(key))
+    def gate_images(self) -> tuple[str, ...]:
+        annotations = self.metadata.annotations
+        return tuple(annotations[key] for key in GATE_IMAGES if annotations.get(key))
 
 
 class ClusterSource:
@@ -172,7 +178,7 @@ class ClusterSource:
     Args:
         api: The client.
         metrics: Counts what is known and what is read.
-        gate_config: `NAMESPACE/NAME` of the ConfigMap with the gate's images, where there is one.
+        gate_namespace: Whose annotations name the gate's images; `None` where none does.
         timing: How patient we are.
     """
 
@@ -181,11 +187,11 @@ class ClusterSource:
         api: watching.Api,
         *,
         metrics: Metrics,
-        gate_config: str | None = None,
+        gate_namespace: str | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._api = api
-        self._gate_config = gate_config
+        self._gate_namespace = gate_namespace
         self._gate_images: tuple[str, ...] = ()
         self._metrics = metrics
         self._timing = timing or Timing()
@@ -256,15 +262,14 @@ class ClusterSource:
             self._store.put_namespace(options)
 
     async def _refresh_gate_images(self) -> None:
-        if self._gate_config is None:
+        if self._gate_namespace is None:
             return
-        namespace, _, name = self._gate_config.partition("/")
-        path = f"{NAMESPACES}/{namespace}/configmaps/{name}"
+        path = f"{NAMESPACES}/{self._gate_namespace}"
         try:
-            config = msgspec.convert(await self._found(path) or {}, _GateConfig)
+            namespace = msgspec.convert(await self._found(path) or {}, _Namespace)
         except msgspec.ValidationError as error:
-            raise ApiError(f"{path} is not a ConfigMap: {error}") from error
-        self._gate_images = config.images
+            raise ApiError(f"{path} is not a namespace: {error}") from error
+        self._gate_images = namespace.gate_images
 
     async def _found(self, path: str) -> Object | None:
         """Return the object at a path, `None` where there is none."""

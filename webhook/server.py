@@ -81,7 +81,7 @@ async def _source(settings: ServerSettings, *, metrics: Metrics, stack: AsyncExi
 
     api = await ClusterApi.connect(settings.kubeconfig)
     stack.push_async_callback(api.close)
-    return ClusterSource(api, metrics=metrics, gate_config=settings.gate_config)
+    return ClusterSource(api, metrics=metrics, gate_namespace=settings.gate_namespace)
 
 
 async def _listen(app: web.Application, stack: AsyncExitStack, *, port: int, **options: Any) -> int:

@@ -57,8 +57,8 @@ class ServerSettings:
         probe_port: Of probes and metrics, plain; 0 for a free one.
         policies: Directory of policies; `None` to watch the cluster's.
         kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
-        gate_config: `NAMESPACE/NAME` of the cluster's ConfigMap whose images a gate may have as
-            well; `None` for none but ours.
+        gate_namespace: Whose annotations name images that a gate may have as well; `None` for
+            none but ours.
         operator_compat: Whether the Go operator's label is honoured as ours is.
         drain_seconds: From SIGTERM until the listeners close, for endpoints to drop us.
     """
@@ -70,6 +70,6 @@ class ServerSettings:
     probe_port: int = 8080
     policies: Path | None = None
     kubeconfig: Path | None = None
-    gate_config: str | None = None
+    gate_namespace: str | None = None
     operator_compat: bool = False
     drain_seconds: float = 10

@@ -23,8 +23,10 @@ OVERLAYS = tuple(sorted(path.name for path in (WEBHOOK / "overlays").iterdir()))
 COMPONENT = "app.kubernetes.io/component"
 
 # What the webhook needs, up to its configurations.
-PREREQUISITES = ("Namespace", "CustomResourceDefinition", "ConfigMap")
-RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+PREREQUISITES = (
+    *("Namespace", "CustomResourceDefinition"),
+    *("ServiceAccount", "ClusterRole", "ClusterRoleBinding"),
+)
 
 
 def overlay(name: str, *kinds: str) -> list[Document]:

@@ -141,8 +141,8 @@ def in_force(control_plane: ControlPlane, webhook: ServingWebhook) -> Iterator[N
 
 def install(control_plane: ControlPlane) -> None:
     """Apply what the manifests ship for the webhook's sake, up to its configurations."""
-    kinds = (*manifests.PREREQUISITES, *manifests.RIGHTS)
-    control_plane.apply(manifests.of_webhook(manifests.overlay("operator-compat", *kinds)))
+    documents = manifests.overlay("operator-compat", *manifests.PREREQUISITES)
+    control_plane.apply(manifests.of_webhook(documents))
 
 
 def _arguments(overlay: str, *, gate_image: str, tls: Path) -> list[str]:

@@ -38,13 +38,12 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs")]
 def images(documents: list[Document]) -> Iterator[str]:
     """Yield the images of all containers, and of the gate wherever it is named."""
     for document in documents:
-        if document["kind"] == "ConfigMap":
-            yield document["data"]["image"]
+        if document["kind"] == "Namespace":
+            yield document["metadata"]["annotations"][GATE_ANNOTATION]
         if document["kind"] == "Deployment":
-            template = document["spec"]["template"]
-            annotations = template["metadata"].get("annotations", {})
-            yield from (annotations[key] for key in annotations.keys() & {GATE_ANNOTATION})
-            yield from (container["image"] for container in template["spec"]["containers"])
+            for container in document["spec"]["template"]["spec"]["containers"]:
+                yield container["image"]
+                yield from (each["value"] for each in container.get("env", ()))
 
 
 @pytest.mark.parametrize("overlay", manifests.OVERLAYS)
@@ -62,7 +61,7 @@ def test_each_object_says_what_it_belongs_to(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", manifests.OVERLAYS)
 def test_images_are_of_this_version(overlay: str) -> None:
-    """Containers, the gate's ConfigMap and the annotation that follows it."""
+    """The containers', and the gate's where it is injected and where it is checked."""
     version = tomllib.loads(PROJECT.read_text())["project"]["version"]
     found = set(images(manifests.overlay(overlay)))
     assert found == {f"{WEBHOOK_IMAGE}:{version}", f"{GATE_IMAGE}:{version}"}

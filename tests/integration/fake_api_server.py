@@ -32,7 +32,6 @@ class FakeApiServer:
         lists: By path, what answers the next lists instead.
         watches: By path, what answers the next watches instead.
         reads: What answers the next reads of other paths instead.
-        config_maps: By path.
     """
 
     def __init__(self) -> None:
@@ -41,7 +40,6 @@ class FakeApiServer:
         self.lists: dict[str, deque[Script]] = defaultdict(deque)
         self.watches: dict[str, deque[Script]] = defaultdict(deque)
         self.reads: deque[Script] = deque()
-        self.config_maps: dict[str, Object] = {}
         self.url = ""
         self._version = 100
         self._objects: dict[str, dict[tuple[str | None, str], Object]] = defaultdict(dict)
@@ -124,13 +122,11 @@ class FakeApiServer:
             return await (self._watch if "watch" in request.query else self._list)(request)
         if self.reads:
             return await self.reads.popleft()(request)
-        name, _, inside = path.rpartition("/namespaces/")[2].partition("/")
-        if inside == POLICIES.rpartition("/")[2]:
-            return self._page(request, POLICIES, namespace=name)
-        found = (
-            self.config_maps.get(path) if inside else self._objects[NAMESPACES].get((None, name))
-        )
-        return web.Response(status=404) if found is None else web.json_response(found)
+        namespace, _, collection = path.rpartition("/namespaces/")[2].partition("/")
+        if collection:
+            return self._page(request, POLICIES, namespace=namespace)
+        found = self._objects[NAMESPACES].get((None, namespace))
+        return web.json_response(found, status=200) if found else web.Response(status=404)
 
     async def _list(self, request: web.Request) -> web.Response:
         return self._page(request, request.path)

@@ -377,12 +377,12 @@ def test_a_bad_start_is_one_sentence(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_gate_config_without_a_cluster_is_one_sentence(tmp_path: Path) -> None:
+def test_a_gate_namespace_without_a_cluster_is_one_sentence(tmp_path: Path) -> None:
     """Nobody shall believe that a directory's webhook reads it."""
-    command = Webhook(tmp_path, options=("--gate-config", "a/b")).command
+    command = Webhook(tmp_path, options=("--gate-namespace", "a")).command
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 2
-    assert "--gate-config is read from a cluster" in ended.stderr
+    assert "--gate-namespace is of a cluster" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -416,17 +416,6 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
             "b",
             "--drain-seconds",
             "nan",
-        ],
-        [
-            "serve",
-            "--gate-image",
-            "x",
-            "--tls-cert",
-            "a",
-            "--tls-key",
-            "b",
-            "--gate-config",
-            "no-namespace",
         ],
         ["mutate"],
         ["mutate", "--policies", "."],

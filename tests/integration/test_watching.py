@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     Start = Callable[[], Awaitable[ClusterSource]]
 
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
-GATE_CONFIG = "/api/v1/namespaces/model-validation/configmaps/gate"
+OURS = "model-validation"
+GATE, PREVIOUS = (f"validation.rhtas.redhat.com/{name}gate-image" for name in ("", "previous-"))
 RESTARTS = "model_validation_webhook_watch_restarts_total"
 
 
@@ -68,9 +69,7 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
         async def make() -> ClusterSource:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path))
             stack.push_async_callback(api.close)
-            source = ClusterSource(
-                api, metrics=metrics, gate_config="model-validation/gate", timing=TIMING
-            )
+            source = ClusterSource(api, metrics=metrics, gate_namespace=OURS, timing=TIMING)
             running = asyncio.create_task(source.run())
             stack.push_async_callback(_ended, running)
             return source
@@ -301,37 +300,50 @@ async def test_a_live_read_sees_what_the_watch_does_not(
 
 
 @pytest.mark.parametrize(
-    ("config", "images"),
+    ("metadata", "images"),
     [
-        ({"data": {"image": "v:2", "previous": "v:1", "other": "v:0"}}, ("v:2", "v:1")),
-        ({"data": {"image": "v:2", "previous": ""}}, ("v:2",)),
-        ({"data": {}}, ()),
+        ({"annotations": {GATE: "v:2", PREVIOUS: "v:1", "a": "b"}}, ("v:2", "v:1")),
+        ({"annotations": {GATE: "v:2", PREVIOUS: ""}}, ("v:2",)),
         ({}, ()),
         (None, ()),
     ],
 )
 async def test_a_live_read_sees_the_gates_images(
-    server: FakeApiServer, start: Start, config: dict[str, object] | None, images: tuple[str, ...]
+    server: FakeApiServer,
+    start: Start,
+    metadata: dict[str, object] | None,
+    images: tuple[str, ...],
 ) -> None:
-    """They are the admin's to name; a ConfigMap that is gone names none."""
+    """They are the admin's to name; a namespace that is gone names none."""
     source = await start()
-    server.config_maps[GATE_CONFIG] = {"data": {"image": "v:0"}}
+    ours = {"kind": "Namespace", "metadata": {"name": OURS, "annotations": {GATE: "v:0"}}}
+    await server.put(NAMESPACES, ours)
     await source.refresh("models")
     assert source.gate_images == ("v:0",)
-    del server.config_maps[GATE_CONFIG]
-    if config is not None:
-        server.config_maps[GATE_CONFIG] = config
+    await server.delete(NAMESPACES, OURS)
+    if metadata is not None:
+        await server.put(NAMESPACES, {"kind": "Namespace", "metadata": metadata | {"name": OURS}})
     await source.refresh("models")
     assert source.gate_images == images
 
 
-@pytest.mark.parametrize("data", [[], {"image": 7}, "v:1"])
-async def test_a_gate_config_that_is_none_is_no_verdict(
-    server: FakeApiServer, start: Start, data: object
-) -> None:
-    """What it names stays as it was, and the review gets 503."""
+async def test_only_our_own_namespace_names_images(server: FakeApiServer, start: Start) -> None:
+    """Whoever may annotate another one has no say."""
+    theirs = {"kind": "Namespace", "metadata": {"name": "models", "annotations": {GATE: "evil"}}}
+    await server.put(NAMESPACES, theirs)
     source = await start()
-    server.config_maps[GATE_CONFIG] = {"data": data}
+    await source.refresh("models")
+    assert source.gate_images == ()
+
+
+@pytest.mark.parametrize("annotations", [[], {GATE: 7}, "v:1"])
+async def test_annotations_that_are_none_are_no_verdict(
+    server: FakeApiServer, start: Start, annotations: object
+) -> None:
+    """What was named stays as it was, and the review gets 503."""
+    source = await start()
+    metadata = {"name": OURS, "annotations": annotations}
+    await server.put(NAMESPACES, {"kind": "Namespace", "metadata": metadata})
     with pytest.raises(NotReady, match="try again"):
         await source.refresh("models")
     assert source.gate_images == ()

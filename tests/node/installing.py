@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "model-validation"
 VALIDATOR: Final = "model-validation/validator"
+PREVIOUS: Final = "/metadata/annotations/validation.rhtas.redhat.com~1previous-gate-image"
 DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
 ROLLOUT_SECONDS: Final = 180
 
@@ -48,11 +49,10 @@ def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:
         "images": [{"name": VALIDATOR, "newTag": gate}],
         "patches": [
             {
-                "target": {"kind": "ConfigMap", "name": "model-validation-gate"},
-                "patch": f"[{{op: add, path: /data/previous, value: '{VALIDATOR}:{previous}'}}]",
+                "target": {"kind": "Namespace", "name": NAMESPACE},
+                "patch": f"[{{op: add, path: {PREVIOUS}, value: '{VALIDATOR}:{previous}'}}]",
             }
         ],
-        "configurations": [os.path.relpath(WEBHOOK / "base" / "images.yaml", overlay)],
     }
     (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
     api.kubectl("apply", "-k", str(overlay))

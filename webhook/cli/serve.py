@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,6 @@ from webhook.settings import ServerSettings
 
 DIED: Final = 1
 PORTS: Final = range(65536)
-OBJECT_NAME: Final = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+")
 
 
 def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,11 +34,10 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add_gate(parser)
     parser.add_argument(
-        "--gate-config",
-        metavar="NAMESPACE/NAME",
-        type=_object_name,
-        help="the cluster's ConfigMap whose `image` and `previous` /validate accepts as well: "
-        "other replicas' during an upgrade",
+        "--gate-namespace",
+        metavar="NAME",
+        help="namespace of the cluster whose annotations name images that /validate accepts as "
+        "well: other replicas' during an upgrade",
     )
     add_labels(parser)
     listening = parser.add_argument_group("listening")
@@ -72,8 +69,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         SetupError: An option, a file or a port is not what it should be.
     """
-    if options.policies is not None and options.gate_config is not None:
-        raise SetupError("--gate-config is read from a cluster: leave it out beside --policies")
+    if options.policies is not None and options.gate_namespace is not None:
+        raise SetupError("--gate-namespace is of a cluster: leave it out beside --policies")
     settings = ServerSettings(
         certificate=options.tls_cert,
         key=options.tls_key,
@@ -82,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         probe_port=options.probe_port,
         policies=options.policies,
         kubeconfig=options.kubeconfig,
-        gate_config=options.gate_config,
+        gate_namespace=options.gate_namespace,
         operator_compat=options.operator_compat,
         drain_seconds=options.drain_seconds,
     )
@@ -102,12 +99,6 @@ def run(options: argparse.Namespace) -> int:
         structlog.get_logger().error("something that runs for ever died", exc_info=group)
         return DIED
     return 0
-
-
-def _object_name(text: str) -> str:
-    if not OBJECT_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME")
-    return text
 
 
 def _port(text: str) -> int:

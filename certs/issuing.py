@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTHORITY_LIFETIME: Final = dt.timedelta(days=365)
 SERVING_LIFETIME: Final = dt.timedelta(days=90)
 CLOCK_SKEW: Final = dt.timedelta(minutes=5)
-"""How far behind the clock of whoever checks may be."""
+"""How far behind the clock of whoever checks may be; for short lives, a tenth of the lifetime."""
 
 RENEWAL_SHARE: Final = 2 / 3
 """Share of its lifetime after which a certificate is renewed, as cert-manager does by default."""
@@ -56,7 +56,7 @@ def new_authority(*, now: dt.datetime, lifetime: dt.timedelta = AUTHORITY_LIFETI
     subject = _name(f"model-validation authority {now:%Y-%m-%d %H:%M:%S}")
     builder = (
         _builder(subject, issuer=subject, key=key.public_key())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(now - _skew(lifetime))
         .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
@@ -91,7 +91,7 @@ def issue(
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
         _builder(_name("model-validation webhook"), issuer=issuer.subject, key=key.public_key())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(now - _skew(lifetime))
         .not_valid_after(min(now + lifetime, issuer.not_valid_after_utc))
         .add_extension(x509.SubjectAlternativeName([_general(n) for n in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -138,6 +138,11 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _skew(lifetime: dt.timedelta) -> dt.timedelta:
+    # Otherwise a certificate for a minute would be born old.
+    return min(CLOCK_SKEW, lifetime / 10)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -1,0 +1,116 @@
+"""Which replica works: the one whose name the Lease bears, as long as it renews it.
+
+Nothing depends on it but quiet: each write names the version that was looked at,
+so two replicas that both think they lead cannot open a gap either.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from certs.errors import ApiError, Conflict, missing
+from certs.objects import Lease, Sighting, lease_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from certs.objects import Api, Claim
+
+LEASE_SECONDS: Final = 15
+"""Without renewal, after which another replica takes over: as with Kubernetes' own controllers."""
+
+RENEW_SECONDS: Final = 5
+"""Between two renewals, or two looks at another's Lease: two may fail."""
+
+_log = structlog.get_logger()
+
+
+class Leadership:
+    """Our claim on the Lease at `path`, under the name `identity`."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        path: str,
+        identity: str,
+        now: Callable[[], dt.datetime],
+        clock: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self._path = path
+        self._identity = identity
+        self._now = now
+        self._clock = clock
+        self._seen = Sighting((), 0)
+        self._renewed: float | None = None
+
+    async def held(self) -> bool:
+        """Claim or renew the Lease where that is due; tell whether it is ours.
+
+        Raises:
+            ApiError: It cannot be known: the Lease is missing, or the API server does not answer.
+        """
+        start = self._clock()
+        if self._renewed is not None and start - self._renewed < RENEW_SECONDS:
+            return True
+        lease = await self._lease()
+        self._seen = self._seen.again((lease.metadata.resource_version,), at=self._clock())
+        held = may_claim(lease.spec, self._identity, unchanged=start - self._seen.since)
+        if held:
+            try:
+                await self._api.patch(self._path, lease_patch(lease, self._claim(lease.spec)))
+            except Conflict:
+                held = False
+        if held != (self._renewed is not None):
+            _log.info("leading" if held else "standing by", identity=self._identity)
+        self._renewed = start if held else None
+        return held
+
+    async def release(self) -> None:
+        """Give the Lease back, if it is ours, so that nobody has to wait for its end."""
+        if self._renewed is None:
+            return
+        self._renewed = None
+        try:
+            lease = await self._lease()
+            if lease.spec.holder_identity == self._identity:
+                await self._api.patch(self._path, lease_patch(lease, {"holderIdentity": None}))
+        except ApiError as error:
+            _log.warning("the Lease was not given back", reason=str(error))
+
+    async def _lease(self) -> Lease:
+        lease = await self._api.get(self._path, Lease)
+        if lease is None:
+            raise missing(self._path)
+        return lease
+
+    def _claim(self, before: Claim) -> dict[str, Any]:
+        """Return the fields of the Lease that change."""
+        # The API server wants microseconds, always.
+        now = self._now().astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if before.holder_identity == self._identity:
+            return {"renewTime": now}
+        return {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "acquireTime": now,
+            "renewTime": now,
+            "leaseTransitions": (before.lease_transitions or 0) + 1,
+        }
+
+
+def may_claim(claim: Claim, identity: str, *, unchanged: float) -> bool:
+    """Tell whether the Lease may be claimed or renewed.
+
+    Args:
+        claim: What it says.
+        identity: Our name.
+        unchanged: For how many seconds we have seen it say that; its times are another's clock's.
+    """
+    if not claim.holder_identity or claim.holder_identity == identity:
+        return True
+    return unchanged >= (claim.lease_duration_seconds or LEASE_SECONDS)

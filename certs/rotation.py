@@ -1,0 +1,198 @@
+"""Which single step comes next, given what the cluster holds: no step opens a gap.
+
+At every moment, each serving certificate that a replica of the webhook may still
+present verifies under each `caBundle` that an API server may still use. So:
+
+1. An authority that is damaged or old is replaced, and *kept trusted* beside the
+   new one: the list of the trusted is a part of the authority's Secret.
+2. That list is published, in each entry of both webhook configurations.
+3. Only when it has stood everywhere for the settling time is a serving
+   certificate issued by the new authority.
+4. Only when that has stood for the overlap are the old authorities forgotten,
+   which step 2 then publishes.
+
+Nothing else is remembered, least of all a time: a wait is how long *this process*
+has seen all objects unchanged, by a clock that nobody can set. A replica that
+takes over waits anew, which is longer and never shorter.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.judging import authority_flaw, certificates, is_issued_by, serving_flaw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cryptography.x509 import Certificate
+
+    from certs.issuing import Authority, ServingPair
+
+SETTLING: Final = dt.timedelta(seconds=30)
+"""For every API server to use a `caBundle` that was written: their caches follow within a second,
+each by a watch of its own, which a busy machine may delay."""
+
+OVERLAP: Final = dt.timedelta(minutes=5)
+"""For every replica of the webhook to serve with a pair that was written: the kubelet shows a
+changed Secret after up to 90 s, the webhook looks every 2 s; three times that."""
+
+TRUSTED_LIMIT: Final = 16
+"""Authorities that are trusted at a time. Each unfinished rotation adds one; an entry of a
+configuration grows by 1 KB with each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the cluster holds.
+
+    Attributes:
+        authority: Of its Secret; empty values where that has none.
+        trusted: PEM of all authorities to trust, of the same Secret.
+        serving: Of its Secret; empty values where that has none, `None` without the Secret.
+        published: The `caBundle` of each entry of the webhook configurations.
+    """
+
+    authority: Authority
+    trusted: bytes
+    serving: ServingPair | None
+    published: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeAuthority:
+    """Make an authority; go on trusting `beside`."""
+
+    reason: str
+    beside: tuple[Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Write the list of the trusted, PEM."""
+
+    reason: str
+    trusted: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Write `bundle` where an entry has another."""
+
+    bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Issue a serving certificate."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again after `remaining`, should nothing change until then."""
+
+    reason: str
+    remaining: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """All is as it should be."""
+
+
+Step = MakeAuthority | Trust | Publish | Issue | Wait | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the old and the new stand side by side.
+
+    Attributes:
+        settling: From published everywhere to the first certificate by the new authority.
+        overlap: From there until the old authority is forgotten.
+    """
+
+    settling: dt.timedelta = SETTLING
+    overlap: dt.timedelta = OVERLAP
+
+
+def plan(
+    state: State, *, names: Sequence[str], now: dt.datetime, unchanged: dt.timedelta, waits: Waits
+) -> Step:
+    """Return the next step.
+
+    Args:
+        state: What the cluster holds.
+        names: DNS names of the webhook.
+        now: The time, with its zone.
+        unchanged: For how long all of `state` has been seen as it is.
+        waits: How long the old and the new stand side by side.
+    """
+    leaf = next(iter(certificates(state.serving.certificate)), None) if state.serving else None
+    trusted = _trusted(state, leaf)
+    # 1. An authority that can issue, and the old one kept.
+    if flaw := authority_flaw(state.authority, now=now):
+        return MakeAuthority(flaw, _bounded(trusted, leaf, limit=TRUSTED_LIMIT - 1))
+    own = certificates(state.authority.certificate)[0]
+    others = tuple(each for each in trusted if each != own)
+    bundle = pem([own, *_bounded(others, leaf, limit=TRUSTED_LIMIT - 1)])
+    if bundle != state.trusted:
+        return Trust("the list of the trusted was incomplete", bundle)
+    # 2. Published everywhere.
+    if any(each != bundle for each in state.published):
+        return Publish(bundle)
+    if state.serving is None:
+        return Rest()
+    flaw = serving_flaw(state.serving, issuer=own, names=names, now=now)
+    if not others:
+        # No other certificate is accepted that waiting would save.
+        return Issue(flaw) if flaw else Rest()
+    return _rotated(flaw, unchanged, waits=waits, alone=pem([own]))
+
+
+def _rotated(flaw: str | None, unchanged: dt.timedelta, *, waits: Waits, alone: bytes) -> Step:
+    """Return the next step while others are trusted beside the present authority."""
+    # 3. A serving certificate by it, once all API servers accept that.
+    if flaw:
+        if unchanged < waits.settling:
+            return Wait("until all API servers trust it", waits.settling - unchanged)
+        return Issue(flaw)
+    # 4. The others forgotten, once all replicas serve with that.
+    if unchanged < waits.overlap:
+        return Wait("until all replicas serve with it", waits.overlap - unchanged)
+    return Trust("all replicas serve with the present authority's certificate", alone)
+
+
+def pem(of: Iterable[Certificate]) -> bytes:
+    """Return the certificates as one PEM text."""
+    return b"".join(each.public_bytes(Encoding.PEM) for each in of)
+
+
+def _trusted(state: State, leaf: Certificate | None) -> tuple[Certificate, ...]:
+    """Return whom clients must go on trusting, each once.
+
+    A list that is not seen to cover the certificate in use is made whole from what is published:
+    it is damaged, or came from a backup.
+    """
+    listed = certificates(state.trusted)
+    if not leaf or not any(is_issued_by(leaf, each) for each in listed):
+        published = dict.fromkeys(state.published)
+        listed += tuple(each for bundle in published for each in certificates(bundle))
+    return tuple(dict.fromkeys(listed))
+
+
+def _bounded(
+    trusted: tuple[Certificate, ...], leaf: Certificate | None, *, limit: int
+) -> tuple[Certificate, ...]:
+    """Return at most `limit` of them, the issuer of the certificate in use always among them."""
+    if len(trusted) <= limit:
+        return trusted
+    return tuple(
+        sorted(trusted, key=lambda each: leaf is None or not is_issued_by(leaf, each))[:limit]
+    )

@@ -1,0 +1,137 @@
+"""The life of the process: the worker, its bells, the probes, and the way out.
+
+Never half alive: what dies in the background takes the process down, and the
+cluster starts another. It may end at any moment: the next replica goes on from
+what the cluster holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import secrets
+import signal
+import socket
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from certs.cluster import ClusterApi
+from certs.controlling import Controller
+from certs.leading import Leadership
+from certs.metrics import Metrics
+from certs.objects import lease_path
+from certs.working import Worker, ring
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from certs.settings import Settings
+
+RELEASE_SECONDS: Final = 3
+"""For giving the Lease back at the end; without it the next replica waits for 15 s."""
+
+STATUS_UNAVAILABLE: Final = 503
+
+WORKER: Final = web.AppKey("worker", Worker)
+METRICS: Final = web.AppKey("metrics", Metrics)
+
+_log = structlog.get_logger()
+
+
+async def serve(
+    settings: Settings, *, kubeconfig: Path | None, host: str | None, probe_port: int
+) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Args:
+        settings: Whose certificate it is, and how long what lasts.
+        kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
+        host: Address of the probes' listener; `None` for all, IPv4 and IPv6.
+        probe_port: Of probes and metrics, plain; 0 for a free one.
+
+    Raises:
+        SetupError: There is no way to the API server.
+        OSError: The port cannot be listened on.
+        ExceptionGroup: Something in the background died; half alive is not alive.
+    """
+    metrics, identity = (
+        Metrics(CollectorRegistry()),
+        f"{socket.gethostname()}_{secrets.token_hex(4)}",
+    )
+    async with AsyncExitStack() as stack:
+        api = await ClusterApi.connect(kubeconfig)
+        stack.push_async_callback(api.close)
+        leadership = Leadership(
+            api,
+            path=lease_path(settings.namespace),
+            identity=identity,
+            now=_now,
+            clock=time.monotonic,
+        )
+        controller = Controller(api, settings, metrics=metrics, now=_now, clock=time.monotonic)
+        worker = Worker(controller, leadership, metrics=metrics, clock=time.monotonic)
+        runner = web.AppRunner(init_probe_app(worker, metrics=metrics), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, host, probe_port).start()
+        _log.info("started", identity=identity, names=settings.names)
+        stack.push_async_callback(_released, leadership)
+        await _until_told(worker, api, controller.paths)
+    _log.info("ended")
+
+
+def init_probe_app(worker: Worker, *, metrics: Metrics) -> web.Application:
+    """Return the application of probes and metrics."""
+    app = web.Application()
+    app[WORKER] = worker
+    app[METRICS] = metrics
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", _metrics)
+    return app
+
+
+async def _until_told(worker: Worker, api: ClusterApi, paths: tuple[str, ...]) -> None:
+    """Run what runs for ever until a signal."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(ring(worker.bell, api, path)) for path in paths]
+        running.append(tasks.create_task(worker.run()))
+        await stop.wait()
+        for task in running:
+            task.cancel()
+
+
+async def _released(leadership: Leadership) -> None:
+    try:
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await leadership.release()
+    except TimeoutError:
+        _log.warning("the Lease was not given back", reason="the API server did not answer")
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    complaint = request.app[WORKER].complaint
+    if complaint is None:
+        return web.Response(text="ok\n")
+    return web.Response(status=STATUS_UNAVAILABLE, text=f"not ready: {complaint}\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,37 @@
+"""What the person who installs it decides, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from certs.issuing import AUTHORITY_LIFETIME, SERVING_LIFETIME
+from certs.rotation import Waits
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Whose certificate it is, and how long what lasts.
+
+    Attributes:
+        namespace: Of the Secrets, the Lease and the webhook's Service.
+        service: The Service's name.
+        serving_lifetime: Of a serving certificate; renewed after two thirds of it.
+        authority_lifetime: Of an authority; renewed likewise.
+        waits: How long the old and the new stand side by side.
+    """
+
+    namespace: str
+    service: str = "model-validation-webhook"
+    serving_lifetime: dt.timedelta = SERVING_LIFETIME
+    authority_lifetime: dt.timedelta = AUTHORITY_LIFETIME
+    waits: Waits = field(default_factory=Waits)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the webhook's DNS names; the API server asks for the first."""
+        host = f"{self.service}.{self.namespace}"
+        return f"{host}.svc", f"{host}.svc.cluster.local", host

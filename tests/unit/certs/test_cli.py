@@ -1,0 +1,65 @@
+"""`python -m certs run`: options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from certs.cli import main
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "not in a pod: --namespace is needed"),
+        (["--overlap", "20d"], "--serving-lifetime must be at least 6 times --overlap"),
+        (
+            ["--authority-lifetime", "89d"],
+            "--authority-lifetime must not be shorter than --serving-lifetime",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And exit code 2."""
+    assert main(["run", *options]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("python")]
+    assert line.startswith(f"python -m certs: {sentence}")
+
+
+@pytest.mark.parametrize("duration", ["90", "d", "-1d", "1w", "1.5h", "0s", "36501d", "9" * 10])
+def test_a_duration_is_a_number_and_a_unit(
+    duration: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All else is a usage error."""
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--serving-lifetime", duration])
+    assert end.value.code == 2
+    assert "--serving-lifetime" in capsys.readouterr().err
+
+
+def test_without_a_cluster_it_does_not_start() -> None:
+    """Exit code 2 and a sentence, not a traceback."""
+    command = (sys.executable, "-m", "certs", "run", "--namespace", "x", "--kubeconfig", "/none")
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith(
+        "python -m certs: there is no way to the API server by the kubeconfig /none: "
+    )
+
+
+def test_help_needs_no_client() -> None:
+    """It comes without the half second that the API server's client takes to import."""
+    code = (
+        "import sys, certs.cli\n"
+        "try: certs.cli.main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'kubernetes_asyncio', 'aiohttp'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.endswith("[]\n")

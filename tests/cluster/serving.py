@@ -107,7 +107,7 @@ def running_webhook(
     authority = new_authority(now=now)
     pair = issue(authority, names=["127.0.0.1"], now=now)
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
-    files["kubeconfig"] = json.dumps(_kubeconfig(control_plane)).encode()
+    files["kubeconfig"] = json.dumps(kubeconfig(control_plane, ACCOUNT)).encode()
     for name, content in files.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(content)
@@ -161,9 +161,9 @@ def _arguments(overlay: str, *, gate_image: str, tls: Path) -> list[str]:
     return arguments
 
 
-def _kubeconfig(control_plane: ControlPlane) -> Document:
-    """Return the admin's configuration with the ServiceAccount's token in place of the admin's."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+def kubeconfig(control_plane: ControlPlane, account: str) -> Document:
+    """Return the admin's configuration with a ServiceAccount's token in place of the admin's."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     answer = control_plane.call("POST", path, request)
     assert answer.status == http.client.CREATED, answer.message

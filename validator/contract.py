@@ -48,6 +48,9 @@ POLICY_VARIABLE: Final = "MODEL_VALIDATION_POLICY"
 COVER_VARIABLE: Final = "MODEL_VALIDATION_COVER"
 """The gate's environment variable with the paths that the workload opens, as a JSON list."""
 
+VLLM_PLUGIN: Final = "model_validation"
+"""The plugin's entry point in vLLM, by which `VLLM_PLUGINS` lets it in."""
+
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 TERMINATION_MESSAGE_LIMIT: Final = 4096
 """Bytes of a termination message that the kubelet keeps (MaxContainerTerminationMessageLength)."""

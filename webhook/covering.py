@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from validator import contract
 from validator.errors import printable, quoted
 from webhook.command_lines import Environment, is_known
 from webhook.pods import canonical, covers
@@ -36,6 +37,9 @@ _TEMPLATE_TEXT: Final = frozenset("{}\n")
 PLACES_LIMIT: Final = 64
 """Parts of a search path that are read; a reference that is repeated makes millions of them out
 of a kilobyte."""
+
+_PLUGINS: Final = "VLLM_PLUGINS"
+"""Which plugins vLLM loads, separated by commas; all, if it is not set."""
 
 _LIBRARY_PREFIXES: Final = ("LD_", "PYTHON")
 """Variables of the loader and of Python: those that the table does not name count as code."""
@@ -144,9 +148,18 @@ def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
                 f"{name} names what vLLM loads, and is not seen to lie under "
                 f"{surroundings.verified}; remove it"
             )
+        elif name == _PLUGINS and _leaves_out(value):
+            draft.refuse(
+                f"{name} leaves out the check inside vLLM; add {contract.VLLM_PLUGIN}, or remove it"
+            )
         elif kind is Variable.CODE:
             draft.warn(f"{name} decides which code runs; see that it is the image's own")
         draft.cover += inside
+
+
+def _leaves_out(value: str | None) -> bool:
+    """Tell whether a list of plugins that can be read has no place for ours."""
+    return value is not None and contract.VLLM_PLUGIN not in value.split(",")
 
 
 def _inside(value: str, surroundings: Surroundings) -> list[str]:

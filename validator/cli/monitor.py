@@ -64,12 +64,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         good, sentence = standing.read(arguments.state, now=time.monotonic())
         options.show(sentence)
         return ExitCode.VERIFIED if good else ExitCode.REFUSED
+    from validator import policy_requests  # noqa: PLC0415 — start-up
+
     # There is nothing to put in order, and a thread may be in the middle of a read.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.VERIFIED))
     try:
         injected.make_undumpable()
         policy, revalidation = _policy()
-        requests = injected.requests(policy, cover=injected.cover(), jobs=None)
+        requests = policy_requests.requests(policy, cover=injected.cover())
     except (PolicyError, Refused, Undecided) as error:
         injected.leave_message(injected.sentence_message(error))
         raise

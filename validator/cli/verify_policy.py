@@ -101,10 +101,12 @@ def _read(file: Path) -> ModelValidation:
 def _requests(
     policy: ModelValidation, arguments: argparse.Namespace, *, cover: tuple[str, ...]
 ) -> list[Request]:
+    from validator import policy_requests  # noqa: PLC0415 — start-up
+
     models = policy.spec.all_models
     if arguments.model and len(models) > 1:
         raise PolicyError(f"--model fits a policy of one model, and this one has {len(models)}")
-    requests = injected.requests(policy, cover=cover, jobs=arguments.jobs)
+    requests = policy_requests.requests(policy, cover=cover, jobs=arguments.jobs)
     if arguments.model:
         requests = [_moved(requests[0], models[0], arguments.model)]
     return requests

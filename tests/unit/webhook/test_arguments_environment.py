@@ -58,7 +58,7 @@ def test_a_path_in_the_model_is_covered() -> None:
     "name",
     [
         *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "LD_PRELOAD"),
-        *("LD_LIBRARY_PATH", "LD_DEBUG_OUTPUT", "VLLM_PLUGINS", "VLLM_CACHE_ROOT"),
+        *("LD_LIBRARY_PATH", "LD_DEBUG_OUTPUT", "VLLM_CACHE_ROOT"),
         *("VLLM_CONFIG_ROOT", "VLLM_ALLOW_INSECURE_SERIALIZATION", "HF_MODULES_CACHE"),
     ],
 )
@@ -69,6 +69,27 @@ def test_what_decides_about_code_is_a_warning(name: str) -> None:
     assert not judgement.refusals
     assert judgement.cover == (MODEL, f"{MODEL}/code")
     assert judged({"name": name, "valueFrom": {"fieldRef": {"fieldPath": "x"}}}).warnings
+
+
+@pytest.mark.parametrize(
+    "value", ["", "lora_filesystem_resolver", "model-validation", "model_validation_2", "a, b"]
+)
+def test_plugins_without_the_check_inside_vllm_are_refused(value: str) -> None:
+    """VLLM_PLUGINS is the list of those that are loaded: ours must be on it, exactly."""
+    variable = {"name": "VLLM_PLUGINS", "value": value}
+    [sentence] = judged(variable).refusals
+    assert sentence == (
+        "container 'vllm': VLLM_PLUGINS leaves out the check inside vLLM; add model_validation, "
+        "or remove it"
+    )
+
+
+@pytest.mark.parametrize("value", ["model_validation", "other,model_validation", "$(OTHER)"])
+def test_plugins_with_the_check_inside_vllm_are_a_warning(value: str) -> None:
+    """Others on the list are code; a list that cannot be read may have ours on it."""
+    judgement = judged({"name": "VLLM_PLUGINS", "value": value})
+    assert "VLLM_PLUGINS decides which code runs" in judgement.warnings[0]
+    assert not judgement.refusals
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "VLLM_API_KEY", "MY_OWN", "HF_HUB_OFFLINE"])

@@ -24,10 +24,14 @@ from webhook.vllm_parser import TABLE, Kind, Option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("vllm") is None,
-    reason="vLLM is not installed: run this file in an environment that has it and pytest",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("vllm") is None,
+        reason="vLLM is not installed here: tests/stack/test_vllm_plugin.py runs this file where "
+        "it is",
+    ),
+    pytest.mark.filterwarnings("default"),  # vLLM and torch have their own
+]
 
 ROOT: Final = Path(__file__).parents[3]
 LINES: Final = 600

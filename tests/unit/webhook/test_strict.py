@@ -46,6 +46,7 @@ def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
         | {"args": ["--model", MODEL]},
         serving(env=[{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}]),
         serving(env=[{"name": "HF_TOKEN", "valueFrom": SECRET}]),
+        serving(env=[{"name": "MODEL_VALIDATION_POLICY", "value": "/etc/granite.yaml"}]),
         serving(livenessProbe={"httpGet": {"path": "/health", "port": 8000}}),
         serving(command=["vllm", "serve"], args=["--model", MODEL]),
     ],
@@ -118,6 +119,7 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
         {"command": "vllm serve"},
         {"command": None, "args": None},
         {"envFrom": [{"configMapRef": {"name": "x"}}]},
+        {"env": [{"name": "MODEL_VALIDATION_POLICY", "valueFrom": SECRET}]},
         {"env": [{"name": "PYTHONPATH", "value": MODEL}]},
         {"env": [{"name": "HOME", "value": "/tmp"}]},  # noqa: S108 — where caches would lie
         {"env": [{"name": "MY_OWN", "value": "x"}]},

@@ -44,6 +44,11 @@ e2e: venv ## Install it on a real node and try everything there (root, Debian; m
 cluster-tools: venv ## Build etcd, kube-apiserver and kubectl (Go needed, minutes, once)
 	@$(BIN)/python -m tests.cluster.building
 
+.PHONY: e2e-vllm
+e2e-vllm: venv ## Try the check inside vLLM in a real one, on the CPU (7 GB, once; minutes)
+	@$(BIN)/python -m tests.stack.environments vllm
+	MODEL_VALIDATION_E2E_VLLM=1 $(BIN)/python -m pytest -p no:randomly -m vllm tests/stack
+
 .PHONY: e2e-tools
 e2e-tools: venv ## Build all that `make e2e` needs (a quarter of an hour, once)
 	@$(BIN)/python -m tests.node build

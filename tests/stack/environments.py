@@ -9,7 +9,6 @@ of an older lock is never taken for this one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -17,10 +16,11 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from tests.caching import cache, exclusive, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,9 +135,10 @@ def make(name: str) -> Installed:
     """
     environment = ENVIRONMENTS[name]
     installed = _place(environment)
-    with _lock():
+    # One at a time: each fills the network and the disk.
+    with exclusive(cache("venvs")):
         if (installed.path / READY).is_file():
-            _say(f"{name}: already in {installed.path}")
+            say(f"{name}: already in {installed.path}")
         else:
             _install(environment, installed)
     return installed
@@ -172,7 +173,7 @@ def _place(environment: Environment) -> Installed:
     python = interpreter(environment.python)
     made_of = environment.lock.read_bytes() + f"{python.executable} {python.version}".encode()
     key = hashlib.sha256(made_of).hexdigest()[:16]
-    return Installed(path=_cache() / f"{environment.name}-{key}", interpreter=python)
+    return Installed(path=cache("venvs") / f"{environment.name}-{key}", interpreter=python)
 
 
 def _install(environment: Environment, installed: Installed) -> None:
@@ -183,7 +184,7 @@ def _install(environment: Environment, installed: Installed) -> None:
             "it by `python -m tests.stack.locking`."
         )
     count = sum("==" in line for line in environment.lock.read_text().splitlines())
-    _say(f"{environment.name}: installing {count} packages into {installed.path} ...")
+    say(f"{environment.name}: installing {count} packages into {installed.path} ...")
     start = time.monotonic()
     # In its place from the start: its programs name it by absolute path.
     _run(installed.interpreter.executable, "-m", "venv", "--clear", "--without-pip", installed.path)
@@ -194,7 +195,7 @@ def _install(environment: Environment, installed: Installed) -> None:
         *("--require-hashes", "--requirement", environment.lock),
     )
     (installed.path / READY).touch()
-    _say(f"{environment.name}: made in {time.monotonic() - start:.0f} s")
+    say(f"{environment.name}: made in {time.monotonic() - start:.0f} s")
 
 
 def _candidates(version: str) -> Iterator[Path]:
@@ -228,11 +229,6 @@ def _asked(candidate: Path, version: str) -> Interpreter | None:
     return Interpreter(executable=Path(executable), prefix=Path(prefix), version=exactly)
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "model-validation" / "venvs"
-
-
 def _run(*arguments: str | Path) -> None:
     shown = " ".join(map(str, arguments))
     try:
@@ -255,35 +251,17 @@ def _run(*arguments: str | Path) -> None:
         )
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
-    """Hold the cache: one installation at a time, since each fills the network and the disk."""
-    _cache().mkdir(parents=True, exist_ok=True)
-    with (_cache() / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("another installation is running: waiting for it ...")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 def main(names: Sequence[str]) -> int:
     """Make the named environments, or all; return the exit code."""
     unknown = [name for name in names if name not in ENVIRONMENTS]
     if unknown:
-        _say(f"unknown environment {', '.join(unknown)}; known are {', '.join(ENVIRONMENTS)}")
+        say(f"unknown environment {', '.join(unknown)}; known are {', '.join(ENVIRONMENTS)}")
         return 2
     try:
         for name in names or ENVIRONMENTS:
             make(name)
     except EnvironmentMissingError as error:
-        _say(str(error))
+        say(str(error))
         return 1
     return 0
 

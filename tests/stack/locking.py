@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.requirements import Requirement
 
+from tests.caching import say
 from tests.stack.environments import (
     ENVIRONMENTS,
     MACHINE,
@@ -108,7 +109,7 @@ def write(name: str) -> None:
         f"{MACHINE}."
     )
     environment.lock.write_text("\n".join([head, *pins, ""]))
-    sys.stderr.write(f"{environment.lock}: {len(pins)} packages\n")
+    say(f"{environment.lock}: {len(pins)} packages")
 
 
 def _resolved(python: Path, *requirements: str) -> list[Any]:
@@ -157,7 +158,7 @@ def main(names: Sequence[str]) -> int:
         for name in names or WISHES:
             write(name)
     except EnvironmentMissingError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         return 1
     return 0
 

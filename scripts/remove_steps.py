@@ -50,6 +50,7 @@ CERTIFICATES: Final = ("test_certificates",)
 KEYLESS: Final = ("test_keyless",)
 MONITORING: Final = ("test_monitoring",)
 STANDING: Final = ("test_standing",)
+GUARD: Final = ("test_vllm_guard",)
 
 REMOVALS: Final = (
     Removal(
@@ -645,6 +646,111 @@ REMOVALS: Final = (
         "self._due = max(self._due + max(0, done - self._done) / self._rate, now)",
         "self._due = self._due + max(0, done - self._done) / self._rate",
         ("test_pacing",),
+    ),
+    # 12 is the check inside vLLM, docs/vllm.md.
+    Removal(
+        12,
+        "the policy is looked at when the plugin is loaded",
+        "vllm/plugin.py",
+        "    guard.check_start()\n",
+        "",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "without a policy the log says so",
+        "vllm/plugin.py",
+        "if multiprocessing.parent_process() is None:",
+        "if False:",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "an unknown vLLM is refused",
+        "vllm/guarding.py",
+        "        if missing:",
+        "        if False:",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "the engine's arguments are judged before each read",
+        "vllm/guarding.py",
+        "            self.check(arguments, openings.of_engine(arguments))\n",
+        "",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "the server's own files are judged",
+        "vllm/guarding.py",
+        ", *openings.of_server(command_line)]",
+        "]",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "variables that let others in are refused later, too",
+        "vllm/guarding.py",
+        "            openings.refuse_variables(self._environment)\n            openings",
+        "            openings",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "arguments that let others in are refused",
+        "vllm/guarding.py",
+        "            openings.refuse_remote(arguments, environment=self._environment)\n",
+        "",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "Ray is refused",
+        "vllm/guarding.py",
+        "if parallel is not None:",
+        "if False:",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "a hub id is no path",
+        "vllm/guarding.py",
+        ' or not opening.value.startswith("/"):',
+        ":",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "no path goes up",
+        "vllm/guarding.py",
+        'if ".." in opening.value.split("/"):',
+        "if False:",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "a verdict stands for its paths only",
+        "vllm/guarding.py",
+        "if paths <= self._verified |",
+        "if self._verified |",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "one verdict is enough",
+        "vllm/guarding.py",
+        "        self._verified |= paths\n",
+        "",
+        GUARD,
+    ),
+    Removal(
+        12,
+        "a verdict is believed of processes above only",
+        "vllm/verdicts.py",
+        "return paths if given in above else frozenset()",
+        "return paths",
+        ("test_vllm_verdicts",),
     ),
 )
 

@@ -199,6 +199,30 @@ def test_a_signed_model_that_names_another_one_is_stopped_there(
     )
 
 
+def test_a_hub_id_is_judged_by_the_snapshot_that_vllm_finds(
+    vllm: Installation, model: Path, policy: Policies, tmp_path: Path
+) -> None:
+    """Offline, vLLM looks it up in the cache; the policy names the directory that it finds."""
+    revision = "a" * 40
+    repository = tmp_path / "hub" / "models--org--tiny"
+    snapshot = repository / "snapshots" / revision
+    shutil.copytree(model, snapshot)
+    (snapshot / "config.json").write_text("{}")
+    cache = {"HF_HUB_CACHE": str(tmp_path / "hub")}
+    last = _refused(
+        *(vllm, "--model", "org/tiny", "--revision", revision),
+        environment=policy(snapshot, **cache),
+        folder=tmp_path,
+    )
+    assert "'config.json' is not the signed file" in last
+    last = _refused(
+        *(vllm, "--model", "org/tiny", "--revision", revision),
+        environment=policy(model, **cache),
+        folder=tmp_path,
+    )
+    assert last.startswith(f"validator.errors.Refused: --model '{snapshot}' lies in no model")
+
+
 def test_a_program_that_catches_the_refusal_gets_it_again(
     vllm: Installation, model: Path, policy: Policies, tmp_path: Path
 ) -> None:

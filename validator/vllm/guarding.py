@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -137,7 +138,7 @@ class Guard:
             PolicyError: There is none.
             Undecided: Its file cannot be read.
         """
-        text, source = self._text.encode(), f"${contract.POLICY_VARIABLE}"
+        text, source = os.fsencode(self._text), f"${contract.POLICY_VARIABLE}"
         if self._text.startswith("/"):
             source = self._text
             text = read_anchor(Path(source), what="policy")

@@ -19,7 +19,6 @@ _NO_DRAFT: Final = frozenset({"ngram", "[ngram]"})
 """Drafts that are guessed from the prompt, without a model."""
 
 PATHS: Final[dict[str, frozenset[str]]] = {
-    "model": frozenset(),
     "model_weights": frozenset({""}),
     "tokenizer": frozenset(),
     "hf_config_path": frozenset({""}),
@@ -27,7 +26,7 @@ PATHS: Final[dict[str, frozenset[str]]] = {
     "mm_encoder_fp8_scale_path": frozenset({""}),
     "spec_model": _NO_DRAFT,
 }
-"""Fields of `EngineArgs` that name one path, and the values that name none."""
+"""Fields of `EngineArgs` that may name one path beside the model's, and values that name none."""
 
 SETTINGS: Final[dict[str, dict[str, frozenset[str]]]] = {
     "speculative_config": {"model": _NO_DRAFT, "tokenizer": frozenset()},
@@ -52,7 +51,7 @@ LOAD_FORMATS: Final = frozenset(
 """Ways to load weights that read the model's files. `dummy` makes them up; a plugin's may fetch."""
 
 FIELDS: Final = frozenset(
-    {*PATHS, *SETTINGS, *REMOTE, ADAPTERS, "load_format", "trust_remote_code"}
+    {"model", *PATHS, *SETTINGS, *REMOTE, ADAPTERS, "load_format", "trust_remote_code"}
 )
 """All fields of `EngineArgs` that are looked at; a vLLM without one of them is another one."""
 
@@ -93,6 +92,7 @@ def of_engine(arguments: Any) -> Iterator[Opening]:
     Args:
         arguments: vLLM's `EngineArgs`.
     """
+    yield Opening(option="--model", value=arguments.model)
     for field, silent in PATHS.items():
         value = getattr(arguments, field)
         if value is not None and value not in silent:

@@ -131,6 +131,7 @@ def test_a_pin_holds_inside_vllm_too(
         ({"model": "{model}-other"}, "--model '{model}-other' lies in no model"),
         ({"model": "{model}/adapter"}, "the workload opens 'adapter', which the signature"),
         ({"model": Path("/elsewhere")}, "--model '/elsewhere' is not an absolute path"),
+        ({"model": None}, "--model 'None' is not an absolute path"),
         ({"model_weights": "s3://bucket/name"}, "--model-weights"),
         ({"tokenizer": "/elsewhere"}, "--tokenizer '/elsewhere' lies in no model"),
         ({"tokenizer": "org/name"}, "--tokenizer 'org/name'"),
@@ -276,7 +277,9 @@ def test_a_variable_that_lets_other_models_in_is_refused_at_once_and_later(
         vllm.EngineArgs(model=str(site.model)).create_engine_config()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "ModelValidation"}', "/no/such/file"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"kind": "ModelValidation"}', "/no/such/file", "\udcff"]
+)
 def test_a_broken_policy_ends_vllm_and_stays_in_its_way(
     load: Callable[..., ModuleType], site: Site, text: str
 ) -> None:

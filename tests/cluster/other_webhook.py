@@ -31,16 +31,20 @@ class OtherWebhook:
 
 @contextmanager
 def other_webhook(
-    folder: Path, *, patch: Callable[[dict[str, Any]], Patch] = lambda _: []
+    folder: Path,
+    *,
+    patch: Callable[[dict[str, Any]], Patch] = lambda _: [],
+    address: str = "127.0.0.1",
 ) -> Iterator[OtherWebhook]:
-    """Serve on loopback inside the block.
+    """Serve on an address of this host, loopback if none is said, inside the block.
 
     On `/mutate`, `patch` gets the object and returns RFC 6902 operations; all is allowed.
     """
     authority = Authority.new()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.socket = _context(authority, folder).wrap_socket(server.socket, server_side=True)
-    webhook = OtherWebhook(Endpoint(f"127.0.0.1:{server.server_port}", authority.bundle))
+    server = ThreadingHTTPServer((address, 0), BaseHTTPRequestHandler)
+    context = _context(authority, address, folder)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    webhook = OtherWebhook(Endpoint(f"{address}:{server.server_port}", authority.bundle))
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -73,9 +77,9 @@ def other_webhook(
         thread.join()
 
 
-def _context(authority: Authority, folder: Path) -> ssl.SSLContext:
+def _context(authority: Authority, address: str, folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate, key = authority.serving()
+    certificate, key = authority.serving(addresses=(address,))
     pair = folder / "other-webhook.pem"
     pair.touch(mode=0o600)
     pair.write_bytes(certificate + key)

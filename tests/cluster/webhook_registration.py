@@ -18,7 +18,7 @@ from tests.cluster.processes import until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.cluster.control_plane import ControlPlane, Document
+    from tests.cluster.api_server import ApiServer, Document
 
 LABEL_KEYS = ("validation.rhtas.redhat.com/ml", "validation.ml.sigstore.dev/ml")
 TIMEOUT_SECONDS = 5
@@ -58,12 +58,12 @@ def validating(endpoint: Endpoint, **changes: str) -> Document:
     return _ours("ValidatingWebhookConfiguration", endpoint, changes)
 
 
-def mutating_all(endpoint: Endpoint, *, name: str) -> Document:
-    """Return a third party's configuration, which is sent every new pod.
+def mutating_all(endpoint: Endpoint, *, name: str, namespace: str | None = None) -> Document:
+    """Return a third party's configuration, which is sent every new pod (of a namespace).
 
     The server calls configurations in the order of their names.
     """
-    entry = {
+    entry: Document = {
         "name": f"entry.{name}.test",
         "clientConfig": endpoint.client_config("/mutate"),
         "rules": [POD_CREATE],
@@ -73,27 +73,29 @@ def mutating_all(endpoint: Endpoint, *, name: str) -> Document:
         "timeoutSeconds": TIMEOUT_SECONDS,
         "admissionReviewVersions": ["v1"],
     }
+    if namespace is not None:
+        entry["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     kind = "MutatingWebhookConfiguration"
     return {"apiVersion": GROUP, "kind": kind, "metadata": {"name": name}, "webhooks": [entry]}
 
 
 @contextmanager
-def registered(control_plane: ControlPlane, *configurations: Document) -> Iterator[None]:
+def registered(api: ApiServer, *configurations: Document) -> Iterator[None]:
     """Have the API server obey the configurations inside the block, and no longer behind it."""
     marks = [(configuration, secrets.token_hex(8)) for configuration in configurations]
     try:
         for configuration, mark in marks:
             marked = [*configuration["webhooks"], _marker(mark)]
-            control_plane.created(configuration | {"webhooks": marked})
+            api.created(configuration | {"webhooks": marked})
         for _, mark in marks:
-            until(partial(_obeyed, control_plane, mark), what="the webhooks are called")
+            until(partial(_obeyed, api, mark), what="the webhooks are called")
         yield
     finally:
         for configuration, _ in marks:
             plural, name = KINDS[configuration["kind"]], configuration["metadata"]["name"]
-            control_plane.call("DELETE", f"/apis/{GROUP}/{plural}/{name}")
+            api.call("DELETE", f"/apis/{GROUP}/{plural}/{name}")
         for _, mark in marks:
-            until(partial(_forgotten, control_plane, mark), what="the webhooks are forgotten")
+            until(partial(_forgotten, api, mark), what="the webhooks are forgotten")
 
 
 def _ours(kind: str, endpoint: Endpoint, changes: Mapping[str, str]) -> Document:
@@ -123,12 +125,12 @@ def _marker(mark: str) -> Document:
     }
 
 
-def _obeyed(control_plane: ControlPlane, mark: str) -> bool:
+def _obeyed(api: ApiServer, mark: str) -> bool:
     labels = {"registration.test/mark": mark}
     metadata = {"name": "mark", "namespace": "default", "labels": labels}
     probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    return "marker.registration.test" in control_plane.create(probe, dry_run=True).message
+    return "marker.registration.test" in api.create(probe, dry_run=True).message
 
 
-def _forgotten(control_plane: ControlPlane, mark: str) -> bool:
-    return not _obeyed(control_plane, mark)
+def _forgotten(api: ApiServer, mark: str) -> bool:
+    return not _obeyed(api, mark)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ NEW: Final = "new"
 """Said instead of a folder, it has the tests start a cluster of their own."""
 
 STATE: Final = "node.json"
+Executed = subprocess.CompletedProcess[str]
+
 WAIT_SECONDS: Final = 120
 """Seconds at the most for what takes a few on an idle machine."""
 
@@ -167,6 +170,11 @@ class Cluster:
         """Return what `kubectl logs` shows."""
         return self.api.kubectl("-n", namespace, "logs", name, "-c", container).stdout
 
+    def execute(self, namespace: str, name: str, container: str, *command: str) -> Executed:
+        """Run a command in a container as `kubectl exec` does, whatever its exit code is."""
+        target = ("-n", namespace, "exec", name, "-c", container, "--")
+        return self.api.kubectl(*target, *command, check=False)
+
     def describe(self, namespace: str, name: str) -> str:
         """Return what `kubectl describe pod` shows."""
         return self.api.kubectl("-n", namespace, "describe", "pod", name).stdout
@@ -200,3 +208,17 @@ def started(pod: Document, container: str) -> bool:
         or set(status.get("state", {})) & {"running", "terminated"}
         or status.get("lastState")
     )
+
+
+def began(pod: Document, container: str) -> str:
+    """Return when a container started that runs or has ended for good; these times can be compared.
+
+    Kubernetes keeps whole seconds, in UTC.
+    """
+    (state,) = statuses(pod)[container]["state"].values()
+    return str(state["startedAt"])
+
+
+def ended(pod: Document, container: str) -> str:
+    """Return when a container ended that does not run again."""
+    return str(statuses(pod)[container]["state"]["terminated"]["finishedAt"])

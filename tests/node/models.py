@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,6 +76,13 @@ class ModelStore:
         """The key that policies name, PEM."""
         return self.key.public_path.read_text()
 
+    @property
+    def digest(self) -> str:
+        """The signed root digest, as policies pin it."""
+        bundle = json.loads((self.model / "model.sig").read_text())
+        statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+        return f"sha256:{statement['subject'][0]['digest']['sha256']}"
+
     def sign(self, *, key: KeyPair | None = None) -> None:
         """Sign the model as it is now, by the store's key or another one."""
         signature = self.model / "model.sig"
@@ -126,3 +135,15 @@ def serving_spec(**changes: Any) -> Document:
 def serving(kind: str, namespace: str, **spec: Any) -> Document:
     """Return a labelled workload of any kind that serves the model; its name is `vllm`."""
     return workload(kind, namespace, spec=serving_spec(**spec))
+
+
+def downloading(volume: Document) -> Document:
+    """Return what makes a pod's spec bring the model of the claim `granite` to another volume."""
+    copy = "import shutil; shutil.copytree('/store/granite', '/models/granite')"
+    mounts = [
+        {"name": volume["name"], "mountPath": "/models"},
+        {"name": "store", "mountPath": "/store", "readOnly": True},
+    ]
+    source = {"name": "store", "persistentVolumeClaim": {"claimName": "granite"}}
+    download = server(name="download", command=["python3", "-c", copy], volumeMounts=mounts)
+    return {"initContainers": [download], "volumes": [volume, source]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cluster.workloads import workload
-from tests.node.cluster import condition, statuses
-from tests.node.models import RESTRICTED, server, serving, serving_spec
+from tests.node.cluster import began, condition, ended, gate_messages, started, statuses
+from tests.node.models import RESTRICTED, WEIGHTS, downloading, server, serving, serving_spec
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from tests.node.fixtures import SpaceFactory, StoreFactory
 
 ENDS = ["python3", "-c", "print('inference done')"]
+WRITES = """
+import time
+try:
+    open('/models/new', 'w')
+except OSError as error:
+    print(error)
+time.sleep(600)
+"""
 
 
 def _gated(pod: Document) -> bool:
@@ -40,6 +49,15 @@ def test_what_serves_becomes_ready_behind_its_gate(
     assert _gated(pod)
 
 
+def _make_due(cluster: Cluster, namespace: str) -> None:
+    """Say of the daily CronJob that it ran two days ago: its controller then makes up for it."""
+    last = datetime.now(UTC) - timedelta(days=2)
+    status = {"status": {"lastScheduleTime": f"{last:%Y-%m-%dT%H:%M:%SZ}"}}
+    path = f"/apis/batch/v1/namespaces/{namespace}/cronjobs/vllm/status"
+    answer = cluster.api.call("PATCH", path, status, content_type="application/merge-patch+json")
+    assert answer.status == 200, answer.message
+
+
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
 def test_what_ends_completes_behind_its_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, kind: str
@@ -49,8 +67,7 @@ def test_what_ends_completes_behind_its_gate(
     spec = serving_spec(containers=[server(command=ENDS)], restartPolicy="Never")
     cluster.api.created(workload(kind, namespace, spec=spec))
     if kind == "CronJob":
-        now = ("create", "job", "--from=cronjob/vllm", "by-hand")
-        cluster.api.kubectl("-n", namespace, *now)
+        _make_due(cluster, namespace)
     cluster.wait(
         lambda: [pod["status"]["phase"] for pod in cluster.pods(namespace)] == ["Succeeded"],
         what="the pod succeeds",
@@ -60,57 +77,39 @@ def test_what_ends_completes_behind_its_gate(
     assert _gated(pod)
 
 
-def test_a_native_sidecar_runs_beside_the_gate_and_cannot_write(
+def test_a_job_on_another_model_than_the_signed_one_fails(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """A sidecar that wanted to write the model runs on; its mount is read-only from the start."""
-    namespace = space(store())
-    script = "import os, time\ntry: open('/models/granite/new', 'w')\nexcept OSError as e: print(e)"
-    sidecar = server(
-        name="sidecar",
-        restartPolicy="Always",
-        command=["python3", "-uc", f"{script}\ntime.sleep(600)"],
-    )
-    cluster.api.created(serving("Pod", namespace, initContainers=[sidecar]))
-    cluster.wait_until_running(namespace, "vllm")
-    assert "Read-only file system" in cluster.logs(namespace, "vllm", "sidecar")
-
-
-def test_a_download_runs_before_the_gate(
-    cluster: Cluster, store: StoreFactory, space: SpaceFactory
-) -> None:
-    """An init container of the user's that fetches the model ends before the gate starts."""
+    """Its pod is not tried again by the kubelet; the Job's backoffLimit decides."""
     model = store()
     namespace = space(model)
-    copy = "import shutil; shutil.copytree('/store/granite', '/models/granite')"
-    download = server(
-        name="download",
-        command=["python3", "-c", copy],
-        volumeMounts=[
-            {"name": "model", "mountPath": "/models"},
-            {"name": "store", "mountPath": "/store", "readOnly": True},
-        ],
-    )
-    volumes: list[Document] = [
-        {"name": "model", "emptyDir": {}},
-        {"name": "store", "persistentVolumeClaim": {"claimName": "granite"}},
-    ]
-    cluster.api.created(
-        serving("Pod", namespace, initContainers=[download], volumes=volumes, **RESTRICTED)
-    )
-    ended = statuses(cluster.wait_until_running(namespace, "vllm"))
-    finished = ended["download"]["state"]["terminated"]["finishedAt"]
-    assert finished <= ended[GATE_CONTAINER]["state"]["terminated"]["startedAt"]
+    (model.model / WEIGHTS).write_bytes(b"other")
+    spec = serving_spec(containers=[server(command=ENDS)], restartPolicy="Never")
+    job = workload("Job", namespace, spec=spec)
+    job["spec"]["backoffLimit"] = 0
+    cluster.api.created(job)
+    failed = ("wait", "--for=condition=Failed", "job/vllm", "--timeout=60s")
+    cluster.api.kubectl("-n", namespace, *failed, seconds=70)
+    (pod,) = cluster.pods(namespace)
+    assert WEIGHTS in gate_messages(pod)[0]
+    assert not started(pod, "server")
 
 
-def test_the_workload_cannot_write_its_model(
+def test_native_sidecars_run_on_both_sides_of_the_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """A mount that was declared writable is read-only in the pod."""
+    """The gate stands behind the download; sidecars before and behind it run on, and only read."""
     namespace = space(store())
-    cluster.api.created(serving("Pod", namespace))
-    cluster.wait_until_running(namespace, "vllm")
-    write = ("exec", "vllm", "-c", "server", "--", "touch", "/models/granite/new")
-    answer = cluster.api.kubectl("-n", namespace, *write, check=False)
-    assert answer.returncode
-    assert "Read-only file system" in answer.stderr
+    spec = downloading({"name": "model", "emptyDir": {}})
+    before, behind = (
+        server(name=name, restartPolicy="Always", command=["python3", "-uc", WRITES])
+        for name in ("before", "behind")
+    )
+    spec["initContainers"] = [before, *spec["initContainers"], behind]
+    cluster.api.created(serving("Pod", namespace, **spec, **RESTRICTED))
+    pod = cluster.wait_until_running(namespace, "vllm")
+    names = [each["name"] for each in pod["spec"]["initContainers"]]
+    assert names == ["before", "download", GATE_CONTAINER, "behind"]
+    assert ended(pod, GATE_CONTAINER) <= began(pod, "behind")
+    for name in ("before", "behind"):
+        assert "Read-only file system" in cluster.logs(namespace, "vllm", name)

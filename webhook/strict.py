@@ -12,6 +12,8 @@ pinned. Of any other, everything must be literal, spelled in full and known:
   or leaves that to its image's entrypoint; no shell, no other program;
 - its options are known to open nothing, or a path; none twice, no underscores,
   prefixes, JSON or dots; no option by which other machines take part;
+        if name == "HOME" and value in _SCRATCH:
+            continue  # where vLLM keeps caches, and Python packages of a user: empty at the start
 - its variables are known to decide nothing, or are the policy of the check inside
   vLLM; their values are literal, but for secrets like HF_TOKEN; no `envFrom`;
 - nothing is mounted over its image but the models, and at /tmp and /dev/shm
@@ -179,6 +181,8 @@ def _variables(container: Mapping[str, Any]) -> Iterator[str]:
         yield f"{quoted(name)} is set twice; keep one"
     for name in sorted(environment.values.keys() | environment.unknown):
         value = environment.values.get(name)
+        if name == "HOME" and value in _SCRATCH:
+            continue  # where vLLM keeps caches, and Python packages of a user: empty at the start
         if TABLE.environment.get(name) is not Variable.SAFE and name != contract.POLICY_VARIABLE:
             yield f"{quoted(name)} is not on the list of variables that are safe; remove it"
         elif name in environment.unknown and name not in SECRETS:

@@ -47,6 +47,7 @@ def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
         serving(env=[{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}]),
         serving(env=[{"name": "HF_TOKEN", "valueFrom": SECRET}]),
         serving(env=[{"name": "MODEL_VALIDATION_POLICY", "value": "/etc/granite.yaml"}]),
+        serving(env=[{"name": "HOME", "value": "/tmp"}]),  # noqa: S108 — empty at the start
         serving(livenessProbe={"httpGet": {"path": "/health", "port": 8000}}),
         serving(command=["vllm", "serve"], args=["--model", MODEL]),
     ],
@@ -121,7 +122,8 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
         {"envFrom": [{"configMapRef": {"name": "x"}}]},
         {"env": [{"name": "MODEL_VALIDATION_POLICY", "valueFrom": SECRET}]},
         {"env": [{"name": "PYTHONPATH", "value": MODEL}]},
-        {"env": [{"name": "HOME", "value": "/tmp"}]},  # noqa: S108 — where caches would lie
+        {"env": [{"name": "HOME", "value": MODEL}]},  # where caches and packages would lie
+        {"env": [{"name": "HOME", "valueFrom": SECRET}]},
         {"env": [{"name": "MY_OWN", "value": "x"}]},
         {"env": [{"name": "VLLM_LOGGING_LEVEL", "valueFrom": SECRET}]},
         {"env": [{"name": "VLLM_LOGGING_LEVEL", "value": "$(X)"}]},

@@ -40,6 +40,11 @@ MODULES = {
         },
     },
     TESTS / "node" / "tools": {"coredns": "github.com/coredns/coredns"},
+    TESTS / "stack" / "tools": {
+        "age-keygen": "filippo.io/age/cmd/age-keygen",
+        "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+        "sops": "github.com/getsops/sops/v3/cmd/sops",
+    },
 }
 """Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
 
@@ -49,6 +54,8 @@ NODE = (
     *CONTROL_PLANE,
     *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
 )
+MANIFESTS = ("age-keygen", "kubeconform", "kubectl", "sops")
+"""What the manifests are built, checked and encrypted with."""
 BUILD_SECONDS = 1800
 """A cold kube-apiserver takes 4 minutes on 2 cores; more than this is a hang."""
 TAIL_LINES = 15

@@ -147,7 +147,7 @@ def test_a_pin_holds_inside_vllm_too(
         ({"default_mm_loras": {"audio": "/elsewhere"}}, "--default-mm-loras.audio '/elsewhere'"),
         ({"model_loader_extra_config": {"a": "s3://x"}}, "--model-loader-extra-config.a"),
         ({"code_revision": "main"}, "--code-revision loads what no signature covers"),
-        ({"weight_transfer_config": object()}, "--weight-transfer-config loads what no signature"),
+        ({"weight_transfer_config": ...}, "--weight-transfer-config loads what no signature"),
         ({"load_format": "dummy"}, "--load-format 'dummy'"),
         ({"load_format": "tensorizer"}, "--load-format 'tensorizer'"),
         ({"trust_remote_code": True}, "--trust-remote-code runs code of other repositories"),

@@ -86,7 +86,7 @@ def test_a_process_that_is_no_descendant_does_not_believe_it() -> None:
         {"process": str(os.getpid())},
         {"process": None},
     ],
-    ids=str,
+    ids=["another start", "another policy", "another process", "no number", "nothing"],
 )
 def test_a_verdict_of_another_process_or_policy_is_not_believed(change: dict[str, Any]) -> None:
     """A number is used again: with the start of the process it is one process only."""

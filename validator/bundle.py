@@ -18,7 +18,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from validator.errors import BundleError, Undecided, quoted
+from validator.errors import BundleError, Undecided, quoted, unreadable
 from validator.limits import DEFAULT
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
             raise BundleError(
                 f"there is no {what} at {quoted(path)}: {os.strerror(error.errno).lower()}"
             ) from error
-        raise Undecided(f"the {what} {quoted(path)} cannot be read: {error.strerror}") from error
+        raise Undecided(unreadable(f"the {what} {quoted(path)}", error)) from error
     except ValueError as error:
         raise BundleError(f"{quoted(path)} is not a file's name") from error
     try:
@@ -102,7 +102,7 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise Undecided(f"the {what} {quoted(path)} cannot be read: {error.strerror}") from error
+        raise Undecided(unreadable(f"the {what} {quoted(path)}", error)) from error
     finally:
         os.close(descriptor)
     if len(content) > limit:

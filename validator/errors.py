@@ -17,6 +17,8 @@ Exit codes belong to the command line; nothing here ends a process.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from typing import Final
 
@@ -45,6 +47,16 @@ def printable(text: str) -> str:
     a log line of its own.
     """
     return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+def unreadable(what: str, error: OSError) -> str:
+    """Return the sentence that something cannot be read, with what to do if it is forbidden."""
+    sentence = f"{what} cannot be read: {error.strerror}"
+    if error.errno not in {errno.EACCES, errno.EPERM}:
+        return sentence
+    # Root of a container whose capabilities are dropped reads no more than others do.
+    who = f"user {os.geteuid()}" if os.geteuid() else "user 0, also without capabilities,"
+    return f"{sentence}: let {who} read it"
 
 
 class ValidatorError(Exception):

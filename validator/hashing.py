@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from validator.errors import Undecided, quoted
+from validator.errors import Undecided, quoted, unreadable
 from validator.statement import Hash
 from validator.walking import Identity
 
@@ -205,7 +205,7 @@ def _hash_range(
 def _failed(part: Range, error: OSError) -> Outcome:
     if error.errno in _GONE:
         return Outcome(changed=changed(part.entry.name))
-    return Outcome(unreadable=f"{quoted(part.entry.name)} cannot be read: {error.strerror}")
+    return Outcome(unreadable=unreadable(quoted(part.entry.name), error))
 
 
 def _digest(

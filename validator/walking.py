@@ -15,7 +15,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from validator.errors import ModelError, Undecided, quoted
+from validator.errors import ModelError, Undecided, quoted, unreadable
 from validator.statement import SINGLE_FILE
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Listing:
     def close(self, name: str, error: OSError) -> None:
         """Note that something cannot be looked at."""
         self.closed.add(name)
-        self.unreadable.append(f"{quoted(name)} cannot be read: {error.strerror}")
+        self.unreadable.append(unreadable(quoted(name), error))
 
     def is_closed(self, name: str) -> bool:
         """Tell whether `name` lies where nobody could look."""
@@ -180,7 +180,7 @@ class Tree:
                 raise ModelError(
                     f"the model {quoted(path)} is a link that leads to itself"
                 ) from error
-            raise Undecided(f"the model {quoted(path)} cannot be read: {error.strerror}") from error
+            raise Undecided(unreadable(f"the model {quoted(path)}", error)) from error
         try:
             yield cls(base, path=path, real=real, prefix=prefix, single=single)
         finally:

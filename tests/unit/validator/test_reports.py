@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from validator.bundle import Method
 from validator.contract import TERMINATION_MESSAGE_LIMIT
-from validator.errors import QUOTE_LIMIT, printable, quoted
+from validator.errors import QUOTE_LIMIT, printable, quoted, unreadable
 from validator.report import Report, Verdict, short_message, size, termination_message
 from validator.signatures import Signer
 
@@ -237,3 +239,23 @@ def test_foreign_text_is_bounded() -> None:
 def test_sizes_are_written_in_powers_of_1024(count: int, text: str) -> None:
     """The unit says which."""
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "user", "sentence"),
+    [
+        (errno.EACCES, 1001, "'a' cannot be read: Permission denied: let user 1001 read it"),
+        (errno.EIO, 1001, "'a' cannot be read: Input/output error"),
+        (
+            errno.EACCES,
+            0,
+            "'a' cannot be read: Permission denied: let user 0, also without capabilities, read it",
+        ),
+    ],
+)
+def test_where_permission_is_missing_it_is_said_to_whom(
+    monkeypatch: pytest.MonkeyPatch, number: int, user: int, sentence: str
+) -> None:
+    """A gate has the workload's user, and root in a gate has none of root's privileges."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert unreadable("'a'", OSError(number, os.strerror(number))) == sentence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "model-validation"
 VALIDATOR: Final = "model-validation/validator"
-PREVIOUS: Final = "/metadata/annotations/validation.rhtas.redhat.com~1previous-gate-image"
+PREVIOUS: Final = "validation.rhtas.redhat.com/previous-gate-image"
 DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
 ROLLOUT_SECONDS: Final = 180
 
@@ -44,15 +44,12 @@ def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:
     """Apply an overlay as docs/operations.md has it for an upgrade of the gate's image."""
     overlay = folder / f"upgrade-{gate}"
     overlay.mkdir(exist_ok=True)
+    named = {"name": NAMESPACE, "annotations": {PREVIOUS: f"{VALIDATOR}:{previous}"}}
+    patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": named}
     kustomization = {
         "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", overlay)],
         "images": [{"name": VALIDATOR, "newTag": gate}],
-        "patches": [
-            {
-                "target": {"kind": "Namespace", "name": NAMESPACE},
-                "patch": f"[{{op: add, path: {PREVIOUS}, value: '{VALIDATOR}:{previous}'}}]",
-            }
-        ],
+        "patches": [{"patch": json.dumps(patch)}],
     }
     (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
     api.kubectl("apply", "-k", str(overlay))

@@ -18,13 +18,22 @@ from webhook.errors import PodRefused
 from webhook.pods import JSON, Mount, Placed, Pod, Resources, covers, related
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from webhook.settings import GateSettings
     from webhook.volumes import Place, Volume
 
 MEMORY: Final = "256Mi"
 """What the validator needs at most, buffers of all its threads and a large bundle included."""
+
+PROGRAM: Final = (
+    *("/bin", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt/model-validation", "/proc"),
+    *("/run/secrets", "/sbin", "/sys", "/usr", contract.TERMINATION_MESSAGE_PATH),
+)
+"""What the validator runs on in its own image, as any distribution lays it out. The gate repeats
+mounts that the pod's author wrote: one over its interpreter would bring a program of theirs, and
+that would be the verdict. `/run/secrets` is where the link /var/run leads, and so the scratch
+volume's place."""
 
 SCRATCH_SIZE: Final = "4Mi"
 """Room for a TUF repository's metadata; memory, so that no disk is needed."""
@@ -68,7 +77,8 @@ def mounts(
         declared: The pod's volumes by name.
 
     Raises:
-        PodRefused: One of the paths is on no volume, or they cannot be mounted side by side.
+        PodRefused: One of the paths is on no volume, or they cannot be mounted side by side, or
+            not without hiding the gate's own program.
     """
     needed = {place.mount.at: place.mount for place in places}
     paths = [(place.model.signature, "signature") for place in places]
@@ -84,6 +94,7 @@ def mounts(
                 f"the {what} {path} and another file that the gate reads lie on two volumes with "
                 f"one mountPath {quoted(mount.at)}: mount them at two paths"
             )
+    _beside_the_program(needed)
     _side_by_side([*needed, contract.SERVICE_ACCOUNT_PATH])
     scratch: JSON = {"name": contract.SCRATCH_VOLUME, "mountPath": contract.SERVICE_ACCOUNT_PATH}
     if not _fetches(policy):
@@ -178,6 +189,16 @@ def _beside(
             "a policy must not read: keep it beside the model or in a ConfigMap"
         )
     return mount
+
+
+def _beside_the_program(paths: Iterable[str]) -> None:
+    for path in paths:
+        for own in PROGRAM:
+            if related(path, own):
+                raise PodRefused(
+                    f"the gate would mount {path} over what it runs on itself ({own}): mount the "
+                    "volume closer to the model, or at another path"
+                )
 
 
 def _side_by_side(paths: Sequence[str]) -> None:

@@ -130,15 +130,17 @@ def _mutated(
     mounted = gates.mounts(places, policy=policy, containers=staying, declared=declared)
 
     # 5. One place, one content: no container sees anything else at, above or below the model.
-    refusals += [
-        sentence for placed in workload for sentence in volumes.elsewhere(placed, places, declared)
-    ]
+    fresh = _fresh(bare, declared)
+    for placed in workload:
+        refusals += volumes.elsewhere(placed, places, declared)
+        refusals += volumes.within_others(placed, places, declared, fresh=fresh)
 
-    # 6. Nothing that can undo the verdict runs in the pod.
+    # 6. Nothing that can undo the verdict runs in the pod, and nothing that does not wait for it.
     refusals += _undoing(bare, policy, places, declared)
+    early = [placed for placed in bare.init[:position] if _shares(placed, places, declared)]
+    refusals += _early(early, policy)
 
     # 9. What the workload's arguments name is under a verified path, and covered by its signature.
-    fresh = _fresh(bare, declared)
     sharing = {placed.where for placed in workload if _shares(placed, places, declared)}
     judged = [
         _judged(placed, policy, models, shares=placed.where in sharing, fresh=fresh)
@@ -311,6 +313,23 @@ def privileges(placed: Placed) -> Iterable[str]:
             yield (
                 f"{placed.where} adds the capability {quoted(name)}, by which it could change the "
                 f"verified model: {remedy}"
+            )
+
+
+def _early(early: Iterable[Placed], policy: ModelValidation) -> Iterable[str]:
+    """Yield which containers with a model's volume start before the verdict and must not."""
+    strict = policy.spec.workload.arguments == "Strict"
+    for placed in early:
+        if placed.stays or arguments.recognised(placed.raw):
+            yield (
+                f"{placed.where} would serve the model before it is verified: place it behind the "
+                "last init container that writes the model's volume"
+            )
+        elif strict:
+            yield (
+                f"{placed.where} has the model's volume before the verdict, and could serve it or "
+                "keep it open to write it later: under workload.arguments Strict, let a Job write "
+                "the model"
             )
 
 

@@ -53,6 +53,12 @@ _KUBERNETES_WRITES: Final = frozenset(
 )
 """Kinds whose content Kubernetes writes, and changes under a running pod."""
 
+_NAMED_BY_KUBERNETES: Final = _KUBERNETES_WRITES - {"gitRepo"}
+"""Kinds in which a pod's owner chooses what files say, and cannot place a link."""
+
+_OF_THE_RUNTIME: Final = ("/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")  # noqa: S108 — mount points
+"""What is mounted into each container beside what the pod says."""
+
 _CONFIDENTIAL: Final = frozenset({"secret", "projected", "downwardAPI"})
 """Kinds that a policy must not become a way to read."""
 
@@ -213,7 +219,7 @@ def elsewhere(
         if covers(PROC, canonical(device.device_path)):
             yield _in_proc(placed, device.device_path)
         for place in places:
-            if related(canonical(device.device_path), place.model.path):
+            if _lies_with(canonical(device.device_path), place):
                 yield (
                     f"{placed.where} has a block device at {quoted(device.device_path)}, on the "
                     f"model's path {place.model.path}: attach it somewhere else"
@@ -229,6 +235,48 @@ def elsewhere(
             f"{placed.where} has its terminationMessagePath at {quoted(message)}, where it may "
             f"hide a file of the model: leave it out, or write {contract.TERMINATION_MESSAGE_PATH}"
         )
+
+
+def within_others(
+    placed: Placed,
+    places: Iterable[Place],
+    volumes: Mapping[str, Volume],
+    *,
+    fresh: Collection[str],
+) -> Iterable[str]:
+    """Yield what a container that has a model mounts within another of its volumes.
+
+    A runtime follows links while it mounts, also those of what it has mounted already. One that
+    lies on the outer volume leads the inner mount over the model.
+
+    Args:
+        placed: A container that runs beside or after the verdict.
+        places: Where the models lie; what lies within these is `elsewhere`'s.
+        volumes: The pod's volumes by name.
+        fresh: Names of the volumes that are empty when this container starts.
+    """
+    models = {place.mount.at for place in places}
+    if not any(mount.at in models for mount in placed.mounts):
+        return
+    inner = [
+        *(mount.at for mount in placed.mounts),
+        *(canonical(device.device_path) for device in placed.devices),
+        canonical(placed.view.termination_message_path or contract.TERMINATION_MESSAGE_PATH),
+        *_OF_THE_RUNTIME,
+    ]
+    for mount in placed.mounts:
+        volume = volumes.get(mount.name)
+        linkless = volume is not None and volume.kind in _NAMED_BY_KUBERNETES
+        if mount.at in models or linkless or mount.name in fresh:
+            continue
+        for path in inner:
+            if path != mount.at and covers(mount.at, path):
+                yield (
+                    f"{placed.where} has {quoted(path)} mounted within the volume "
+                    f"{quoted(mount.name)} at {quoted(mount.at)}, where a link could lead it over "
+                    "the model: mount the two side by side"
+                )
+                break
 
 
 def _in_proc(placed: Placed, path: str) -> str:

@@ -10,6 +10,7 @@ from tests.cluster.processes import until
 from tests.cluster.serving import ACCOUNT, NAMESPACE, install
 from tests.cluster.webhook_registration import LABEL_KEYS
 from tests.cluster.workloads import vllm_spec
+from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def denied(answer: Answer, sentence: str) -> None:
 
 
 def _refusals(control_plane: ControlPlane) -> list[bool]:
-    """Tell of each policy and binding on labelled pods whether it refuses."""
+    """Tell of each policy and binding on pods whether it refuses."""
     target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
     answers = []
     for key in LABEL_KEYS:
@@ -56,4 +57,7 @@ def _refusals(control_plane: ControlPlane) -> list[bool]:
         spec = vllm_spec(serviceAccountName=ACCOUNT)
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         answers += [control_plane.create(each, dry_run=True) for each in (binding, pod)]
+    inside = f"exec?container={GATE_CONTAINER}&command=true"
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/probe/{inside}"
+    answers.append(control_plane.call("POST", path))
     return ["denied request" in answer.message for answer in answers]

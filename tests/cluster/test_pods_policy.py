@@ -11,7 +11,7 @@ from tests.cluster.policies import denied
 from tests.cluster.serving import GATE_IMAGE, in_force
 from tests.cluster.webhook_registration import LABEL_KEYS
 from tests.cluster.workloads import KINDS, pod_of, vllm_spec, workload
-from validator.contract import GATE_CONTAINER
+from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
 
 if TYPE_CHECKING:
     from tests.cluster.control_plane import Answer, ControlPlane, Document
@@ -179,6 +179,17 @@ def test_images_stay_as_they_are(spec: Document, phase: str, key: str, live: Liv
     live.control_plane.created(labelled(live.namespace, key, initContainers=init))
     assert live.change({"status": {"phase": phase}}, sub="/status", how=MERGE).status == 200
     denied(live.change({"spec": spec}), "the containers and images of a pod")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("container", [GATE_CONTAINER, MONITOR_CONTAINER])
+def test_no_program_runs_beside_the_verification(method: str, container: str, live: Live) -> None:
+    """`kubectl exec` reaches the workload, and neither the gate nor its monitor."""
+    live.control_plane.created(labelled(live.namespace))
+    path = f"{live.path}/exec?command=true&container="
+    denied(live.control_plane.call(method, path + container), "no program can be run in the")
+    for other in ("vllm", ""):
+        assert "denied request" not in live.control_plane.call(method, path + other).message
 
 
 def test_images_of_other_pods_may_change(live: Live) -> None:

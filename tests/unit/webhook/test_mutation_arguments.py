@@ -61,10 +61,11 @@ def test_what_cannot_be_read_is_a_warning() -> None:
 def test_native_sidecars_are_judged_too_and_what_has_ended_is_not() -> None:
     """A sidecar that serves something else runs beside the verdict; a fetcher does not."""
     other = ["vllm", "serve", "/elsewhere"]
-    fetch = container("fetch", mount(), command=other)
+    fetch = container("fetch", mount(), args=["--to", "/elsewhere"])
     assert gate_of(run(pod(initContainers=[fetch])).pod)
+    sidecar = container("sidecar", mount(), command=other, restartPolicy="Always")
     with pytest.raises(PodRefused, match="/elsewhere"):
-        run(pod(initContainers=[fetch | {"restartPolicy": "Always"}]))
+        run(pod(initContainers=[fetch, sidecar]))
 
 
 STRICT = policy(workload={"arguments": "Strict"})
@@ -99,3 +100,12 @@ def test_strict_looks_at_whoever_sees_the_model_at_another_path() -> None:
     with pytest.raises(PodRefused, match="'other'"):
         run(pod(serving, other), strict)
     assert run(pod(serving, container("other", image=image)), strict)
+
+
+def test_strict_lets_nothing_have_the_model_before_the_verdict() -> None:
+    """Who writes it could keep it open, and hand that on to what outlives it."""
+    fetch = container("fetch", mount(), image=f"registry.example/tool@{DIGEST}")
+    given = pod(vllm() | PINNED, initContainers=[fetch])
+    assert gate_of(run(given).pod)
+    with pytest.raises(PodRefused, match=r"initContainers\[0\] 'fetch' .*let a Job write"):
+        run(given, STRICT)

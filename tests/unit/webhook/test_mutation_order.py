@@ -17,6 +17,7 @@ from tests.unit.webhook.making import (
     vllm,
 )
 from validator.contract import GATE_CONTAINER
+from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from tests.unit.webhook.making import Document
@@ -39,7 +40,7 @@ ALWAYS = {"restartPolicy": "Always"}
             ["fetch", GATE_CONTAINER, "proxy"],
         ),
         (
-            [container("proxy", mount(), **ALWAYS), container("fetch", mount())],
+            [container("proxy", **ALWAYS), container("fetch", mount())],
             ["proxy", "fetch", GATE_CONTAINER],
         ),
         ([container("proxy", mount(), **ALWAYS)], [GATE_CONTAINER, "proxy"]),
@@ -68,12 +69,11 @@ def test_moves_behind_a_writer_that_another_webhook_adds() -> None:
 
 
 def test_everything_after_or_beside_the_verdict_only_reads() -> None:
-    """Workload, native sidecars on both sides and later init containers; writers keep writing."""
+    """Workload, native sidecars and later init containers; writers keep writing."""
     given = pod(
         vllm(),
         container("logs", mount(at="/models")),
         initContainers=[
-            container("before", mount(), **ALWAYS),
             container("fetch", mount()),
             container("after", mount(readOnly=True)),
             container("proxy", mount(), **ALWAYS),
@@ -86,6 +86,23 @@ def test_everything_after_or_beside_the_verdict_only_reads() -> None:
     init.pop(GATE_CONTAINER)
     assert all(entry == frozen for entry in init.values())
     assert all(each["volumeMounts"] == [frozen] for each in spec["containers"])
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        container("early", mount(readOnly=True), **ALWAYS),
+        container("early", mount("same", "/x"), **ALWAYS),
+        vllm() | {"name": "early"},
+    ],
+    ids=["sidecar", "sidecar by another entry", "vLLM that never ends"],
+)
+def test_nothing_serves_the_model_before_the_verdict(early: Document) -> None:
+    """A writer may come first; what runs on and sees the model is to wait for the gate."""
+    volumes = [claim(), claim("same")]
+    writer = container("fetch", mount())
+    with pytest.raises(PodRefused, match=r"\[0\] 'early' would serve .* before it is verified"):
+        run(pod(initContainers=[early, writer], volumes=volumes))
 
 
 @pytest.mark.parametrize(

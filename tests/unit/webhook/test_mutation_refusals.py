@@ -179,22 +179,66 @@ def test_mounts_the_volume_of_an_anchor_by_the_policys_choice_only() -> None:
     assert names(audited["volumeMounts"]) == ["model", SCRATCH_VOLUME]
 
 
-@pytest.mark.parametrize("at", ["/models/granite/keys", SERVICE_ACCOUNT_PATH, "/run"])
+@pytest.mark.parametrize("at", ["/models/granite/keys", SERVICE_ACCOUNT_PATH, "/srv"])
 def test_refuses_mounts_that_cannot_stand_side_by_side(at: str) -> None:
     """Neither within the model nor in the token's place."""
     config = {"privateKeyConfig": {"keyPath": f"{at}/signer.pem"}}
     chosen = policy(
-        model={"path": "/run/models" if at == "/run" else MODEL},
+        model={"path": "/srv/models" if at == "/srv" else MODEL},
         config=config,
         allowPodTrustAnchors=True,
     )
-    model_at = "/run/models" if at == "/run" else MODEL
+    model_at = "/srv/models" if at == "/srv" else MODEL
     given = pod(
         vllm(mount("keys", at), mount(at=model_at), command=["vllm", "serve", model_at]),
         volumes=[claim(), {"name": "keys", "emptyDir": {}}],
     )
     with pytest.raises(PodRefused, match=r"within one another|what is verified"):
         run(given, chosen)
+
+
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [
+        ("/opt/ml/model", "/opt"),
+        ("/etc/models/granite", "/etc"),
+        ("/etc/ssl/models/granite", "/etc/ssl/models"),
+        ("/usr/share/models/granite", "/usr"),
+        ("/lib/models/granite", "/lib"),
+        ("/run/models/granite", "/run"),
+        ("/dev/shm/granite", "/dev"),  # noqa: S108 — a mount point
+    ],
+)
+def test_refuses_a_mount_over_the_gates_own_program(path: str, at: str) -> None:
+    """The pod's author says where the volume is mounted, and so what the gate would run."""
+    given = pod(vllm(mount(at=at), command=["vllm", "serve", path]))
+    with pytest.raises(PodRefused, match=f"the gate would mount {at} over"):
+        run(given, policy(model={"path": path}))
+
+
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [("/opt/ml/model", "/opt/ml"), ("/dev/shm/granite", "/dev/shm")],  # noqa: S108 — as above
+)
+def test_mounts_beside_the_gates_own_program(path: str, at: str) -> None:
+    """Where people do keep models."""
+    given = pod(vllm(mount(at=at), command=["vllm", "serve", path]))
+    assert (
+        gate_of(mutated(given, policy(model={"path": path})))["volumeMounts"][0]["mountPath"] == at
+    )
+
+
+def test_refuses_a_signature_or_an_anchor_over_the_gates_own_program() -> None:
+    """What is read beside the model is mounted as well."""
+    volumes = [claim(), {"name": "etc", "emptyDir": {}}]
+    given = pod(vllm(mount(), mount("etc", "/etc")), volumes=volumes)
+    config = {"privateKeyConfig": {"keyPath": "/etc/keys/signer.pem"}}
+    for chosen in (
+        policy(model={"signaturePath": "/etc/signatures/model.sig"}),
+        policy(config=config, allowPodTrustAnchors=True),
+    ):
+        with pytest.raises(PodRefused, match="the gate would mount /etc over"):
+            run(given, chosen)
 
 
 # Bad input.

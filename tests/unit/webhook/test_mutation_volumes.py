@@ -203,6 +203,74 @@ def test_refuses_a_mount_of_an_undeclared_volume() -> None:
         run(pod(volumes=[]))
 
 
+DATA = claim("data", of="data")
+WITHIN: dict[str, Document] = {
+    "a mount": vllm(mount(), mount("data", "/data"), mount("evil", "/data/x")),
+    "a device": vllm(
+        mount(), mount("data", "/data"), volumeDevices=[{"name": "raw", "devicePath": "/data/x"}]
+    ),
+    "a termination message": vllm(
+        mount(), mount("data", "/data"), terminationMessagePath="/data/x/config.json"
+    ),
+    "the usual termination message": vllm(mount(), mount("data", "/dev")),
+    "the hosts file": vllm(mount(), mount("data", "/etc")),
+}
+
+
+@pytest.mark.parametrize("what", WITHIN)
+def test_refuses_what_a_link_could_lead_over_the_model(what: str) -> None:
+    """A runtime follows the links of what is mounted already: /data/x may lead to /models."""
+    volumes = [claim(), DATA, {"name": "evil", "emptyDir": {}}, claim("raw", of="raw")]
+    with pytest.raises(PodRefused, match=r"within the volume 'data' at .*: mount the two side by"):
+        run(pod(WITHIN[what], volumes=volumes))
+
+
+def test_refuses_a_device_within_the_models_volume() -> None:
+    """Its links are somebody else's as well."""
+    device = {"name": "raw", "devicePath": "/models/x"}
+    with pytest.raises(PodRefused, match="has a block device at '/models/x'"):
+        run(pod(vllm(volumeDevices=[device]), volumes=[claim(), claim("raw", of="raw")]))
+
+
+@pytest.mark.parametrize(
+    ("outer", "others"),
+    [
+        ({"emptyDir": {}}, []),
+        ({"configMap": {"name": "settings"}}, [container("other", mount("outer", "/x"))]),
+        ({"projected": {"sources": []}}, [container("other", mount("outer", "/x"))]),
+    ],
+    ids=["an emptyDir of its own", "a ConfigMap", "a projected volume"],
+)
+def test_mounts_within_one_another_where_nobody_can_place_a_link(
+    outer: Document, others: list[Document]
+) -> None:
+    """Caches within caches, and settings beside settings."""
+    serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
+    volumes = [claim(), {"name": "outer"} | outer, claim("inner", of="inner")]
+    assert gate_of(mutated(pod(serving, *others, volumes=volumes)))
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [{"emptyDir": {}}, {"image": {"reference": f"x@{DIGEST}"}}, {"gitRepo": {"repository": "x"}}],
+    ids=["a shared emptyDir", "an image", "a repository"],
+)
+def test_refuses_mounts_within_what_others_fill(outer: Document) -> None:
+    """Whoever fills it can place a link."""
+    serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
+    filling = container("fill", mount("outer", "/y"))
+    volumes = [claim(), {"name": "outer"} | outer, claim("inner", of="inner")]
+    with pytest.raises(PodRefused, match="where a link could lead it over the model"):
+        run(pod(serving, initContainers=[filling], volumes=volumes))
+
+
+def test_a_container_without_the_model_mounts_as_it_likes() -> None:
+    """It has nothing that could be hidden."""
+    other = container("other", mount("data", "/data"), mount("evil", "/data/x"))
+    volumes = [claim(), DATA, {"name": "evil", "emptyDir": {}}]
+    assert gate_of(mutated(pod(vllm(), other, volumes=volumes)))
+
+
 def test_refuses_the_models_claim_as_a_block_device() -> None:
     """Past the file system, no mount is read-only; not even of an init container."""
     device = {"name": "raw", "devicePath": "/dev/model"}

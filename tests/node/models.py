@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from model_signing import signing
+from model_signing import hashing, signing
 
 from tests.cluster.workloads import MODEL, policy, workload
 from tests.integration.signers import KeyPair
@@ -85,16 +85,21 @@ class ModelStore:
 
     def sign(self, *, key: KeyPair | None = None) -> None:
         """Sign the model as it is now, by the store's key or another one."""
-        signature = self.model / "model.sig"
-        signature.unlink(missing_ok=True)
-        private = (key or self.key).private_path
-        config = signing.Config().use_elliptic_key_signer(private_key=private)
-        config.sign(self.model, signature)
+        sign(self.model, key or self.key)
 
     def policy(self, namespace: str, **changes: Any) -> Document:
         """Return a ModelValidation that accepts the store's signer."""
         accepted = {"privateKeyConfig": {"publicKey": self.public_key}}
         return policy(namespace, **({"config": accepted} | changes))
+
+
+def sign(model: Path, key: KeyPair, *, links: bool = False) -> None:
+    """Sign a model as it is now, into its `model.sig`; links are followed where they may be."""
+    signature = model / "model.sig"
+    signature.unlink(missing_ok=True)
+    how = hashing.Config().set_allow_symlinks(links).set_ignored_paths(paths=[signature])
+    config = signing.Config().use_elliptic_key_signer(private_key=key.private_path)
+    config.set_hashing_config(how).sign(model, signature)
 
 
 def server(**changes: Any) -> Document:

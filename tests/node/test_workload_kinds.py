@@ -98,18 +98,17 @@ def test_a_job_on_another_model_than_the_signed_one_fails(
 def test_native_sidecars_run_on_both_sides_of_the_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """The gate stands behind the download; sidecars before and behind it run on, and only read."""
+    """One without the model runs from before the download; one with it from behind, and reads."""
     namespace = space(store())
     spec = downloading({"name": "model", "emptyDir": {}})
-    before, behind = (
-        server(name=name, restartPolicy="Always", command=["python3", "-uc", WRITES])
-        for name in ("before", "behind")
-    )
+    sleeps = ["sleep", "600"]
+    before = server(name="before", restartPolicy="Always", command=sleeps, volumeMounts=[])
+    behind = server(name="behind", restartPolicy="Always", command=["python3", "-uc", WRITES])
     spec["initContainers"] = [before, *spec["initContainers"], behind]
     cluster.api.created(serving("Pod", namespace, **spec, **RESTRICTED))
     pod = cluster.wait_until_running(namespace, "vllm")
     names = [each["name"] for each in pod["spec"]["initContainers"]]
     assert names == ["before", "download", GATE_CONTAINER, "behind"]
+    assert began(pod, "before") <= began(pod, "download")
     assert ended(pod, GATE_CONTAINER) <= began(pod, "behind")
-    for name in ("before", "behind"):
-        assert "Read-only file system" in cluster.logs(namespace, "vllm", name)
+    assert "Read-only file system" in cluster.logs(namespace, "vllm", "behind")

@@ -82,6 +82,14 @@ def test_a_gate_that_is_a_sidecar(control_plane: ControlPlane, team: TeamFactory
 
 
 @KEYS
+def test_a_static_pod(key: str, control_plane: ControlPlane, team: TeamFactory) -> None:
+    """What its kubelet shows of it must not look as if a gate had run."""
+    pod = labelled(team(), key, nodeName="node-1")
+    pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "0123"}
+    denied(control_plane.create(pod), "a node starts a static pod without asking")
+
+
+@KEYS
 @pytest.mark.parametrize("field", ["hostPID", "shareProcessNamespace"])
 def test_a_shared_process_namespace(
     field: str, key: str, control_plane: ControlPlane, team: TeamFactory

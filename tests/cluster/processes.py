@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10
 TAIL_LINES = 15
+SERVER_PORTS = range(10_000, 30_000)
 
 
 class ControlPlaneError(Exception):
@@ -115,12 +117,20 @@ class Program:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody listened on a moment ago."""
+    """Return ports of 127.0.0.1 that nobody listened on a moment ago.
+
+    They are none of those that the kernel gives to outgoing connections (ip(7), 32768 and above):
+    while a server restarts, a client that tries again could be given the server's own port.
+    """
+    free: list[int] = []
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        while len(free) < count:
+            port = SERVER_PORTS[secrets.randbelow(len(SERVER_PORTS))]
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):  # taken
+                probe.bind(("127.0.0.1", port))
+                free.append(port)
+    return free
 
 
 def until(

@@ -11,11 +11,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 STOP_SECONDS = 10
 TAIL_LINES = 15
@@ -103,9 +103,16 @@ class Program:
     def kill(self) -> None:
         """End the process at once, as a crash does, and wait until it is gone."""
         if self._process is not None:
+            # Where `enter` forks, the program is its child, which lets go of its port a bit later.
+            entered = children(self._process.pid)
             self._process.kill()
             self._process.wait(STOP_SECONDS)
             self._process = None
+            until(
+                lambda: not any(Path(f"/proc/{pid}").exists() for pid in entered),
+                what=f"{self._name} is gone",
+                seconds=STOP_SECONDS,
+            )
 
     def close(self) -> None:
         """End the process for good."""
@@ -114,6 +121,15 @@ class Program:
 
     def _tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def children(pid: int | None) -> list[int]:
+    """Return the process ids of a process's children; none where it is gone."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in listed.split()]
 
 
 def free_ports(count: int) -> list[int]:

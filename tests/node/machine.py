@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.cluster.processes import ControlPlaneError, Host, Program
+from tests.cluster.processes import ControlPlaneError, Host, Program, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +86,8 @@ class Machine:
         stack.callback(self._wait_until_gone)
         stack.callback(first.close)
         first.start()
-        first.wait_until(lambda: bool(_children(first.pid)), seconds=10)
-        (self.pid,) = _children(first.pid)
+        first.wait_until(lambda: bool(children(first.pid)), seconds=10)
+        (self.pid,) = children(first.pid)
 
     def _wait_until_gone(self) -> None:
         """Wait for the namespace's last process, whose mounts and control groups are then free."""
@@ -155,10 +155,6 @@ def _run(*command: str, given: bytes | None = None) -> bytes:
         said = (ran.stderr or ran.stdout).decode(errors="replace").strip()
         raise ControlPlaneError(f"`{' '.join(command[-6:])}` failed: {said[-1000:]}")
     return ran.stdout
-
-
-def _children(pid: int | None) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _hierarchies() -> list[Path]:

@@ -100,8 +100,12 @@ def running_webhook(
     *,
     overlay: str = "default",
     gate_image: str = GATE_IMAGE,
+    tls: Path | None = None,
 ) -> Iterator[ServingWebhook]:
-    """Run what an overlay's Deployment runs, on loopback, against this API server."""
+    """Run what an overlay's Deployment runs, on loopback, against this API server.
+
+    Its certificate is for 127.0.0.1, by an authority of its own, unless it finds one in `tls`.
+    """
     install(control_plane)
     now = dt.datetime.now(dt.UTC)
     authority = new_authority(now=now)
@@ -114,7 +118,7 @@ def running_webhook(
     port, probes = free_ports(2)
     command = [
         *(sys.executable, "-m", "webhook", "serve"),
-        *_arguments(overlay, gate_image=gate_image, tls=folder),
+        *_arguments(overlay, gate_image=gate_image, tls=tls or folder),
         *("--kubeconfig", str(folder / "kubeconfig"), "--drain-seconds", "0"),
         *("--host", "127.0.0.1", "--port", str(port), "--probe-port", str(probes)),
     ]

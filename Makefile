@@ -95,7 +95,7 @@ bench: venv ## Measure, side by side with the reference
 lock: venv ## Resolve the locks again (with the oldest Python that is supported)
 	$(COMPILE) --extra validator --extra blake3 --output-file requirements/validator.txt pyproject.toml
 	$(COMPILE) --extra validator --extra blake3 --extra debug --output-file requirements/debug.txt pyproject.toml
-	$(COMPILE) --extra webhook --output-file requirements/webhook.txt pyproject.toml
+	$(COMPILE) --extra webhook --extra certs --output-file requirements/webhook.txt pyproject.toml
 	$(COMPILE) --build-deps-for wheel --only-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) --extra validator --extra blake3 --extra webhook --extra dev \
 	  --output-file requirements/dev.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""What the certificates' account may do: six objects by name; in two of them, `caBundle` alone."""
+"""What the certificates' account may do: five objects by name; in two of them, `caBundle` alone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_nothing_else_is_in_reach(path: str, control_plane: ControlPlane) -> Non
 
 
 def test_the_rules_are_all_there_is(control_plane: ControlPlane) -> None:
-    """The API server's own account of its rights names six objects, and no more."""
+    """The API server's own account of its rights names five objects, and no more."""
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     body = review | {"spec": {"namespace": NAMESPACE}}

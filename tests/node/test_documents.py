@@ -22,7 +22,7 @@ ELSEWHERE = ("make images",)
 COMMAND_SECONDS = 240
 
 
-@pytest.mark.parametrize("document", ["install.md", "operations.md"])
+@pytest.mark.parametrize("document", ["install.md", "operations.md", "certificates.md"])
 def test_a_document_is_true(document: str, cluster: Cluster, node: Node) -> None:
     """Each command succeeds, or fails where that is shown, and prints what is shown."""
     try:

@@ -97,7 +97,7 @@ class Cluster:
         found = self.objects.get(path)
         if found is None or body["metadata"] != found["metadata"]:
             raise Conflict(f"{path} was changed by somebody else")
-        self._put(path, _merged(found, body), by_user=False)
+        self._put(path, merged(found, body), by_user=False)
 
     def changes(self, path: str) -> AsyncGenerator[None]:
         """Nobody listens here."""
@@ -107,7 +107,7 @@ class Cluster:
 
     def user_patches(self, path: str, body: Object) -> None:
         """Write whatever a user wants."""
-        self._put(path, _merged(self.objects[path], body), by_user=True)
+        self._put(path, merged(self.objects[path], body), by_user=True)
 
     def reapply(self, path: str) -> None:
         """Put a configuration there as the manifests ship it."""
@@ -278,19 +278,19 @@ def bundled(bundle: bytes) -> Object:
     return {"webhooks": [{"name": each, "clientConfig": {"caBundle": value}} for each in names]}
 
 
-def _merged(whole: Any, change: Any) -> Any:
+def merged(whole: Any, change: Any) -> Any:
     """Merge as the API server does: objects by key, entries of a configuration by name."""
     if isinstance(change, dict) and isinstance(whole, dict | None):
-        merged = deepcopy(whole or {})
+        result = deepcopy(whole or {})
         for key, value in change.items():
             if value is None:
-                merged.pop(key, None)
+                result.pop(key, None)
             else:
-                merged[key] = _merged(merged.get(key), value)
-        return merged
+                result[key] = merged(result.get(key), value)
+        return result
     if isinstance(change, list) and isinstance(whole, list):
         by_name = {each["name"]: each for each in change}
-        return [_merged(each, by_name.get(each["name"], {})) for each in whole]
+        return [merged(each, by_name.get(each["name"], {})) for each in whole]
     return deepcopy(change)
 
 

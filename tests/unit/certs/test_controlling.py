@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 
 from certs.issuing import issue, new_authority
+from certs.judging import certificates
 from certs.objects import CONFIGURATIONS
 from certs.rotation import OVERLAP, SETTLING, Waits
 from tests.unit.certs.simulation import (
@@ -19,6 +20,7 @@ from tests.unit.certs.simulation import (
     Replica,
     bundled,
     encoded,
+    merged,
     run,
 )
 
@@ -163,6 +165,30 @@ def test_damage_is_healed_without_a_gap(damage: str, cluster: Cluster) -> None:
     assert run(cluster, replica, duration=10 * MINUTE) == []
     assert trusted(cluster) == 1
     assert cluster.secret(SERVING_PATH, "tls.crt") in cluster.leaves()
+
+
+def test_another_s_authority_stays_trusted_until_ours_serves() -> None:
+    """As by a move from cert-manager: our Secrets are empty, its certificate is in use."""
+    cluster = Cluster()
+    for path in CONFIGURATIONS:
+        cluster._put(path, merged(cluster.objects[path], bundled(OTHER.certificate)), by_user=False)
+    theirs = encoded(tls_crt=OTHER_PAIR.certificate, tls_key=OTHER_PAIR.key)
+    cluster._put(SERVING_PATH, theirs, by_user=False)
+    cluster.elapsed += DAY
+    assert len(cluster.leaves()) == 1
+    cluster.user_patches(SERVING_PATH, {"data": None})
+    assert run(cluster, Replica(cluster), duration=10 * MINUTE) == []
+    assert trusted(cluster) == 1
+    assert leaf(cluster).issuer != certificates(OTHER.certificate)[0].subject
+
+
+def test_an_authority_of_one_s_own_is_rotated_in(cluster: Cluster) -> None:
+    """A user puts a pair into the Secret, and it issues from then on."""
+    own = new_authority(now=cluster.now)
+    cluster.user_patches(AUTHORITY_PATH, encoded(tls_crt=own.certificate, tls_key=own.key))
+    assert run(cluster, Replica(cluster), duration=10 * MINUTE) == []
+    assert cluster.published() == {own.certificate}
+    assert leaf(cluster).issuer == certificates(own.certificate)[0].subject
 
 
 @pytest.mark.parametrize(("settling", "overlap"), [(0, 300), (30, 1)])

@@ -4,6 +4,7 @@ Below /v1 lies all that Llama Stack serves, but people and load balancers ask fo
 further APIs by their names (docs: "External APIs"); this one has that route and nothing else.
 """
 
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Request
@@ -31,9 +32,9 @@ def available_providers() -> list[ProviderSpec]:
     ]
 
 
-async def get_provider_impl(_settings: Settings, _dependencies: dict[Api, Any]) -> object:
-    """Return what the route is served by: nothing is needed."""
-    return object()
+async def get_provider_impl(_settings: Settings, _dependencies: dict[Api, Any]) -> SimpleNamespace:
+    """Return what the route is served by: nothing is needed, but Llama Stack writes its name in."""
+    return SimpleNamespace()
 
 
 def create_router(_provider: object) -> APIRouter:

@@ -49,6 +49,11 @@ e2e-vllm: venv ## Try the check inside vLLM in a real one, on the CPU (7 GB, onc
 	@$(BIN)/python -m tests.stack.environments vllm
 	MODEL_VALIDATION_E2E_VLLM=1 $(BIN)/python -m pytest -p no:randomly -m vllm tests/stack
 
+.PHONY: e2e-stack
+e2e-stack: venv ## Run the LLM stack for real and try it (root, Debian; 15 GB, most of an hour, once)
+	@scripts/cluster_packages.sh chromium curl openssl
+	@$(BIN)/python -m tests.stack test
+
 .PHONY: e2e-tools
 e2e-tools: venv ## Build all that `make e2e` needs (a quarter of an hour, once)
 	@$(BIN)/python -m tests.node build

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the image and node tests need and this machine does not have (Debian, Ubuntu).
-# A program that is there already is left alone, whoever installed it.
+# A program that is there already is left alone, whoever installed it. Arguments name further ones
+# that their packages are called by.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -19,6 +20,10 @@ needed=(
   mount.nfs                   nfs-common
   ganesha.nfsd                nfs-ganesha-vfs
 )
+
+for program in "$@"; do
+  needed+=("$program" "$program")
+done
 
 missing=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do

@@ -4,7 +4,12 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.node.fixtures", "tests.sigstore.fixtures"]
+pytest_plugins = [
+    "tests.cluster.fixtures",
+    "tests.node.fixtures",
+    "tests.sigstore.fixtures",
+    "tests.stack.fixtures",
+]
 
 # No test is timed: the machine may be busy. CI draws the same examples each time.
 settings.register_profile(

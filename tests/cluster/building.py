@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parents[1]
 KUBERNETES = TESTS / "cluster" / "tools"
+STACK = TESTS / "stack" / "modules"
 MODULES = {
     KUBERNETES: {
         "etcd": "go.etcd.io/etcd/server/v3",
@@ -45,6 +46,11 @@ MODULES = {
         "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
         "sops": "github.com/getsops/sops/v3/cmd/sops",
     },
+    STACK / "gateway": {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
+    STACK / "router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    STACK / "flux": {
+        name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")
+    },
 }
 """Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
 
@@ -56,6 +62,8 @@ NODE = (
 )
 MANIFESTS = ("age-keygen", "kubeconform", "kubectl", "sops")
 """What the manifests are built, checked and encrypted with."""
+FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
+AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
 BUILD_SECONDS = 1800
 """A cold kube-apiserver takes 4 minutes on 2 cores; more than this is a hang."""
 TAIL_LINES = 15

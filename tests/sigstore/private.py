@@ -59,12 +59,15 @@ class PrivateSigstore:
 
     @classmethod
     @contextmanager
-    def start(cls) -> Iterator[Self]:
-        """Make fresh keys and serve on 127.0.0.1 while the context lasts."""
+    def start(cls, *, address: str = "127.0.0.1") -> Iterator[Self]:
+        """Make fresh keys and serve on an address of this machine while the context lasts."""
         services = Services(
             Authority.new(), Log.new(), IdentityProvider(), TimestampAuthority.new()
         )
-        with TemporaryDirectory(prefix="sigstore-") as directory, serving(services) as url:
+        with (
+            TemporaryDirectory(prefix="sigstore-") as directory,
+            serving(services, address=address) as url,
+        ):
             root = trusted_root(
                 services.authority, services.log, timestamps=services.timestamps, url=url
             )

@@ -1,4 +1,4 @@
-"""The HTTP front: the few endpoints that Sigstore's clients call, on 127.0.0.1.
+"""The HTTP front: the few endpoints that Sigstore's clients call.
 
 Fulcio's `/api/v2/signingCert`, Rekor's `/api/v1/log/entries`, the timestamp
 authority's `/api/v1/timestamp` and the identity provider's discovery document. It
@@ -78,14 +78,14 @@ class Services:
 
 
 @contextmanager
-def serving(services: Services) -> Iterator[str]:
-    """Serve on a free port of 127.0.0.1 while the context lasts; yield the base URL."""
+def serving(services: Services, *, address: str = "127.0.0.1") -> Iterator[str]:
+    """Serve on a free port while the context lasts; yield the base URL."""
     handler = type("Bound", (_Handler,), {"services": services})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer((address, 0), handler) as server:
         thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://{address}:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

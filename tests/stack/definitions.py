@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.cluster.control_plane import Document
 
 FETCH_SECONDS: Final = 300
@@ -33,7 +35,7 @@ class Module:
     Attributes:
         path: The module and its version, as Go names them.
         sum: Its content's hash, as in a go.sum.
-        files: Those with definitions.
+        files: Those with definitions, as patterns.
     """
 
     path: str
@@ -65,17 +67,21 @@ MODULES: Final = (
 )
 
 
-def definitions() -> list[Document]:
+GATEWAY: Final = replace(MODULES[0], files=(f"{CHART}/generated/*.yaml",))
+"""What Envoy Gateway itself is told by: an EnvoyProxy, for one."""
+
+
+def definitions(modules: Sequence[Module] = MODULES) -> list[Document]:
     """Return the resource definitions, fetching what Go's module cache lacks.
 
     Raises:
         DefinitionsMissingError: There is no Go, no proxy, or another content than was pinned.
     """
     found = []
-    for module in MODULES:
+    for module in modules:
         folder = _fetched(module)
-        for file in module.files:
-            found += [each for each in yaml.safe_load_all((folder / file).read_text()) if each]
+        for file in (file for pattern in module.files for file in sorted(folder.glob(pattern))):
+            found += [each for each in yaml.safe_load_all(file.read_text()) if each]
     return [each for each in found if each["kind"] == "CustomResourceDefinition"]
 
 

@@ -1,6 +1,6 @@
 """Virtual environments of the stack's programs, made once, in a cache.
 
-    python -m tests.stack.environments [vllm|ogx|open-webui ...]
+    python -m tests.stack.environments [vllm|ogx|open-webui|visitor ...]
 
 makes what is missing, several GB in all, and says where each lies. `requirements/` pins every
 file by its hash; `locking` writes it. An environment is keyed by its lock and its Python, so one
@@ -108,6 +108,7 @@ ENVIRONMENTS: Final = {
         Environment(name="vllm", python="3.11"),
         Environment(name="ogx", python="3.12"),
         Environment(name="open-webui", python="3.12"),
+        Environment(name="visitor", python="3.12"),
     )
 }
 

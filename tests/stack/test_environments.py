@@ -107,7 +107,7 @@ def test_a_lock_pins_every_package_by_its_hash_and_names_no_index(name: str) -> 
     """Each line is a name, a version and a hash: pip resolves nothing and trusts no index."""
     comment, *lines = ENVIRONMENTS[name].lock.read_text().splitlines()
     assert comment.startswith("# Made by `python -m tests.stack.locking")
-    assert len(lines) > 50
+    assert len(lines) >= 3
     for line in lines:
         pin, _, digest = line.partition(" --hash=sha256:")
         assert len(pin.split("==")) == 2
@@ -117,4 +117,5 @@ def test_a_lock_pins_every_package_by_its_hash_and_names_no_index(name: str) -> 
 def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The command says which names there are."""
     assert environments.main(["vlm"]) == 2
-    assert capsys.readouterr().err == ("unknown environment vlm; known are vllm, ogx, open-webui\n")
+    known = "vllm, ogx, open-webui, visitor"
+    assert capsys.readouterr().err == f"unknown environment vlm; known are {known}\n"

@@ -1,0 +1,68 @@
+"""The images that the stack and its gateway run on here: Python's plain one, and what they need."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.caching import cache, exclusive, say
+from tests.images import base
+from tests.images.buildah import buildah, container, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PROGRAMS_IMAGE: Final = "docker.io/test/stack:1"
+PACKAGES: Final = ("libnuma1",)
+"""Debian's packages that virtual environments take from the machine: vLLM's kernels link to it."""
+
+GATEWAY_IMAGE: Final = "docker.io/test/gateway:1"
+
+
+def programs() -> Path:
+    """Return the archive of the stack's image, made if it is missing.
+
+    Raises:
+        ImagesMissingError: It could not be made.
+    """
+    return _built(PROGRAMS_IMAGE, packages=PACKAGES)
+
+
+def gateway(*files: Path) -> Path:
+    """Return the archive of an image with Envoy and Envoy Gateway, made if it is missing.
+
+    Raises:
+        ImagesMissingError: It could not be made.
+    """
+    return _built(GATEWAY_IMAGE, files=files)
+
+
+def _built(image: str, *, packages: Sequence[str] = (), files: Sequence[Path] = ()) -> Path:
+    on = base.build()
+    content = "\n".join([on, image, *packages, *map(str, files)])
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    archive = cache("images") / f"stack-{key}.tar"
+    with exclusive(cache("images") / "stack"):
+        if not archive.is_file():
+            say(f"{image}: building ...")
+            with container(on) as (name, root):
+                _unpack(packages, root)
+                for file in files:
+                    shutil.copy(file, root / "usr" / "local" / "bin" / file.name)
+                buildah("commit", "--quiet", name, image)
+            partial = archive.with_suffix(".partial")
+            buildah("push", "--quiet", image, f"docker-archive:{partial}:{image}")
+            partial.replace(archive)
+    return archive
+
+
+def _unpack(packages: Iterable[str], root: Path) -> None:
+    """Unpack Debian's packages, of this machine's release, into an image."""
+    with tempfile.TemporaryDirectory() as folder:
+        for package in packages:
+            execute("env", f"--chdir={folder}", "apt-get", "--quiet", "download", package)
+        for archive in Path(folder).glob("*.deb"):
+            execute("dpkg-deb", "--extract", archive, root)

@@ -41,8 +41,8 @@ OVERLAP = 8
 LAGS = (0.5, 2.0)
 """Seconds after which the two kubelets show a changed Secret."""
 
-LIFETIMES = ("--serving-lifetime", "50s", "--authority-lifetime", "54s")
-"""So that an authority is due after 34 s, and gone after 52."""
+LIFETIMES = ("--serving-lifetime", "75s", "--authority-lifetime", "81s")
+"""So that an authority is due after 51 s, and gone after 81: a rotation takes 20 of these 30."""
 
 ROTATION_SECONDS = 120
 PAUSE_SECONDS = 0.02

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster import building
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.installing import empty_cluster
 from tests.cluster.policies import policies_in_force
 from tests.cluster.serving import ServingWebhook, in_force, running_webhook
 from tests.cluster.workloads import policy
@@ -56,6 +57,15 @@ def programs() -> dict[str, Path]:
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{REQUIRE}=1, but: {missing}", pytrace=False)
     pytest.skip(missing)
+
+
+@pytest.fixture(scope="module")
+def empty(
+    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A control plane of the module's own, with nothing of ours in it."""
+    with empty_cluster(programs, tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from certs.judging import certificates, is_issued_by
 from tests.cluster import manifests
 from tests.cluster.certs_installation import CONFIGURATIONS, NAMESPACE, SERVICE, SERVING, STRATEGIC
 from tests.cluster.certs_running import running_certs
-from tests.cluster.installing import empty_cluster, installed
+from tests.cluster.installing import installed
 from tests.cluster.mounting import mounted
 from tests.cluster.processes import until
 from tests.cluster.serving import running_webhook
@@ -52,15 +52,10 @@ _log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
     """A control plane of this module's own, with what `kubectl apply -k` installs."""
-    with (
-        empty_cluster(programs, tmp_path_factory.mktemp("control-plane")) as running,
-        installed(running, manifests.overlay_folder("default")),
-    ):
-        yield running
+    with installed(empty, manifests.overlay_folder("default")):
+        yield empty
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from tests.cluster.certs_installation import (
     SERVING,
 )
 from tests.cluster.certs_running import running_certs
-from tests.cluster.installing import CLIENT_SIDE, SERVER_SIDE, empty_cluster, installed
+from tests.cluster.installing import CLIENT_SIDE, SERVER_SIDE, installed
 from tests.cluster.issuing import Authority
 from tests.cluster.processes import until
 from tests.cluster.serving import kubeconfig
@@ -52,15 +52,10 @@ PATIENCE = 30
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
     """A control plane of this module's own, with what `kubectl apply -k` installs."""
-    with (
-        empty_cluster(programs, tmp_path_factory.mktemp("control-plane")) as running,
-        installed(running, OVERLAY),
-    ):
-        yield running
+    with installed(empty, OVERLAY):
+        yield empty
 
 
 @pytest.fixture(scope="module")

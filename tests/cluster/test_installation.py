@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster import manifests
-from tests.cluster.installing import NAMESPACE, empty_cluster, installed, stored
+from tests.cluster.installing import NAMESPACE, installed, stored
 from tests.cluster.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cluster.control_plane import ControlPlane
 
@@ -23,12 +22,9 @@ pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def cluster(empty: ControlPlane) -> ControlPlane:
     """A control plane of this module's own, with nothing of ours in it."""
-    with empty_cluster(programs, tmp_path_factory.mktemp("installation")) as running:
-        yield running
+    return empty
 
 
 @pytest.fixture(scope="module", params=manifests.OVERLAYS)

@@ -11,7 +11,6 @@ from tests.cluster.installing import (
     CLIENT_SIDE,
     NAMESPACE,
     SERVER_SIDE,
-    empty_cluster,
     installed,
     stored,
 )
@@ -20,7 +19,6 @@ from tests.cluster.workloads import policy, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cluster.control_plane import ControlPlane, Document
 
@@ -36,12 +34,9 @@ pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
+def cluster(empty: ControlPlane) -> ControlPlane:
     """A control plane of this module's own, with nothing of ours in it."""
-    with empty_cluster(programs, tmp_path_factory.mktemp("installation")) as running:
-        yield running
+    return empty
 
 
 def inventory(cluster: ControlPlane) -> list[str]:

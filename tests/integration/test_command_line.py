@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.ended import Ended
 from tests.unit.validator.authorities import Party
 from tests.unit.validator.making import (
     FILES,
@@ -38,20 +39,6 @@ if TYPE_CHECKING:
 
 COMMAND: Final = (sys.executable, "-I", "-m", "validator")
 TIMEOUT_SECONDS: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        """All that it said."""
-        return self.out + self.err
 
 
 def run(

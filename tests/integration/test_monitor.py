@@ -23,7 +23,7 @@ from validator.monitoring import POLL_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.test_command_line import Ended
+    from tests.ended import Ended
 
 BOUND_SECONDS = POLL_SECONDS + 10
 """From a change until a probe says it: a look, a small model's hashing, and a busy machine."""

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.cluster.fixtures",
+    "tests.images.fixtures",
     "tests.node.fixtures",
     "tests.sigstore.fixtures",
     "tests.stack.fixtures",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PROGRAMS_IMAGE: Final = "docker.io/test/stack:1"
-PACKAGES: Final = ("libnuma1",)
-"""Debian's packages that virtual environments take from the machine: vLLM's kernels link to it."""
+PACKAGES: Final = ("libnuma1", "curl")
+"""Debian's packages that upstream's images have: vLLM's kernels link to one, people ask by one."""
 
 GATEWAY_IMAGE: Final = "docker.io/test/gateway:1"
 
@@ -60,9 +60,19 @@ def _built(image: str, *, packages: Sequence[str] = (), files: Sequence[Path] = 
 
 
 def _unpack(packages: Iterable[str], root: Path) -> None:
-    """Unpack Debian's packages, of this machine's release, into an image."""
+    """Unpack Debian's packages, of this machine's release, into an image, with what they need."""
     with tempfile.TemporaryDirectory() as folder:
-        for package in packages:
+        for package in _missing(packages, root):
             execute("env", f"--chdir={folder}", "apt-get", "--quiet", "download", package)
         for archive in Path(folder).glob("*.deb"):
             execute("dpkg-deb", "--extract", archive, root)
+
+
+def _missing(packages: Iterable[str], root: Path) -> list[str]:
+    """Return the packages, and those that they depend on, that an image does not have."""
+    others = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+    without = (f"--no-{kind}" for kind in others)
+    listed = execute("apt-cache", "depends", "--recurse", *without, *packages)
+    there = {path.stem.partition(":")[0] for path in root.glob("var/lib/dpkg/info/*.list")}
+    needed = [line for line in listed.splitlines() if not line.startswith((" ", "<"))]
+    return [name for name in needed if name not in there]

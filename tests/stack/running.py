@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.stack.environments import Installed
 
 DEPLOYMENTS = ("vllm", "llamastack", "open-webui")
+TRUST_CONFIG = "/tmp/trust_config.json"  # noqa: S108 — the debug pod's own
 
 
 @contextmanager
@@ -69,26 +70,29 @@ def install(stack: Stack) -> None:
     start = time.monotonic()
     stack.cluster.api.kubectl("apply", "-k", str(stack.overlay))
     stack.cluster.api.kubectl("apply", "-f", str(stack.overlay / overlay.STORAGE))
-    stack.cluster.api.kubectl("apply", "-k", str(stack.overlay / "debug"))
     certificate = (f"--{part}={stack.cluster.folder / name}" for part, name in envoy.FILES.items())
     stack.kubectl("create", "secret", "tls", "llm-tls", *certificate)
-    stack.kubectl("wait", "--for=condition=Ready", f"pod/{DEBUG}", "--timeout=120s", seconds=130)
+    bring_debug_pod(stack)
     sign(stack)
     signed = time.monotonic()
     stack.rolled_out(*DEPLOYMENTS)
     say(f"signed after {signed - start:.0f} s, ready after {time.monotonic() - start:.0f} s")
 
 
+def bring_debug_pod(stack: Stack) -> None:
+    """Have the debug pod there, with what it needs to know of the private Sigstore."""
+    stack.cluster.api.kubectl("apply", "-k", str(stack.overlay / "debug"))
+    stack.kubectl("wait", "--for=condition=Ready", f"pod/{DEBUG}", "--timeout=120s", seconds=130)
+    given = stack.sigstore.trust_config.read_text()
+    stack.kubectl("exec", "-i", DEBUG, "--", "sh", "-c", f"cat > {TRUST_CONFIG}", given=given)
+
+
 def sign(stack: Stack) -> str:
     """Sign the model as it is, keylessly, from the debug pod; return what that said."""
-    files = stack.sigstore
-    config = "/tmp/trust_config.json"  # noqa: S108 — the pod's own
-    given = files.trust_config.read_text()
-    stack.kubectl("exec", "-i", DEBUG, "--", "sh", "-c", f"cat > {config}", given=given)
     signature = f"{overlay.MODEL}/model.sig"
     return stack.debug(
         *("model_signing", "sign", "sigstore", overlay.MODEL, f"--signature={signature}"),
-        *(f"--trust_config={config}", f"--identity_token={files.token()}"),
+        *(f"--trust_config={TRUST_CONFIG}", f"--identity_token={stack.sigstore.token()}"),
     )
 
 

@@ -6,12 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from tests.cluster.manifests import built
+from tests.node.documents import DOCS
 from tests.stack import manifests
 from tests.stack.manifests import BUILDS, OVERLAYS
+from validator.policy import ModelValidation
 from webhook.quantities import value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.control_plane import Document
 
 SECRETS = {
@@ -25,6 +31,7 @@ GPUS = {
     "gpu-intel-i915": ("vllm-openai-xpu", {"gpu.intel.com/i915": "1"}),
     "gpu-nvidia": ("vllm-openai", {"nvidia.com/gpu": "1"}),
 }
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs")]
 
@@ -349,3 +356,29 @@ def test_a_model_is_fetched_to_where_it_is_verified_and_served(prepare: str, ove
 def test_debug_and_download_are_not_part_of_what_runs(overlay: str) -> None:
     """Whoever wants them applies them."""
     assert not manifests.of_kind(manifests.build(overlay), "Pod", "Job", "ServiceAccount")
+
+
+@pytest.mark.parametrize("overlay", ["dev", "granite", "production"])
+def test_what_the_guide_has_people_write_builds(tmp_path: Path, overlay: str) -> None:
+    """Each of its patches hits something, on the overlays that it names, and makes a policy."""
+    blocks = YAML.findall((DOCS / "stack.md").read_text())
+    mine, *additions = map(yaml.safe_load, blocks)
+    assert mine["resources"] == ["../manifests/stack/overlays/granite"]
+    (tmp_path / "manifests").symlink_to(manifests.STACK.parent)
+    before: list[Document] = []
+    for number, addition in enumerate([{"patches": []}, *additions]):
+        if overlay != "production" and "HTTPRoute" in repr(addition):
+            continue
+        written = mine | {
+            "resources": [f"../manifests/stack/overlays/{overlay}"],
+            "patches": mine["patches"] + addition["patches"],
+        }
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(written))
+        documents = built(folder)
+        (policy,) = manifests.of_kind(documents, "ModelValidation")
+        assert ModelValidation.from_object(policy, source="the guide").spec.config.signers
+        assert "example.invalid" not in repr(policy)
+        assert documents != before
+        before = before or documents

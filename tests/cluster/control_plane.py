@@ -38,6 +38,9 @@ SERVICES = "10.96.0.0/24"
 KUBERNETES_SERVICE = "10.96.0.1"
 """The first of them is the API server's own."""
 
+USUAL_PORT = 6443
+"""Where an API server listens that has a machine of its own, as `kubeadm` sets it up."""
+
 WORKLOADS_OF_TESTS = ("api/v1", "pods"), ("apis/rhtas.redhat.com/v1alpha1", "modelvalidations")
 """What a namespace is emptied of: others' watches would go on seeing it."""
 
@@ -77,6 +80,8 @@ class ControlPlane(ApiServer):
     ) -> None:
         self._host = host
         self._etcd_port, port = free_ports(2)
+        if host is not LOOPBACK:
+            port = USUAL_PORT  # nobody else is there, and NetworkPolicies name it
         self._authority = Authority.new()
         (folder / "home").mkdir(parents=True, exist_ok=True)
         (folder / "ca.pem").write_bytes(self._authority.bundle)

@@ -26,7 +26,7 @@ from tests.stack.stack import JOIN, SCREENSHOT
 ARTIFACTS: Final = Path(__file__).parents[2] / "build" / "e2e-stack"
 IN_ORDER: Final = (
     *("chat", "model_changes", "browser", "conversations", "telemetry", "enforced_paths"),
-    *("documents", "deletion"),
+    *("documents", "deletion", "flux"),
 )
 """The lane's tests: each file finds the stack as the one before it leaves it."""
 

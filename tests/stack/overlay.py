@@ -29,8 +29,8 @@ HOST: Final = "llm.example.com"
 """The route's host name, as `overlay/` sets it."""
 EMAIL: Final = "admin@example.com"
 PASSWORD: Final = "a-password-of-the-tests"  # noqa: S105 — of an account that lives for minutes
-ACCOUNT: Final = "open-webui.json"
-"""The Secret with the administrator's account."""
+ACCOUNT: Final = "open-webui.sops.yaml"
+"""The Secret with the administrator's account; encrypted where it lies in Git."""
 STORAGE: Final = "storage.json"
 """Volumes and claims that a cluster's provisioner and images would bring."""
 CLAIMS: Final = {"vllm-models": 2000, "open-webui": 1000}

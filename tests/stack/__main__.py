@@ -79,8 +79,8 @@ def _test(options: list[str]) -> int:
             JOIN: str(stack.cluster.folder),
             SCREENSHOT: str(ARTIFACTS / "chat.png"),
         }
-        pytest = [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", *files, *options]
-        code = subprocess.run(pytest, env=environment, check=False).returncode
+        pytest = [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", "--durations=12"]
+        code = subprocess.run([*pytest, *files, *options], env=environment, check=False).returncode
     say(f"the lane took {(time.monotonic() - start) / 60:.1f} minutes")
     return code
 

@@ -30,7 +30,6 @@ REPOSITORY: Final = "llm.git"
 CLUSTER: Final = "clusters/here"
 """Where the overlay lies in the repository."""
 STORAGE_PORT: Final = 9790
-START_SECONDS: Final = 60
 
 
 @contextmanager

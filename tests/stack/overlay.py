@@ -103,7 +103,7 @@ def write(
         programs: The environments by name.
         storage: Where the stack's claims have their folders.
         sigstore: Who signs, and whom to trust for that.
-        shared: Where the shared part lies, by a path relative to which `folder` may be.
+        shared: Where the shared part lies; a Git repository has its own copy.
     """
     volumes = [_volume(claim, storage / claim, size="300Gi") for claim in CLAIMS]
     claims: list[Document] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,11 @@ def running_stack() -> Iterator[Stack]:
         ImagesMissingError: An image could not be built.
         ControlPlaneError: The cluster or the stack does not become ready.
     """
-    programs = {name: environments.make(name) for name in environments.ENVIRONMENTS}
-    around = building.build(building.AROUND_THE_STACK)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        # The ones fill the network and the disk, the others the processor's cores.
+        making = aside.submit(_environments)
+        around = building.build((*building.NODE, *building.AROUND_THE_STACK))
+        programs = making.result()
     archives = (
         images.programs(),
         images.gateway(envoy.program(programs["visitor"]), around["envoy-gateway"]),
@@ -94,6 +98,10 @@ def sign(stack: Stack) -> str:
         *("model_signing", "sign", "sigstore", overlay.MODEL, f"--signature={signature}"),
         *(f"--trust_config={TRUST_CONFIG}", f"--identity_token={stack.sigstore.token()}"),
     )
+
+
+def _environments() -> dict[str, Installed]:
+    return {name: environments.make(name) for name in environments.ENVIRONMENTS}
 
 
 def _fill(storage: Path, model: Path) -> None:

@@ -65,12 +65,7 @@ def _too_long(stack: Stack) -> Iterator[None]:
     (old,) = stack.ready("vllm")
     stack.kubectl("patch", "deployment/vllm", "--type=json", f"--patch={patch}")
     new = _new_pod(stack, old)
-    until(
-        lambda: statuses(stack.cluster.pod(NAMESPACE, new))["vllm"]["restartCount"] > 0,
-        what="vLLM ends",
-        seconds=START_SECONDS,
-        pause=2,
-    )
+    until(lambda: _has_ended(stack, new), what="vLLM ends", seconds=START_SECONDS, pause=2)
     yield
 
 
@@ -203,6 +198,12 @@ def _adapted(line: str, stack: Stack) -> str:
     }.items():
         line = line.replace(theirs, ours)
     return line
+
+
+def _has_ended(stack: Stack, pod: str) -> bool:
+    """Return whether a pod's vLLM has been started again; at first nothing is known of it."""
+    vllm = statuses(stack.cluster.pod(NAMESPACE, pod)).get("vllm", {})
+    return bool(vllm.get("restartCount"))
 
 
 def _new_pod(stack: Stack, old: str) -> str:

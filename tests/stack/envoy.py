@@ -34,8 +34,16 @@ def program(visitor: Installed) -> Path:
 
 
 def install(api: ApiServer) -> None:
-    """Install Envoy Gateway, whose definitions are there, and return when it is ready."""
+    """Install Envoy Gateway, whose definitions are there; it becomes ready while others do."""
     api.kubectl("apply", "-f", str(MANIFEST))
+
+
+def wait_until_ready(api: ApiServer) -> None:
+    """Return when Envoy Gateway is ready.
+
+    Raises:
+        ControlPlaneError: It is not in time.
+    """
     wait = ("rollout", "status", "deployment/envoy-gateway", f"--timeout={START_SECONDS}s")
     api.kubectl("-n", NAMESPACE, *wait, seconds=START_SECONDS + 10)
 

@@ -80,6 +80,7 @@ def install(stack: Stack) -> None:
     sign(stack)
     signed = time.monotonic()
     stack.rolled_out(*DEPLOYMENTS)
+    envoy.wait_until_ready(stack.cluster.api)
     say(f"signed after {signed - start:.0f} s, ready after {time.monotonic() - start:.0f} s")
 
 

@@ -15,12 +15,11 @@ The package manager's database stays, so that scanners still know what the base 
 
 from __future__ import annotations
 
-import compileall
 import os
-import py_compile
 import shutil
 import site
 import stat
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -38,11 +37,11 @@ def main() -> None:
     wheels = sysconfig.get_config_var("WHEEL_PKG_DIR")
     for folder in [*site.getsitepackages(), library / "ensurepip", *filter(None, [wheels])]:
         shutil.rmtree(folder, ignore_errors=True)
-    compileall.compile_dir(
-        library,
-        quiet=1,
-        # Never compared with the source's time: a reproducible build sets all times anew.
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    # For a reproducible build: times are set anew after us, and strings' hashes order constants.
+    subprocess.run(  # noqa: S603 — Python itself
+        [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", library],
+        env={"PYTHONHASHSEED": "0"},
+        check=True,
     )
     python = Path(sys.executable).resolve()
     for file in [*_other_commands(python), *_setuid_files(), Path(__file__)]:

@@ -125,10 +125,7 @@ def test_nothing_can_be_written_by_its_user(image: ImageFactory, target: str) ->
     [
         ("validator", "validator.cli.verify_policy"),
         ("validator", "validator.signatures.sigstore"),
-        pytest.param(
-            *("webhook", "webhook.cli.serve"),
-            marks=pytest.mark.xfail(reason="pip's own bytecode, of other times, stays in its way"),
-        ),
+        ("webhook", "webhook.cli.serve"),
     ],
 )
 def test_nothing_is_compiled_at_start(image: ImageFactory, target: str, module: str) -> None:

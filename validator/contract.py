@@ -48,6 +48,9 @@ POLICY_VARIABLE: Final = "MODEL_VALIDATION_POLICY"
 COVER_VARIABLE: Final = "MODEL_VALIDATION_COVER"
 """The gate's environment variable with the paths that the workload opens, as a JSON list."""
 
+POD_UID_VARIABLE: Final = "MODEL_VALIDATION_POD_UID"
+"""The gate's environment variable with its pod's uid, a UUID: the id of the pod's trace."""
+
 VLLM_PLUGIN: Final = "model_validation"
 """The plugin's entry point in vLLM, by which `VLLM_PLUGINS` lets it in."""
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
+from opentelemetry.trace import NoOpTracer, Tracer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from webhook import reviews
+from webhook import reviews, tracing
 from webhook.errors import NotReady, RequestError
 from webhook.logs import foreign
 from webhook.metrics import Metrics
@@ -86,15 +87,19 @@ REVIEWER: Final = web.AppKey("reviewer", Reviewer)
 METRICS: Final = web.AppKey("metrics", Metrics)
 BUDGET: Final = web.AppKey("budget", Budget)
 CHECKS: Final = web.AppKey("checks", Checks)
+TRACER: Final = web.AppKey("tracer", Tracer)
 
 
-def init_app(reviewer: Reviewer, *, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+def init_app(
+    reviewer: Reviewer, *, metrics: Metrics, lifecycle: Lifecycle, tracer: Tracer | None = None
+) -> web.Application:
     """Return the application that answers reviews."""
     app = web.Application(client_max_size=reviews.BODY_LIMIT)
     app[REVIEWER] = reviewer
     app[METRICS] = metrics
     app[LIFECYCLE] = lifecycle
     app[BUDGET] = Budget(BODIES_LIMIT)
+    app[TRACER] = tracer or NoOpTracer()
     app.router.add_post("/mutate", _mutate)
     app.router.add_post("/validate", _validate)
     return app
@@ -122,7 +127,7 @@ async def _validate(request: web.Request) -> web.Response:
 
 async def _answered(request: web.Request, judge: _Judge) -> web.Response:
     """Answer a review, count it, and log one line, whatever becomes of it."""
-    start = time.perf_counter()
+    start, began = time.perf_counter(), time.time_ns()
     lifecycle = request.app[LIFECYCLE]
     lifecycle.under_way += 1
     line: dict[str, Any] = {}
@@ -144,6 +149,17 @@ async def _answered(request: web.Request, judge: _Judge) -> web.Response:
     metrics = request.app[METRICS]
     metrics.reviews.labels(request.path, verdict).inc()
     metrics.seconds.labels(request.path).observe(seconds)
+    finished = tracing.Finished(
+        path=request.path,
+        began=began,
+        status=response.status,
+        verdict=verdict,
+        headers=request.headers,
+        pod_uid=line.get("pod_uid"),
+        said=line,
+    )
+    if identity := tracing.record(request.app[TRACER], finished):
+        line["trace_id"] = identity
     milliseconds = round(seconds * 1000, 1)
     _log.info("review", path=request.path, verdict=verdict, milliseconds=milliseconds, **line)
     if lifecycle.draining:
@@ -203,13 +219,18 @@ async def _body(request: web.Request) -> bytes:
 def _described(review: Review) -> dict[str, Any]:
     """Return what a log line says of a review: names, nothing of the pod's contents."""
     metadata = (review.object or {}).get("metadata")
-    generated = metadata.get("generateName") if isinstance(metadata, dict) else None
-    return {
+    if not isinstance(metadata, dict):
+        metadata = {}
+    generated, pod_uid = metadata.get("generateName"), metadata.get("uid")
+    described = {
         "uid": foreign(review.uid),
         "namespace": review.namespace,
         "pod": foreign(review.name or (generated if isinstance(generated, str) else "")),
         "dry_run": review.dry_run,
     }
+    if isinstance(pod_uid, str):
+        described["pod_uid"] = foreign(pod_uid)
+    return described
 
 
 def _status(code: int, message: object) -> web.Response:

@@ -219,6 +219,7 @@ def _read_only(mount: Mount) -> JSON:
 
 
 def _environment(policy: ModelValidation, cover: set[str]) -> list[JSON]:
+    variables: list[JSON]
     try:
         variables = [{"name": contract.POLICY_VARIABLE, "value": policy.to_environment()}]
     except PolicyError as error:
@@ -235,7 +236,8 @@ def _environment(policy: ModelValidation, cover: set[str]) -> list[JSON]:
     if _fetches(policy):
         # All else is read-only, and what is fetched passes through a folder.
         variables.append({"name": "TMPDIR", "value": contract.SERVICE_ACCOUNT_PATH})
-    return variables
+    uid = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}}
+    return [*variables, {"name": contract.POD_UID_VARIABLE, "valueFrom": uid}]
 
 
 def _fetches(policy: ModelValidation) -> bool:

@@ -21,6 +21,7 @@ from webhook.directory import DirectorySource
 from webhook.metrics import Metrics
 from webhook.reviewing import Reviewer
 from webhook.tls import ServingCertificate
+from webhook.tracing import tracer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -50,7 +51,12 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
     async with AsyncExitStack() as stack:
         source = await _source(settings, metrics=metrics, stack=stack)
         reviewer = Reviewer(source=source, gate=gate, operator_compat=settings.operator_compat)
-        app = init_app(reviewer, metrics=metrics, lifecycle=lifecycle)
+        app = init_app(
+            reviewer,
+            metrics=metrics,
+            lifecycle=lifecycle,
+            tracer=stack.enter_context(tracer()),
+        )
         checks = {
             "policies": lambda: source.ready,
             "certificate": lambda: certificate.ready,

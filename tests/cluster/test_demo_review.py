@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.other_webhook import other_webhook
-from tests.cluster.webhook_registration import mutating, registered
+from tests.cluster.webhook_registration import mutating, registered, validating
 from tests.cluster.workloads import workload
 
 if TYPE_CHECKING:
@@ -56,3 +56,21 @@ def test_the_recorded_review_is_what_the_server_sends(
         text = json.dumps(review, indent=1).replace(review["request"]["namespace"], "llm")
         RECORDED.write_text(text + "\n")
     assert _shape(json.loads(RECORDED.read_text())) == _shape(review)
+
+
+def test_a_pod_has_its_uid_when_it_is_validated_and_not_before(
+    control_plane: ControlPlane, namespace: Callable[..., str], tmp_path: Path
+) -> None:
+    """So its trace's id is known to `/validate`, and the gate's report has the same (0016)."""
+    with (
+        other_webhook(tmp_path) as recorder,
+        registered(control_plane, mutating(recorder.endpoint), validating(recorder.endpoint)),
+    ):
+        recorder.reviews.clear()
+        stored = control_plane.created(workload("Pod", namespace()))
+        reviewed = {
+            path: review["request"]["object"]["metadata"].get("uid")
+            for path, review in recorder.reviews
+            if review["request"]["kind"]["kind"] == "Pod"
+        }
+    assert reviewed == {"/mutate": None, "/validate": stored["metadata"]["uid"]}

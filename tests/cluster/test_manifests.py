@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -153,3 +154,19 @@ def test_prometheus_scrapes_the_one_service_with_metrics(tmp_path: Path) -> None
         and endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
     ]
     assert scraped == ["model-validation-webhook-metrics"]
+
+
+def test_spans_are_let_out_to_where_they_are_sent(tmp_path: Path) -> None:
+    """The component's address has the port and the namespace of its NetworkPolicy."""
+    documents = manifests.built(manifests.on_top(tmp_path, components=("otel",)))
+    named = {(each["kind"], each["metadata"]["name"]): each for each in documents}
+    webhook = named["Deployment", "model-validation-webhook"]["spec"]["template"]
+    variables = {each["name"]: each["value"] for each in webhook["spec"]["containers"][0]["env"]}
+    address = urlsplit(variables["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+    policy = named["NetworkPolicy", "model-validation-otel"]["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= webhook["metadata"]["labels"].items()
+    (rule,) = policy["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": address.port}]
+    (out,) = rule["to"]
+    namespace = out["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert (address.hostname or "").endswith(f".{namespace}")

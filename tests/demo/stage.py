@@ -32,6 +32,9 @@ ROOT: Final = Path(__file__).parents[2]
 REVIEW: Final = Path(__file__).with_name("review.json")
 GATE: Final = f"{sys.executable} -I -X utf8 -m validator"
 READY_SECONDS: Final = 30
+POD_UID: Final = "9f1c0d9e-3a51-4c2b-8f0e-6f6b1f3f4a10"
+"""What a kubelet would say: the gate's environment asks for it."""
+
 GATE_SECONDS: Final = 60
 WEIGHTS_BYTES: Final = 4 * 1024 * 1024
 
@@ -177,7 +180,7 @@ def run_gate(pod: dict[str, Any]) -> Ended:
     began = time.monotonic()
     ended = subprocess.run(
         gate["command"],
-        env={each["name"]: each["value"] for each in gate["env"]},
+        env={each["name"]: each.get("value", POD_UID) for each in gate["env"]},
         cwd="/",
         capture_output=True,
         text=True,
@@ -196,6 +199,7 @@ def shown_command(pod: dict[str, Any]) -> str:
         if len(each["value"]) > 96
         else f"{each['name']}={shlex.quote(each['value'])}"
         for each in gate["env"]
+        if "value" in each
     ]
     return " ".join(["env", "-i", *variables, shlex.join(gate["command"])])
 

@@ -116,7 +116,7 @@ def test_the_validator_runs_the_gate_that_the_webhook_injects(
     ended = image("validator").run(
         *gate.get("args", []),
         entrypoint=gate["command"],
-        environment={entry["name"]: entry["value"] for entry in gate["env"]},
+        environment={entry["name"]: entry.get("value", "") for entry in gate["env"]},
         read={AT: model},
     )
     assert ended.code == 0, ended.text

@@ -39,11 +39,13 @@ class Webhook:
     Attributes:
         folder: Where its certificate and its policies are.
         options: Appended to the command line.
+        environment: Added to this process's own.
         log: The lines that it has written, decoded.
     """
 
     folder: Path
     options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     authority: Authority = field(default_factory=lambda: new_authority(now=dt.datetime.now(dt.UTC)))
     port: int = 0
@@ -53,7 +55,9 @@ class Webhook:
         (self.folder / "policies").mkdir(exist_ok=True)
         if not (self.folder / "tls.crt").exists():
             self.renew()
-        self.process = await create_subprocess_exec(*self.command, stderr=PIPE)
+        self.process = await create_subprocess_exec(
+            *self.command, stderr=PIPE, env=os.environ | self.environment
+        )
         self._reader = asyncio.create_task(self._read())
         listening = await self.logged("listening", seconds=START_SECONDS)
         self.port, self.probe_port = listening["port"], listening["probe_port"]

@@ -575,6 +575,16 @@ class TestPolicy:
         assert document["policy"] == "ModelValidation team/granite"
         assert (document["generation"], document["mode"]) == (3, "Enforce")
         assert document["verdict"] == document["models"][0]["verdict"] == "verified"
+        assert "traceId" not in document
+
+    def test_names_the_trace_of_its_pod(self, desk: Desk) -> None:
+        """The pod's uid, as a trace's id is written: the webhook's spans are found by it."""
+        environment = {
+            contract.POLICY_VARIABLE: json.dumps(desk.policy()),
+            contract.POD_UID_VARIABLE: "9f1c0d9e-3a51-4c2b-8f0e-6f6b1f3f4a10",
+        }
+        ended = run("verify", "policy", "--format=json", environment=environment)
+        assert json.loads(ended.out)["traceId"] == "9f1c0d9e3a514c2b8f0e6f6b1f3f4a10"
 
     def test_a_path_that_leaves_its_volume_is_refused_in_a_gate(self, desk: Desk) -> None:
         """The workload may have another volume where the link leads; on a laptop there is none."""

@@ -31,7 +31,7 @@ ISSUER: Final = "https://accounts.example.com"
 """The identity provider's name in tokens and certificates; nobody connects to it."""
 
 FULCIO_ARC: Final = "1.3.6.1.4.1.57264.1"
-"""Fulcio's extensions (its docs/oid-info.md): .1 the issuer, raw; .8 the same as UTF8String."""
+"""Fulcio's extensions (its page oid-info): .1 the issuer, raw; .8 the same as UTF8String."""
 
 FIRST_DER_EXTENSION: Final = 8
 """Extensions of the arc below this number hold raw text, the others a DER UTF8String."""

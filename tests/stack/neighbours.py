@@ -20,6 +20,7 @@ OBSERVABILITY: Final = "observability"
 MONITORING: Final = "monitoring"
 ELSEWHERE: Final = "elsewhere"
 COLLECTOR: Final = "signoz-otel-collector"
+OTLP: Final = {"otlp": 4317, "otlp-http": 4318}
 
 
 def neighbours(speaks_otlp: Installed) -> list[Document]:
@@ -71,7 +72,7 @@ def _collector(speaks_otlp: Installed) -> list[Document]:
     ]
     receiver["spec"]["containers"][0] |= {
         "command": [str(speaks_otlp.python), f"/etc/receiver/{RECEIVER.name}"],
-        "ports": [{"name": "otlp", "containerPort": 4317}],
+        "ports": [{"name": name, "containerPort": port} for name, port in OTLP.items()],
         "readinessProbe": {"tcpSocket": {"port": "otlp"}, "periodSeconds": 1},
         "securityContext": {},
         "volumeMounts": [
@@ -83,7 +84,10 @@ def _collector(speaks_otlp: Installed) -> list[Document]:
         ],
     }
     service = _object("v1", "Service", COLLECTOR, OBSERVABILITY)
-    service["spec"] = {"selector": labels, "ports": [{"name": "otlp", "port": 4317}]}
+    service["spec"] = {
+        "selector": labels,
+        "ports": [{"name": name, "port": port} for name, port in OTLP.items()],
+    }
     return [script, receiver, service]
 
 

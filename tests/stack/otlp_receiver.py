@@ -1,4 +1,4 @@
-"""The other side of traces: takes OTLP over gRPC, and prints each span's service, name and trace.
+"""The other side of traces: takes OTLP, and prints each span's service, name and trace.
 
 Runs in a pod, in an environment that has OpenTelemetry's protocol (Open WebUI's).
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
-PORT = 4317
+GRPC_PORT, HTTP_PORT = 4317, 4318
 
 
 def export(request: Any, _context: Any) -> Any:
@@ -36,6 +36,18 @@ def export(request: Any, _context: Any) -> Any:
     return ExportTraceServiceResponse()
 
 
+class OverHttp(BaseHTTPRequestHandler):
+    """The same over HTTP, in protobuf."""
+
+    def do_POST(self) -> None:
+        """Take an export."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        export(ExportTraceServiceRequest.FromString(body), None)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
 def main() -> None:
     """Listen until the pod ends."""
     handler = grpc.unary_unary_rpc_method_handler(
@@ -47,9 +59,9 @@ def main() -> None:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),)
     )
-    server.add_insecure_port(f"[::]:{PORT}")
+    server.add_insecure_port(f"[::]:{GRPC_PORT}")
     server.start()
-    threading.Event().wait()
+    ThreadingHTTPServer(("", HTTP_PORT), OverHttp).serve_forever()
 
 
 if __name__ == "__main__":

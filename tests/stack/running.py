@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tests.caching import cache, exclusive, say
-from tests.cluster import building
+from tests.cluster import building, manifests
 from tests.node.running import running_cluster
 from tests.stack import enforcing, environments, envoy, images, neighbours, overlay, tiny_model
 from tests.stack.definitions import GATEWAY, MODULES, definitions
@@ -57,6 +57,9 @@ def running_stack() -> Iterator[Stack]:
         running.callback(enforcer.close)
         enforcer.start()
         cluster.api.apply(neighbours.neighbours(programs["open-webui"]))
+        traced = cluster.folder / "webhook"
+        traced.mkdir()
+        cluster.api.kubectl("apply", "-k", str(manifests.on_top(traced, components=("otel",))))
         cluster.api.apply(definitions((*MODULES, GATEWAY)))
         envoy.install(cluster.api)
         storage = cluster.folder / "storage"

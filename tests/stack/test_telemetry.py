@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.processes import until
+from tests.node.cluster import condition, statuses
 from tests.stack.neighbours import COLLECTOR, MONITORING, OBSERVABILITY
 from tests.stack.overlay import NAMESPACE
 from tests.stack.webui import Session
+from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,19 @@ def test_one_chat_is_one_trace_through_all_three(stack: Stack) -> None:
             if trace not in known
         ),
         what="a trace has spans of all three",
+        seconds=EXPORTING_SECONDS,
+        pause=2,
+    )
+
+
+def test_a_pod_s_reviews_are_in_the_trace_that_its_gate_names(stack: Stack) -> None:
+    """The gate reports by no network; the webhook's spans are found by what it reports."""
+    (pod,) = (each for each in stack.pods("vllm") if condition(each, "Ready") == "True")
+    report = json.loads(statuses(pod)[GATE_CONTAINER]["state"]["terminated"]["message"])
+    assert report["models"][0]["seconds"] > 0
+    until(
+        lambda: "model-validation-webhook" in _traces(stack).get(report["traceId"], ()),
+        what="the webhook's spans are there",
         seconds=EXPORTING_SECONDS,
         pause=2,
     )

@@ -54,12 +54,16 @@ def cover() -> tuple[str, ...]:
 
 
 def context(policy: ModelValidation) -> dict[str, Any]:
-    """Return what stands beside verdicts: by which policy they were reached."""
-    return {
+    """Return what stands beside verdicts: by which policy they were reached, and in which trace."""
+    context: dict[str, Any] = {
         "policy": policy.reference,
         "generation": policy.metadata.generation,
         "mode": policy.spec.mode,
     }
+    # A UUID without its dashes is the id of a trace.
+    if trace := os.environ.get(contract.POD_UID_VARIABLE, "").replace("-", ""):
+        context["traceId"] = trace
+    return context
 
 
 def stay_on_their_volumes(requests: Iterable[Request]) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 logging.getLogger("sigstore").addHandler(logging.NullHandler())
 
 _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
-"""Fulcio's "other name" for user names (fulcio, docs/oid-info.md)."""
+"""Fulcio's "other name" for user names (fulcio, page oid-info)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

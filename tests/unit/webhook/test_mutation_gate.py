@@ -64,17 +64,22 @@ def test_writes_out_every_field_that_the_api_server_would_default() -> None:
 def test_carries_the_policy_and_what_must_be_covered_as_literal_values() -> None:
     """The environment decodes to the policy and to the paths that the workload opens."""
     chosen = policy()
-    variables = {entry["name"]: entry["value"] for entry in gate_of(mutated(pod()))["env"]}
+    *literal, uid = gate_of(mutated(pod()))["env"]
+    variables = {entry["name"]: entry["value"] for entry in literal}
     assert ModelValidation.from_environment(variables.pop(contract.POLICY_VARIABLE)) == chosen
     assert MODEL in json.loads(variables.pop(contract.COVER_VARIABLE))
     assert not variables
+    assert uid == {
+        "name": contract.POD_UID_VARIABLE,
+        "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}},
+    }
 
 
 def test_no_dollar_sign_reaches_kubernetes() -> None:
     """Neither the policy nor a covered path is expanded on its way to the gate."""
     given = pod(vllm(args=[f"--chat-template={MODEL}/a$b.jinja"]))
     gate = gate_of(mutated(given, policy(model={"ignorePaths": ["$(PATH)", "$$"]})))
-    chosen, cover = (entry["value"] for entry in gate["env"])
+    chosen, cover = (entry["value"] for entry in gate["env"] if "value" in entry)
     assert "$" not in chosen + cover
     assert f"{MODEL}/a$b.jinja" in json.loads(cover)
     assert ModelValidation.from_environment(chosen).spec.all_models[0].ignore_paths[1] == "$$"

@@ -76,7 +76,7 @@ def test_is_the_gate_but_for_what_keeps_it_running() -> None:
         "readinessProbe": PROBE,
     }
     assert monitor == gate | own
-    assert len(gate["env"]) == 2
+    assert len(gate["env"]) == 3
 
 
 def test_without_revalidation_there_is_none() -> None:

@@ -69,7 +69,7 @@ def test_admits_defaults_for_resources_of_which_nothing_is_said() -> None:
     ("change", "words"),
     [
         (lambda _, gate: gate.update(image="evil"), "not the one .* injects: its image is 'evil'"),
-        (lambda _, gate: gate["env"].append({"name": "A"}), r"env\[2\] 'A' must not be there"),
+        (lambda _, gate: gate["env"].append({"name": "A"}), r"env\[3\] 'A' must not be there"),
         (lambda _, gate: gate["env"].pop(0), r"env\[0\].* is missing"),
         (lambda _, gate: gate["env"][0].update(value="{}"), r"env\[0\].*value is not what"),
         (lambda _, gate: gate.update(envFrom=[{}]), "envFrom must not be there"),

@@ -54,6 +54,11 @@ e2e-stack: venv ## Run the LLM stack for real and try it (root, Debian; 15 GB, m
 	@scripts/cluster_packages.sh chromium curl openssl
 	@$(BIN)/python -m tests.stack test
 
+.PHONY: e2e-guide
+e2e-guide: venv ## Run the commands of docs/stack.md in the LLM stack, as they stand there (as e2e-stack)
+	@scripts/cluster_packages.sh chromium curl openssl
+	@$(BIN)/python -m tests.stack guide
+
 .PHONY: e2e-tools
 e2e-tools: venv ## Build all that `make e2e` needs (a quarter of an hour, once)
 	@$(BIN)/python -m tests.node build

@@ -2,6 +2,7 @@
 
 python -m tests.stack         # until Ctrl-C; says how kubectl and tests join it
 python -m tests.stack test    # the lane; further arguments go to pytest
+python -m tests.stack guide   # docs/stack.md, command by command; likewise
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from tests.stack.stack import JOIN, SCREENSHOT
 ARTIFACTS: Final = Path(__file__).parents[2] / "build" / "e2e-stack"
 IN_ORDER: Final = (
     *("chat", "model_changes", "browser", "conversations", "telemetry", "enforced_paths"),
-    *("documents", "deletion", "flux"),
+    *("deletion", "flux"),
 )
 """The lane's tests: each file finds the stack as the one before it leaves it."""
+GUIDE: Final = ("documents",)
+"""It restarts vLLM time and again, which takes as long as all of the lane."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,9 +42,13 @@ def main(arguments: list[str]) -> int:
             case []:
                 return _show()
             case ["test", *options]:
-                return _test(options)
+                return _test(IN_ORDER, options)
+            case ["guide", *options]:
+                return _test(GUIDE, options)
             case _:
-                say("unknown arguments: say nothing, or `test` and what pytest is to know")
+                say(
+                    "unknown arguments: say nothing, or `test` or `guide` and what pytest is to know"
+                )
                 return 2
     except (
         building.ProgramsMissingError,
@@ -68,9 +75,9 @@ def _show() -> int:
     return 0
 
 
-def _test(options: list[str]) -> int:
+def _test(names: tuple[str, ...], options: list[str]) -> int:
     start = time.monotonic()
-    files = [f"tests/stack/test_{name}.py" for name in IN_ORDER]
+    files = [f"tests/stack/test_{name}.py" for name in names]
     with running_stack() as stack:
         install(stack)
         ARTIFACTS.mkdir(parents=True, exist_ok=True)

@@ -46,9 +46,7 @@ def main(arguments: list[str]) -> int:
             case ["guide", *options]:
                 return _test(GUIDE, options)
             case _:
-                say(
-                    "unknown arguments: say nothing, or `test` or `guide` and what pytest is to know"
-                )
+                say("unknown arguments: say nothing, or `test` or `guide` and pytest's own")
                 return 2
     except (
         building.ProgramsMissingError,

@@ -29,7 +29,7 @@ from sigstore.verify import policy as library
 from sigstore_models.trustroot.v1 import TrustedRoot as LibraryRoot
 
 from validator.bundle import Method
-from validator.errors import SignatureError, Undecided, quoted
+from validator.errors import PolicyError, SignatureError, Undecided, quoted
 from validator.signatures import Signed, Signer
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Matches:
     def __init__(
         self, expression: str, texts: Callable[[Certificate], list[str]], what: str
     ) -> None:
-        self._expression = re.compile(expression)
+        self._expression = _compiled(expression, what)
         self._texts = texts
         self._what = what
 
@@ -110,6 +110,16 @@ class _Matches:
             raise VerificationError(
                 f"{self._what} {texts} does not match {self._expression.pattern!r}"
             )
+
+
+def _compiled(expression: str, what: str) -> re.Pattern[str]:
+    try:
+        return re.compile(expression)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise PolicyError(
+            f"the regular expression for the signer's {what}, {quoted(expression)}, cannot be "
+            f"used: {error}"
+        ) from error
 
 
 def identities(certificate: Certificate) -> list[str]:

@@ -23,7 +23,7 @@ from tests.sigstore.log import Log
 from tests.sigstore.private import ALICE, Flavour
 from tests.unit.validator.making import PAYLOAD_TYPE, Document, Site, statement
 from validator.bundle import Method, parse_bundle
-from validator.errors import BundleError, SignatureError, StatementError, Undecided
+from validator.errors import BundleError, PolicyError, SignatureError, StatementError, Undecided
 from validator.limits import DEFAULT
 from validator.signatures.sigstore import Expected, SigstoreVerifier
 from validator.trust import STAGING_URL, TrustedRoot
@@ -229,6 +229,13 @@ def test_issuers_match_in_full_too(
             "the model was signed by somebody else: 'alice@example.com' of "
             "'https://accounts.example.com', and "
         )
+
+
+def test_an_expression_that_only_compiling_finds_wrong(private_sigstore: PrivateSigstore) -> None:
+    """A policy is only read by the webhook; the gate compiles it, and says what is wrong."""
+    root = TrustedRoot.from_json(private_sigstore.trusted_root_json.encode(), source="private")
+    with pytest.raises(PolicyError, match=r"the signer's issuer, .* cannot be used: look-behind"):
+        SigstoreVerifier(Expected(identity=ALICE.name, issuer_regexp="(?<=a+)b"), trusted_root=root)
 
 
 def test_a_right_identity_does_not_make_up_for_a_wrong_issuer(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -228,6 +229,23 @@ def test_an_expression_is_not_tried_on_a_text(pattern: str) -> None:
     """One namespace's policy must not keep the webhook of all namespaces busy."""
     made = keyless(certificateIdentity=None, certificateIdentityRegexp=pattern)
     assert "matches the empty text" in refused(made)
+
+
+def test_expressions_that_take_long_to_compile_are_only_read() -> None:
+    """One such policy kept the webhook of all namespaces busy for half a minute."""
+    slow = "(?i)" + "".join(f"[{chr(256 + number)}-\ufff0]" for number in range(99))
+    signers = [
+        {
+            "sigstoreConfig": {
+                "certificateIdentityRegexp": f"{slow}{number}",
+                "certificateOidcIssuerRegexp": f"{slow}-{number}",
+            }
+        }
+        for number in range(policy.SIGNERS_LIMIT)
+    ]
+    start = time.process_time()
+    parsed(config(anyOf=signers))
+    assert time.process_time() - start < 2
 
 
 def test_siblings_of_one_prefix_are_not_within_one_another() -> None:

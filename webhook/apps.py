@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
 """Bytes of all bodies that are under way: decoded they take several times that."""
 
+SMALL: Final = 64 * 1024
+"""Bytes of a body that never waits: of almost any review. Whoever reaches the port can announce
+large bodies and not send them; only other large ones wait for these."""
+
 BODY_SECONDS: Final = 5
 """For a body to arrive, or to get its turn; the API server gives up after as many."""
 
@@ -55,7 +59,7 @@ class Lifecycle:
 
 
 class Budget:
-    """So many bytes at a time: small bodies never wait, large ones take turns."""
+    """So many bytes at a time: what fits never waits, the rest takes turns."""
 
     def __init__(self, total: int) -> None:
         self._free = total
@@ -175,7 +179,8 @@ async def _judged(
 ) -> tuple[web.Response, str]:
     """Return the response and the verdict; fill the log's `line` as far as one gets."""
     size = _announced(request)
-    async with request.app[BUDGET].reserved(size, seconds=BODY_SECONDS):
+    counted = size if size > SMALL else 0
+    async with request.app[BUDGET].reserved(counted, seconds=BODY_SECONDS):
         review = reviews.parse(await _body(request), content_type=request.content_type)
         line |= _described(review)
         answer = await judge(review)

@@ -202,6 +202,23 @@ async def test_a_slow_body_times_out(webhook: Webhook) -> None:
     writer.close()
 
 
+async def test_large_bodies_that_never_come_keep_nobody_waiting(webhook: Webhook) -> None:
+    """Two connections that announce all there is room for, and send one byte of it."""
+    held = [await asyncio.open_connection("127.0.0.1", webhook.port, ssl=insecure()) for _ in "ab"]
+    for _, writer in held:
+        writer.write(
+            b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n{" % BODY_LIMIT
+        )
+        await writer.drain()
+    await asyncio.sleep(0.5)
+    start = time.monotonic()
+    assert (await asked(webhook, "/mutate", review(pod())))["allowed"]
+    assert time.monotonic() - start < 2
+    for _, writer in held:
+        writer.close()
+
+
 async def test_rubbish_on_the_wire_harms_nobody(webhook: Webhook) -> None:
     """Plain text on the TLS port, a broken handshake, an absurd header: the next one is served."""
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b""):

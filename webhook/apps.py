@@ -19,6 +19,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from webhook import reviews, tracing
+from webhook.connections import Connections
 from webhook.errors import NotReady, RequestError
 from webhook.logs import foreign
 from webhook.metrics import Metrics
@@ -37,6 +38,9 @@ large bodies and not send them; only other large ones wait for these."""
 
 BODY_SECONDS: Final = 5
 """For a body to arrive, or to get its turn; the API server gives up after as many."""
+
+ANSWERS: Final = frozenset({"allowed", "refused"})
+"""Verdicts on a review; whatever else came was none, or not judged."""
 
 STATUS_TIMEOUT: Final = 408
 STATUS_INTERNAL: Final = 500
@@ -90,12 +94,18 @@ LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 REVIEWER: Final = web.AppKey("reviewer", Reviewer)
 METRICS: Final = web.AppKey("metrics", Metrics)
 BUDGET: Final = web.AppKey("budget", Budget)
+CONNECTIONS: Final = web.AppKey("connections", Connections)
 CHECKS: Final = web.AppKey("checks", Checks)
 TRACER: Final = web.AppKey("tracer", Tracer)
 
 
 def init_app(
-    reviewer: Reviewer, *, metrics: Metrics, lifecycle: Lifecycle, tracer: Tracer | None = None
+    reviewer: Reviewer,
+    *,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    connections: Connections,
+    tracer: Tracer | None = None,
 ) -> web.Application:
     """Return the application that answers reviews."""
     app = web.Application(client_max_size=reviews.BODY_LIMIT)
@@ -103,6 +113,7 @@ def init_app(
     app[METRICS] = metrics
     app[LIFECYCLE] = lifecycle
     app[BUDGET] = Budget(BODIES_LIMIT)
+    app[CONNECTIONS] = connections
     app[TRACER] = tracer or NoOpTracer()
     app.router.add_post("/mutate", _mutate)
     app.router.add_post("/validate", _validate)
@@ -149,6 +160,8 @@ async def _answered(request: web.Request, judge: _Judge) -> web.Response:
         response, verdict = _status(STATUS_INTERNAL, sentence), "error"
     finally:
         lifecycle.under_way -= 1
+    if verdict in ANSWERS:
+        request.app[CONNECTIONS].used(request.transport)
     seconds = time.perf_counter() - start
     metrics = request.app[METRICS]
     metrics.reviews.labels(request.path, verdict).inc()

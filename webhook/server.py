@@ -17,6 +17,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from webhook.apps import Lifecycle, init_app, init_probe_app
+from webhook.connections import Connections, Listener
 from webhook.directory import DirectorySource
 from webhook.metrics import Metrics
 from webhook.reviewing import Reviewer
@@ -51,10 +52,12 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
     async with AsyncExitStack() as stack:
         source = await _source(settings, metrics=metrics, stack=stack)
         reviewer = Reviewer(source=source, gate=gate, operator_compat=settings.operator_compat)
+        connections = Connections()
         app = init_app(
             reviewer,
             metrics=metrics,
             lifecycle=lifecycle,
+            connections=connections,
             tracer=stack.enter_context(tracer()),
         )
         checks = {
@@ -65,12 +68,21 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
         certificate.reload()
         # The probes' listener is closed last: it says "not ready" until the end.
         probe_port = await _listen(probes, stack, host=settings.host, port=settings.probe_port)
-        port = await _listen(
-            app, stack, host=settings.host, port=settings.port, ssl_context=certificate.context
+        listener = Listener(
+            await _server(app, stack),
+            host=settings.host,
+            port=settings.port,
+            context=certificate.context,
+            connections=connections,
         )
-        _log.info("listening", host=settings.host, port=port, probe_port=probe_port)
+        stack.callback(listener.close)
+        _log.info("listening", host=settings.host, port=listener.port, probe_port=probe_port)
         await _until_drained(
-            {"certificate": certificate.run(), "policies": source.run()},
+            {
+                "certificate": certificate.run(),
+                "policies": source.run(),
+                "connections": listener.run(),
+            },
             lifecycle=lifecycle,
             seconds=settings.drain_seconds,
         )
@@ -90,13 +102,29 @@ async def _source(settings: ServerSettings, *, metrics: Metrics, stack: AsyncExi
     return ClusterSource(api, metrics=metrics, gate_namespace=settings.gate_namespace)
 
 
-async def _listen(app: web.Application, stack: AsyncExitStack, *, port: int, **options: Any) -> int:
-    """Listen; return the port, which the system chooses where `port` is 0."""
+async def _running(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
+    """Return what serves an application, once it is listened to."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, port=port, **options).start()
+    return runner
+
+
+async def _listen(
+    app: web.Application, stack: AsyncExitStack, *, host: str | None, port: int
+) -> int:
+    """Listen; return the port, which the system chooses where `port` is 0."""
+    runner = await _running(app, stack)
+    await web.TCPSite(runner, host=host, port=port).start()
     return int(runner.addresses[0][1])
+
+
+async def _server(app: web.Application, stack: AsyncExitStack) -> web.Server:
+    """Return the protocols of an application."""
+    server = (await _running(app, stack)).server
+    if server is None:  # it has just been set up
+        raise AssertionError
+    return server
 
 
 async def _until_drained(

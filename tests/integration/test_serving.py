@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from tests.integration.fake_api_server import (
     status,
 )
 from tests.integration.serving import POLICY, Webhook, pod, review
+from webhook.connections import CONNECTIONS_LIMIT
 from webhook.reviews import BODY_LIMIT
 
 if TYPE_CHECKING:
@@ -217,6 +219,31 @@ async def test_large_bodies_that_never_come_keep_nobody_waiting(webhook: Webhook
     assert time.monotonic() - start < 2
     for _, writer in held:
         writer.close()
+
+
+async def test_connections_that_are_left_open_make_room(webhook: Webhook) -> None:
+    """Some have not even greeted; whoever asks keeps the connection that is kept alive."""
+    body = json.dumps(review(pod())).encode()
+    with ExitStack() as stack:
+        answers, asking = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=insecure())
+        stack.callback(asking.close)
+        left: list[asyncio.StreamReader] = []
+        for _ in range(3):
+            for _ in range(CONNECTIONS_LIMIT // 2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", webhook.port)
+                stack.callback(writer.close)
+                left.append(reader)
+            asking.write(
+                b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            async with asyncio.timeout(5):
+                head = await answers.readuntil(b"\r\n\r\n")
+                length = next(line for line in head.split(b"\r\n") if b"Content-Length" in line)
+                await answers.readexactly(int(length.partition(b":")[2]))
+            assert head.startswith(b"HTTP/1.1 200 ")
+        await asyncio.sleep(0.5)
+        assert sum(not reader.at_eof() for reader in left) < CONNECTIONS_LIMIT
 
 
 async def test_rubbish_on_the_wire_harms_nobody(webhook: Webhook) -> None:

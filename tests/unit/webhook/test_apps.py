@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from webhook import server
 from webhook.apps import Budget, Lifecycle, init_app, init_probe_app
+from webhook.connections import Connections
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.reviewing import Reviewer
@@ -68,7 +69,7 @@ def metrics() -> Metrics:
 async def test_a_bug_costs_one_review(metrics: Metrics, capsys: pytest.CaptureFixture[str]) -> None:
     """500 and a sentence for the client, the traceback for the log, a count, and it goes on."""
     reviewer = Reviewer(source=BrokenSource(), gate=GateSettings(image="validator:1"))
-    app = init_app(reviewer, metrics=metrics, lifecycle=Lifecycle())
+    app = init_app(reviewer, metrics=metrics, lifecycle=Lifecycle(), connections=Connections())
     async with TestClient(TestServer(app)) as client:
         for _ in range(2):
             answer = await client.post("/mutate", json=REVIEW)

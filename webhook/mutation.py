@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CAPABILITIES: Final = frozenset(
     {
         "ALL",
+        "BPF",  # loads programs into the kernel
         "DAC_READ_SEARCH",  # opens files of the node by handle, past every mount
         "SYS_ADMIN",  # remounts the model writable, or something else over it
         "SYS_MODULE",  # loads code into the kernel
@@ -143,7 +144,7 @@ def _mutated(
     # 9. What the workload's arguments name is under a verified path, and covered by its signature.
     sharing = {placed.where for placed in workload if _shares(placed, places, declared)}
     judged = [
-        _judged(placed, policy, models, shares=placed.where in sharing, fresh=fresh)
+        _judged(placed, bare, policy, shares=placed.where in sharing, fresh=fresh)
         for placed in workload
     ]
     refusals += [sentence for judgement in judged for sentence in judgement.refusals]
@@ -339,21 +340,21 @@ def _shares(placed: Placed, places: Sequence[Place], declared: Mapping[str, Volu
 
 
 def _judged(
-    placed: Placed,
-    policy: ModelValidation,
-    models: Sequence[Model],
-    *,
-    shares: bool,
-    fresh: set[str],
+    placed: Placed, pod: Pod, policy: ModelValidation, *, shares: bool, fresh: set[str]
 ) -> arguments.Judgement:
     """Return what is to be said of a container's arguments."""
-    paths = tuple(model.path for model in models)
+    paths = tuple(model.path for model in policy.spec.all_models)
     mounts_model = any(pods.covers(mount.at, path) for mount in placed.mounts for path in paths)
     judgement = arguments.check(placed.raw, mounts_model=mounts_model, model_paths=paths)
     if policy.spec.workload.arguments == "Check":
         return judgement
+    beside = [each for each in pod.init if each.stays]
     refusals = strict.refusals(
-        placed.raw, mounts_model=mounts_model or shares, model_paths=paths, fresh=fresh
+        placed.raw,
+        mounts_model=mounts_model or shares,
+        model_paths=paths,
+        fresh=fresh,
+        accompanied=len(pod.containers) + len(beside) > 1 or bool(pod.spec.host_ipc),
     )
     return replace(judgement, refusals=(*judgement.refusals, *refusals))
 

@@ -130,6 +130,7 @@ class Spec(_Wire, frozen=True, kw_only=True):
     volumes: Annotated[tuple[JSON, ...], Meta(max_length=VOLUMES_LIMIT)] | None = None
     security_context: PodSecurityContext | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
+    host_ipc: bool | None = msgspec.field(name="hostIPC", default=None)
     share_process_namespace: bool | None = None
     os: OperatingSystem | None = None
 

@@ -17,7 +17,8 @@ pinned. Of any other, everything must be literal, spelled in full and known:
 - its variables are known to decide nothing, or are the policy of the check inside
   vLLM; their values are literal, but for secrets like HF_TOKEN; no `envFrom`;
 - nothing is mounted over its image but the models, and at /tmp and /dev/shm
-  volumes that are empty when it starts (`fresh`, which the caller tells);
+  volumes that are empty when it starts (`fresh`, which the caller tells); one at
+  /dev/shm, where the container would share that with others (`accompanied`);
 - no lifecycle hooks, no exec probes, no workingDir;
 - its image is named by digest.
 
@@ -51,7 +52,8 @@ SECRETS: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VLLM_API_KEY"
 _DIGEST: Final = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _PYTHON_STARTS: Final = (["python", "-m"], ["python3", "-m"])
-_SCRATCH: Final = frozenset({"/tmp", "/dev/shm"})  # noqa: S108 — mount points, not files
+_MEMORY: Final = "/dev/shm"  # noqa: S108 — a mount point
+_SCRATCH: Final = frozenset({"/tmp", _MEMORY})  # noqa: S108 — mount points, not files
 _VALUE_START: Final = re.compile(r"[^-]|-\d")
 _OPTIONS: Final[dict[str, Option]] = {
     flag: option for option in TABLE.options for flag in option.flags
@@ -64,6 +66,7 @@ def refusals(
     mounts_model: bool,
     model_paths: Sequence[str],
     fresh: Collection[str] = (),
+    accompanied: bool = False,
 ) -> tuple[str, ...]:
     """Return why a container of the workload must not run, a sentence each.
 
@@ -73,12 +76,14 @@ def refusals(
         model_paths: The verified paths, absolute and canonical.
         fresh: Names of the pod's volumes that are empty when this container starts: each an
             emptyDir that no other container mounts.
+        accompanied: Whether others run in its pod, or share the node's memory with it.
     """
     where = f"container {quoted(container.get('name') or '')}"
     try:
         found = (
             *_found(container, mounts_model=mounts_model, model_paths=model_paths),
             *(_mounts(container, model_paths, fresh) if mounts_model else ()),
+            *(_memory(container) if mounts_model and accompanied else ()),
         )
     except MalformedError as error:
         found = (str(error),)
@@ -205,6 +210,15 @@ def _mounts(
         yield (
             f"the mount at {quoted(path)} may hide what the image brings; mount nothing but "
             "models, and at /tmp and /dev/shm emptyDirs of the container's own"
+        )
+
+
+def _memory(container: Mapping[str, Any]) -> Iterator[str]:
+    mounts = container.get("volumeMounts") or ()
+    if not any(mount.get("mountPath") == _MEMORY for mount in mounts):
+        yield (
+            f"other containers can write its {_MEMORY}, where vLLM's processes leave Python "
+            "objects for one another; mount an emptyDir of its own there"
         )
 
 

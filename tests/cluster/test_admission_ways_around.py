@@ -38,6 +38,7 @@ DATA = {"name": "data", "emptyDir": {}}
 MOUNT = {"name": "model", "mountPath": "/models"}
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 
 
 def tool(name: str, *mounts: Document, **changes: Any) -> Document:
@@ -383,6 +384,54 @@ def test_a_node_that_is_named_directly(control_plane: ControlPlane, team: TeamFa
     assert named(pod, GATE_CONTAINER)
 
 
+def test_a_pod_that_is_made_by_server_side_apply(
+    control_plane: ControlPlane, team: TeamFactory
+) -> None:
+    """Its author owns the fields of the gate that it brings; ours it is all the same."""
+    name = team()
+    own = tool(GATE_CONTAINER, command=["true"], env=[{"name": "PYTHONPATH", "value": "/models"}])
+    pod = workload("Pod", name, spec=vllm_spec(initContainers=[own]))
+    path = f"{pod_path(name)}?fieldManager=author&force=true"
+    answer = control_plane.call("PATCH", path, pod, content_type=APPLY)
+    assert answer.status == 201, answer.message
+    gate = named(answer.document, GATE_CONTAINER)
+    assert gate["command"][-2:] == ["verify", "policy"]
+    assert "PYTHONPATH" not in {each["name"] for each in gate["env"]}
+
+
+def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """Whoever may resize a pod can starve its gate, which then never lets it start."""
+    name = team()
+    before = named(control_plane.created(workload("Pod", name)), GATE_CONTAINER)
+    starved = {"limits": {"cpu": "1m", "memory": "1Mi"}, "requests": {"cpu": "1m", "memory": "1Mi"}}
+    other = {"image": "evil:1", "command": ["true"], "restartPolicy": "Always", "env": []}
+    body = {"spec": {"initContainers": [{"name": GATE_CONTAINER, "resources": starved} | other]}}
+    path = f"{pod_path(name)}/resize"
+    answer = control_plane.call("PATCH", path, body, content_type=STRATEGIC)
+    assert answer.status == 200, answer.message
+    after = named(control_plane.call("GET", pod_path(name)).document, GATE_CONTAINER)
+    assert after == before | {"resources": starved}
+
+
+@pytest.mark.parametrize("beside", ["container", "the node"])
+def test_others_in_vllms_shared_memory(
+    beside: str, control_plane: ControlPlane, team: TeamFactory
+) -> None:
+    """Under Strict: what lies there is read as Python objects, by the one that serves."""
+    digest = f"registry.example/x@sha256:{'a' * 64}"
+    serving = vllm(image=digest)
+    ways: dict[str, Document] = {
+        "container": {"containers": [serving, tool("other", image=digest)]},
+        "the node": {"containers": [serving], "hostIPC": True},
+    }
+    spec = vllm_spec(**ways[beside])
+    name = team(workload={"arguments": "Strict"})
+    refused(control_plane.create(workload("Pod", name, spec=spec)), "can write its /dev/shm")
+    serving["volumeMounts"] = [MOUNT, at("/dev/shm", "shm")]  # noqa: S108 — a mount point
+    spec["volumes"] = [CLAIM, {"name": "shm", "emptyDir": {"medium": "Memory"}}]
+    assert control_plane.created(workload("Pod", name, spec=spec))
+
+
 def test_an_ephemeral_container_before_the_verdict(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
@@ -529,7 +578,7 @@ TAMPERED: dict[str, tuple[str, Any, str]] = {
     "a variable": (
         "env/-",
         {"name": "PYTHONPATH", "value": "/models"},
-        "env[2] 'PYTHONPATH' must not be there",
+        "env[3] 'PYTHONPATH' must not be there",
     ),
     "a mount": ("volumeMounts/-", at("/data"), "volumeMounts[2] 'model' must not be there"),
     "its command": ("command", ["true"], "command"),

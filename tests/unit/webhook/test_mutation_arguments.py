@@ -68,6 +68,7 @@ def test_native_sidecars_are_judged_too_and_what_has_ended_is_not() -> None:
         run(pod(initContainers=[fetch, sidecar]))
 
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 — a mount point
 STRICT = policy(workload={"arguments": "Strict"})
 PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
 
@@ -99,7 +100,31 @@ def test_strict_looks_at_whoever_sees_the_model_at_another_path() -> None:
     strict = policy(workload={"arguments": "Strict"})
     with pytest.raises(PodRefused, match="'other'"):
         run(pod(serving, other), strict)
-    assert run(pod(serving, container("other", image=image)), strict)
+    memory = {"volumeMounts": [mount(), mount("shm", SHARED_MEMORY)]}
+    volumes = [claim(), {"name": "shm", "emptyDir": {"medium": "Memory"}}]
+    assert run(pod(serving | memory, container("other", image=image), volumes=volumes), strict)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"containers": [vllm() | PINNED, container("other") | PINNED]},
+        {"initContainers": [container("other", restartPolicy="Always") | PINNED]},
+        {"hostIPC": True},
+    ],
+    ids=["container", "native sidecar", "the node"],
+)
+def test_strict_lets_nobody_into_vllms_shared_memory(beside: Document) -> None:
+    """A pod's containers have one, and vLLM reads Python objects out of it, which are code."""
+    with pytest.raises(PodRefused, match="other containers can write its /dev/shm"):
+        run(pod(vllm() | PINNED, **beside), STRICT)
+    assert gate_of(run(pod(vllm() | PINNED, **beside)).pod)
+
+
+def test_strict_does_not_mind_who_has_ended() -> None:
+    """What an init container leaves there bears no name that vLLM makes for itself."""
+    first = container("first") | PINNED
+    assert gate_of(run(pod(vllm() | PINNED, initContainers=[first]), STRICT).pod)
 
 
 def test_strict_lets_nothing_have_the_model_before_the_verdict() -> None:

@@ -102,6 +102,7 @@ def test_refuses_pods_whose_containers_reach_into_one_another(spec: Document, wo
         ({"capabilities": {"add": ["NET_ADMIN", "SYS_ADMIN"]}}, "'SYS_ADMIN'"),
         ({"capabilities": {"add": ["cap_sys_ptrace"]}}, "'cap_sys_ptrace'"),
         ({"capabilities": {"add": ["ALL"]}}, "'ALL'"),
+        ({"capabilities": {"add": ["BPF"]}}, "'BPF'"),
     ],
 )
 @pytest.mark.parametrize("field", ["containers", "initContainers"])

@@ -13,6 +13,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
@@ -28,6 +30,9 @@ BACKLOG: Final = 1024
 
 PAUSE_SECONDS: Final = 0.1
 """After the system gave no connection: it is out of descriptors or memory."""
+
+
+_log = structlog.get_logger()
 
 
 class Connections:
@@ -113,14 +118,18 @@ class Listener:
         self._socket.close()
 
     async def _greet(self, connection: socket.socket) -> None:
-        # An SSLError, a timeout and a connection that was shut are OSErrors.
-        with contextlib.suppress(OSError):
+        try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._serve,
                 connection,
                 ssl=self._context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
+        except OSError:  # so are an SSLError, a timeout, and what was shut
+            pass
+        except Exception:  # noqa: BLE001 — one connection's failure is not the next one's
+            _log.exception("a connection failed")
+            connection.close()
 
 
 def _listening(host: str | None, port: int) -> socket.socket:

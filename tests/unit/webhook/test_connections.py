@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from webhook.connections import Connections
+from webhook.connections import Connections, Listener
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
 
@@ -87,3 +88,32 @@ def test_what_is_not_known_is_of_no_use(
     used(connections, first)
     connections.used(None)
     assert [is_open(other) for _, other in pairs[:2]] == [False, True]
+
+
+async def test_a_connection_that_fails_does_not_end_the_others() -> None:
+    """Whatever a bug of ours raises: the process would go down with it."""
+    asked = 0
+
+    def broken() -> asyncio.Protocol:
+        nonlocal asked
+        asked += 1
+        raise LookupError
+
+    listener = Listener(
+        broken,
+        host="127.0.0.1",
+        port=0,
+        context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        connections=Connections(),
+    )
+    running = asyncio.create_task(listener.run())
+    try:
+        for count in (1, 2):
+            with socket.create_connection(("127.0.0.1", listener.port)):
+                async with asyncio.timeout(5):
+                    while asked < count:  # noqa: ASYNC110 — the listener says nothing
+                        await asyncio.sleep(0.01)
+        assert not running.done()
+    finally:
+        running.cancel()
+        listener.close()

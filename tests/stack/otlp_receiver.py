@@ -47,6 +47,9 @@ class OverHttp(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def log_message(self, *_: object) -> None:
+        """Print spans and nothing else."""
+
 
 def main() -> None:
     """Listen until the pod ends."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from webhook.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+UNREAD: Final = 1
 USAGE: Final = 2
 
 
@@ -32,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
     except (SetupError, PolicyError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
         return USAGE
+    except BrokenPipeError:  # whoever read it has left, as `head` does
+        # Else the interpreter would fail to flush the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     return code

@@ -36,7 +36,7 @@ REFUSED: Final = 1
 FILE_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of the manifests; one object is at most 3 MiB."""
 
-GATE_IMAGE: Final = "model-validator"
+GATE_IMAGE: Final = "model-validation/validator"
 """Stands for the image that the installed webhook was given."""
 
 DIFF_COLUMNS: Final = 160

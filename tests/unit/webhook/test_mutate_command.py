@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import jsonpatch
@@ -177,3 +179,21 @@ def test_a_label_that_is_not_text_is_said_to_be_so(run: Run) -> None:
     code, out, err = run(labelled)
     assert (code, out) == (2, "")
     assert f'the label {LABEL} must be text: write "true"' in err
+
+
+def test_a_reader_that_leaves_gets_no_traceback(run: Run, tmp_path: Path) -> None:
+    """As `head` does."""
+    run(deployment(**{LABEL: "true"}))  # which leaves both files
+    command = [sys.executable, "-m", "webhook", "mutate", str(tmp_path / "manifest.yaml")]
+    with subprocess.Popen(
+        [*command, "--policies", str(tmp_path / "policies")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert "admitted under" in said
+    assert "Error" not in said
+    assert process.returncode == 1

@@ -1,6 +1,7 @@
 """Every command of the guide to the stack works as it stands there, also where the stack is broken.
 
-The stack stands for the reader's own: `mine` is the overlay of the lane.
+The stack stands for the reader's own: `mine` is the overlay of the lane, and the debug pod alone is
+what prepares a model.
 """
 
 from __future__ import annotations

@@ -361,24 +361,75 @@ def test_debug_and_download_are_not_part_of_what_runs(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", ["dev", "granite", "production"])
 def test_what_the_guide_has_people_write_builds(tmp_path: Path, overlay: str) -> None:
     """Each of its patches hits something, on the overlays that it names, and makes a policy."""
-    blocks = YAML.findall((DOCS / "stack.md").read_text())
-    mine, *additions = map(yaml.safe_load, blocks)
+    mine, *others = guide()
+    additions = [each for each in others if "kind" not in each]
     assert mine["resources"] == ["../manifests/stack/overlays/granite"]
-    (tmp_path / "manifests").symlink_to(manifests.STACK.parent)
     before: list[Document] = []
     for number, addition in enumerate([{"patches": []}, *additions]):
-        if overlay != "production" and "HTTPRoute" in repr(addition):
-            continue
         written = mine | {
             "resources": [f"../manifests/stack/overlays/{overlay}"],
+            "components": [] if overlay == "production" else addition.get("components", []),
             "patches": mine["patches"] + addition["patches"],
         }
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(written))
-        documents = built(folder)
-        (policy,) = manifests.of_kind(documents, "ModelValidation")
-        assert ModelValidation.from_object(policy, source="the guide").spec.config.signers
-        assert "example.invalid" not in repr(policy)
+        documents = written_beside_manifests(tmp_path / str(number), written)
+        assert_somebody_signs(documents)
         assert documents != before
         before = before or documents
+
+
+def test_a_patch_of_the_guide_keeps_the_other_arguments(tmp_path: Path) -> None:
+    """Another model by its number leaves tools and traces as they are on `production`."""
+    mine, *others = guide()
+    (another,) = (each for each in others if "/args/" in repr(each))
+    written = mine | {"resources": ["../manifests/stack/overlays/production"]} | another
+    old = container(manifests.build("production"), "vllm")["args"]
+    new = container(written_beside_manifests(tmp_path / "mine", written), "vllm")["args"]
+    changed = {
+        before.partition("=")[0] for before, after in zip(old, new, strict=True) if before != after
+    }
+    assert changed == {old[0], "--served-model-name", "--tool-call-parser"}
+
+
+def test_each_kustomization_of_the_guide_builds_as_it_stands(tmp_path: Path) -> None:
+    """With the reader's signer, and with the registry's names in place of ours."""
+    whole = [each for each in guide() if each.get("kind") == "Kustomization"]
+    for number, written in enumerate(whole):
+        documents = written_beside_manifests(tmp_path / str(number), written)
+        if manifests.of_kind(documents, "ModelValidation"):
+            assert_somebody_signs(documents)
+        else:
+            debug = manifests.named(documents, "Pod", "model-validation-debug")
+            (image,) = (each["image"] for each in debug["spec"]["containers"])
+            assert image == "registry.example.com/ml/validator:0.1.0-debug"
+        for job in manifests.of_kind(documents, "Job"):
+            assert "{'name': 'REVISION', 'value': 'COMMIT'}" in repr(job)
+    assert len(whole) == 4
+
+
+def test_the_secret_of_the_guide_has_the_keys_that_are_read() -> None:
+    """In the stack's namespace, before it is encrypted."""
+    (secret,) = (each for each in guide() if each.get("kind") == "Secret")
+    assert secret["metadata"] == {"name": "open-webui", "namespace": "llm"}
+    assert secret["stringData"].keys() == SECRETS["open-webui"]
+
+
+def guide() -> list[dict[str, Any]]:
+    """Return what the guide shows as YAML: what stands alone has a kind, the others add to it."""
+    return [yaml.safe_load(block) for block in YAML.findall((DOCS / "stack.md").read_text())]
+
+
+def written_beside_manifests(folder: Path, kustomization: dict[str, Any]) -> list[Document]:
+    """Write a kustomization where the guide has it, and return what it makes."""
+    link = folder.parent / "manifests"
+    if not link.exists():
+        link.symlink_to(manifests.STACK.parent)
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return built(folder)
+
+
+def assert_somebody_signs(documents: list[Document]) -> None:
+    """One policy, which is valid, and names another one than the shipped nobody."""
+    (policy,) = manifests.of_kind(documents, "ModelValidation")
+    assert ModelValidation.from_object(policy, source="the guide").spec.config.signers
+    assert "example.invalid" not in repr(policy)

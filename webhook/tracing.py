@@ -93,6 +93,8 @@ def tracer() -> Iterator[trace.Tracer]:
 
 def record(by: trace.Tracer, review: Finished) -> str | None:
     """Record a review; return its trace's id in hexadecimal, `None` where nothing is recorded."""
+    if isinstance(by, NoOpTracer):  # as usual, and every review passes here
+        return None
     asked = TraceContextTextMapPropagator().extract(
         {name.lower(): value for name, value in review.headers.items()}
     )

@@ -33,35 +33,35 @@ demo: venv ## See the main job done: no cluster, root or GPU needed
 
 .PHONY: test
 test: venv ## Run all tests; what cannot run here is skipped, and says why
-	@$(BIN)/python -m tests.cluster.building || echo "The tests on a real API server will be skipped."
+	@$(BIN)/python -m tests.e2e.api_server.building || echo "The tests on a real API server will be skipped."
 	$(BIN)/python -m pytest -n auto
 
 .PHONY: e2e
 e2e: venv ## Install it on a real node and try everything there (root, Debian; minutes)
-	@$(BIN)/python -m tests.node test
+	@$(BIN)/python -m tests.e2e.node test
 
 .PHONY: cluster-tools
 cluster-tools: venv ## Build etcd, kube-apiserver and kubectl (Go needed, minutes, once)
-	@$(BIN)/python -m tests.cluster.building
+	@$(BIN)/python -m tests.e2e.api_server.building
 
 .PHONY: e2e-vllm
 e2e-vllm: venv ## Try the check inside vLLM in a real one, on the CPU (7 GB, once; minutes)
-	@$(BIN)/python -m tests.stack.environments vllm
-	MODEL_VALIDATION_E2E_VLLM=1 $(BIN)/python -m pytest -p no:randomly -m vllm tests/stack
+	@$(BIN)/python -m tests.e2e.stack.environments vllm
+	MODEL_VALIDATION_E2E_VLLM=1 $(BIN)/python -m pytest -p no:randomly -m vllm tests/e2e/stack
 
 .PHONY: e2e-stack
 e2e-stack: venv ## Run the LLM stack for real and try it (root, Debian; 15 GB, most of an hour, once)
 	@scripts/cluster_packages.sh chromium curl openssl
-	@$(BIN)/python -m tests.stack test
+	@$(BIN)/python -m tests.e2e.stack test
 
 .PHONY: e2e-guide
 e2e-guide: venv ## Run the commands of docs/stack.md in the LLM stack, as they stand there (as e2e-stack)
 	@scripts/cluster_packages.sh chromium curl openssl
-	@$(BIN)/python -m tests.stack guide
+	@$(BIN)/python -m tests.e2e.stack guide
 
 .PHONY: e2e-tools
 e2e-tools: venv ## Build all that `make e2e` needs (a quarter of an hour, once)
-	@$(BIN)/python -m tests.node build
+	@$(BIN)/python -m tests.e2e.node build
 
 .PHONY: cluster-packages
 cluster-packages: ## Install Debian's packages that the image and node tests need (root, once)
@@ -77,10 +77,10 @@ lint: venv ## Check style, types, import contracts and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@$(BIN)/python -m validator.crd | diff - manifests/webhook/base/crd.yaml || \
-	  { echo "crd.yaml is not what validator/policy.py says: run make generate" >&2; exit 1; }
+	@$(BIN)/python -m validator.policy.crd | diff - manifests/webhook/base/crd.yaml || \
+	  { echo "crd.yaml is not what validator/policy/document.py says: run make generate" >&2; exit 1; }
 	@$(BIN)/python scripts/generate_policy_docs.py | diff - docs/policy.md || \
-	  { echo "docs/policy.md is not what validator/policy.py says: run make generate" >&2; exit 1; }
+	  { echo "docs/policy.md is not what validator/policy/document.py says: run make generate" >&2; exit 1; }
 
 .PHONY: format
 format: venv ## Format the code, and fix what can be fixed
@@ -89,7 +89,7 @@ format: venv ## Format the code, and fix what can be fixed
 
 .PHONY: generate
 generate: venv ## Write the generated files again
-	$(BIN)/python -m validator.crd > manifests/webhook/base/crd.yaml
+	$(BIN)/python -m validator.policy.crd > manifests/webhook/base/crd.yaml
 	$(BIN)/python scripts/generate_policy_docs.py > docs/policy.md
 
 .PHONY: remove-steps

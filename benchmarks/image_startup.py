@@ -18,10 +18,16 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from tests.images.building import find
-from tests.images.running import PYTHON
-from tests.images.unpacking import unpacked
-from tests.unit.validator.making import FILES, Signer, Site, statement, write
+from tests.e2e.images.building import find
+from tests.e2e.images.running import PYTHON
+from tests.e2e.images.unpacking import unpacked
+from tests.support.signed_model import (
+    FILES,
+    Signer,
+    Site,
+    statement,
+    write,
+)
 from validator import contract
 
 AT: Final = "/models/granite"

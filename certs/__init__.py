@@ -1,10 +1,10 @@
 """The webhook's certificates: a small authority of its own, issued from and rotated without a gap.
 
 The core is pure, with time as an argument: `certs.issuing` makes keys and
-certificates, `certs.judging` says what is wrong with them, and
+certificates, `certs.flaws` says what is wrong with them, and
 `certs.rotation.plan` which single step comes next. All that is remembered lies
 in two Secrets and two webhook configurations, so a replica can die anywhere.
-Around the core stand the loop (`certs.controlling`), the Lease (`certs.leading`),
+Around the core stand the loop (`certs.controller`), the Lease (`certs.leadership`),
 the process (`certs.server`, `certs.cli`), and `certs.cluster`, the only module
 that talks to the API server.
 """

@@ -21,11 +21,14 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from certs.cluster import ClusterApi
-from certs.controlling import Controller
-from certs.leading import Leadership
+from certs.controller import Controller
+from certs.leadership import Leadership
 from certs.metrics import Metrics
 from certs.objects import lease_path
-from certs.working import Worker, ring
+from certs.worker import (
+    Worker,
+    ring,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

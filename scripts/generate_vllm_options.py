@@ -1,4 +1,4 @@
-"""Write webhook/vllm_options.json: what vLLM's own parser takes, and what each option opens.
+"""Write webhook/vllm/options.json: what vLLM's own parser takes, and what each option opens.
 
     python scripts/generate_vllm_options.py [FILE]
 
@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = Path(__file__).parent.parent / "webhook" / "vllm_options.json"
+FILE: Final = Path(__file__).parent.parent / "webhook" / "vllm" / "options.json"
 
 
 def _names(text: str) -> frozenset[str]:

@@ -5,11 +5,11 @@ import os
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
-    "tests.cluster.fixtures",
-    "tests.images.fixtures",
-    "tests.node.fixtures",
+    "tests.e2e.api_server.fixtures",
+    "tests.e2e.images.fixtures",
+    "tests.e2e.node.fixtures",
     "tests.sigstore.fixtures",
-    "tests.stack.fixtures",
+    "tests.e2e.stack.fixtures",
 ]
 
 # No test is timed: the machine may be busy. CI draws the same examples each time.

@@ -11,21 +11,23 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-import errno
-import json
-import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from validator.errors import BundleError, Undecided, quoted, unreadable
-from validator.limits import DEFAULT
+from validator.errors import (
+    BundleError,
+)
+from validator.files import load_json, read_file
+from validator.text import (
+    quoted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from validator.limits import Limits
+
 
 _T = TypeVar("_T")
 
@@ -75,104 +77,6 @@ class Bundle:
     certificates: tuple[bytes, ...] = ()
     key_hint: str | None = None
     log_entries: tuple[Mapping[str, Any], ...] = ()
-
-
-def read_file(path: Path, *, limit: int, what: str) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes.
-
-    Raises:
-        BundleError: There is no such file, it is not a regular one, or too large.
-        Undecided: It cannot be read.
-    """
-    try:
-        # Not blocking: a FIFO without a writer would hold the gate for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP}:
-            raise BundleError(
-                f"there is no {what} at {quoted(path)}: {os.strerror(error.errno).lower()}"
-            ) from error
-        raise Undecided(unreadable(f"the {what} {quoted(path)}", error)) from error
-    except ValueError as error:
-        raise BundleError(f"{quoted(path)} is not a file's name") from error
-    try:
-        # Asked before `open`, which takes no directory's descriptor.
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BundleError(f"the {what} {quoted(path)} is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise Undecided(unreadable(f"the {what} {quoted(path)}", error)) from error
-    finally:
-        os.close(descriptor)
-    if len(content) > limit:
-        raise BundleError(f"the {what} {quoted(path)} is larger than {limit:,} bytes")
-    return content
-
-
-def read_anchor(path: Path, *, what: str) -> bytes:
-    """Return the content of a file that the person who asks has named: a trust anchor, a policy.
-
-    Raises:
-        Undecided: There is none, it is too large, or it cannot be read.
-    """
-    try:
-        return read_file(path, limit=DEFAULT.anchor_bytes, what=what)
-    except BundleError as error:
-        raise Undecided(str(error)) from error
-
-
-def load_json(text: bytes, *, what: str, depth: int) -> Any:
-    """Decode JSON as a verifier must: one reading only.
-
-    Duplicate keys, NaN, and text that is not UTF-8 are refused, since two
-    readers could read them differently.
-
-    Raises:
-        BundleError: It is not such JSON, or nested deeper than `depth`.
-    """
-    try:
-        document = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise BundleError(f"the {what} is not JSON: byte {error.start} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise BundleError(
-            f"the {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from error
-    except RecursionError as error:
-        raise BundleError(f"the {what} is nested too deeply") from error
-    except ValueError as error:
-        raise BundleError(f"the {what} is not JSON that is accepted: {error}") from error
-    _check_depth(document, what=what, depth=depth)
-    return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = {}
-    for name, value in pairs:
-        if name in result:
-            raise ValueError(f"the key {quoted(name)} stands twice")
-        result[name] = value
-    return result
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _check_depth(document: object, *, what: str, depth: int) -> None:
-    level: list[object] = [document]
-    for _ in range(depth):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return
-    raise BundleError(f"the {what} is nested deeper than {depth} levels")
 
 
 def read_bundle(path: Path, *, limits: Limits) -> Bundle:

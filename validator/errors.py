@@ -17,47 +17,6 @@ Exit codes belong to the command line; nothing here ends a process.
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-from typing import Final
-
-# What is left out: controls, soft hyphen, zero-width and bidirectional marks, line
-# separators, surrogates, private use, byte order marks, and all beyond the first plane.
-_UNPRINTABLE: Final = re.compile(
-    r"[^\x20-\x7e\xa1-\xac\xae-\u061b\u061d-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff"
-    r"\uf900-\ufefe\uff00-\ufff8\ufffc\ufffd]"
-)
-
-QUOTE_LIMIT: Final = 200
-"""Characters of foreign text that a sentence repeats."""
-
-
-def quoted(text: object, *, limit: int = QUOTE_LIMIT) -> str:
-    """Return foreign text fit for a sentence: quoted, printable, bounded."""
-    whole = str(text)
-    return f"'{printable(whole[:limit])}{'…' if len(whole) > limit else ''}'"
-
-
-def printable(text: str) -> str:
-    """Return text in one line that shows what it holds; twice is the same as once.
-
-    Control, invisible, bidirectional and private-use characters, and what stands
-    for bytes that are not UTF-8, are escaped, so that a file's name cannot write
-    a log line of its own.
-    """
-    return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)
-
-
-def unreadable(what: str, error: OSError) -> str:
-    """Return the sentence that something cannot be read, with what to do if it is forbidden."""
-    sentence = f"{what} cannot be read: {error.strerror}"
-    if error.errno not in {errno.EACCES, errno.EPERM}:
-        return sentence
-    # Root of a container whose capabilities are dropped reads no more than others do.
-    who = f"user {os.geteuid()}" if os.geteuid() else "user 0, also without capabilities,"
-    return f"{sentence}: let {who} read it"
-
 
 class ValidatorError(Exception):
     """Root of the tree; its text is one sentence for a person."""

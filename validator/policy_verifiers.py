@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from validator.bundle import read_anchor
-from validator.policy import PkiConfig, PrivateKeyConfig, SigstoreConfig
+from validator.files import read_anchor
+from validator.policy.document import (
+    PkiConfig,
+    PrivateKeyConfig,
+    SigstoreConfig,
+)
 
 if TYPE_CHECKING:
-    from validator.policy import ModelValidation, Signer, Trust
+    from validator.policy.document import (
+        ModelValidation,
+        Signer,
+        Trust,
+    )
     from validator.signatures import Verifier
-    from validator.trust import TrustedRoot
+    from validator.signatures.trusted_root import TrustedRoot
 
 
 def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
@@ -49,7 +57,10 @@ def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier
             pem = _anchor(path, text, "certificate authority")
             return CertificateVerifier.from_pem(pem, source=path or source)
         case SigstoreConfig() as config:
-            from validator.signatures.sigstore import Expected, SigstoreVerifier  # noqa: PLC0415
+            from validator.signatures.keyless import (  # noqa: PLC0415
+                Expected,
+                SigstoreVerifier,
+            )
 
             claims = config.github_workflow
             expected = Expected(
@@ -75,7 +86,7 @@ def _anchor(path: str | None, text: str | None, what: str) -> bytes:
 
 
 def _trusted_root(trust: Trust | None) -> TrustedRoot:
-    from validator.trust import TrustedRoot  # noqa: PLC0415 — only for keyless signatures
+    from validator.signatures.trusted_root import TrustedRoot  # noqa: PLC0415 — only for keyless signatures
 
     if trust is None:
         return TrustedRoot.packaged()

@@ -14,8 +14,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from validator.bundle import PAYLOAD_TYPE, load_json
-from validator.errors import BundleError, StatementError, quoted
+from validator.bundle import PAYLOAD_TYPE
+from validator.errors import (
+    BundleError,
+    StatementError,
+)
+from validator.files import load_json
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

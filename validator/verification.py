@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from validator import hashing
 from validator.bundle import Bundle, read_bundle
 from validator.errors import (
     MethodError,
@@ -25,19 +24,24 @@ from validator.errors import (
     PinError,
     SignatureError,
     Undecided,
-    quoted,
 )
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
-from validator.walking import Tree, is_below, is_missing
+from validator.text import quoted
+from validator.tree import hashing
+from validator.tree.tree import (
+    Tree,
+    is_below,
+    is_missing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from validator.signatures import Signed, Verifier
-    from validator.walking import Listing
+    from validator.tree.tree import Listing
 
 GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""

@@ -11,7 +11,7 @@ Each message is one sentence that a person can act on.
 
 from __future__ import annotations
 
-from validator.errors import printable
+from validator.text import printable
 
 
 class WebhookError(Exception):

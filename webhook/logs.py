@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from validator.errors import quoted
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

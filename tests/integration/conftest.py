@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.signers import Signers
+from tests.support.signers import Signers
 
 if TYPE_CHECKING:
     from pathlib import Path

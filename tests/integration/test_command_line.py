@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.ended import Ended
-from tests.unit.validator.authorities import Party
-from tests.unit.validator.making import (
+from tests.support.certificates import Party
+from tests.support.ended import Ended
+from tests.support.signed_model import (
     FILES,
     Document,
     Signer,

@@ -17,15 +17,25 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
-from tests.integration.models import LINKED_FOLDER, NOT_A_FILE, Scenario, Site, scenario
-from tests.integration.mutations import MUTATIONS, fitting, mutate
+from tests.support.models import (
+    LINKED_FOLDER,
+    NOT_A_FILE,
+    Scenario,
+    Site,
+    scenario,
+)
+from tests.support.mutations import (
+    MUTATIONS,
+    fitting,
+    mutate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from tests.integration.signers import Signers
     from tests.sigstore import PrivateSigstore
+    from tests.support.signers import Signers
 
 MODELS: Final = 400
 

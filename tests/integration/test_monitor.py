@@ -16,14 +16,20 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.test_command_line import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
-from tests.unit.validator.making import FILES, Signer, Site, statement, write
+from tests.support.signed_model import (
+    FILES,
+    Signer,
+    Site,
+    statement,
+    write,
+)
 from validator import contract
-from validator.monitoring import POLL_SECONDS
+from validator.monitor.loop import POLL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.ended import Ended
+    from tests.support.ended import Ended
 
 BOUND_SECONDS = POLL_SECONDS + 10
 """From a change until a probe says it: a look, a small model's hashing, and a busy machine."""

@@ -17,7 +17,7 @@ import jsonpatch
 import pytest
 from cryptography import x509
 
-from tests.integration.fake_api_server import (
+from tests.support.fake_api_server import (
     NAMESPACES,
     POLICIES,
     FakeApiServer,
@@ -25,9 +25,14 @@ from tests.integration.fake_api_server import (
     policy,
     status,
 )
-from tests.integration.serving import POLICY, Webhook, pod, review
-from webhook.connections import CONNECTIONS_LIMIT
-from webhook.reviews import BODY_LIMIT
+from tests.support.webhook_process import (
+    POLICY,
+    Webhook,
+    pod,
+    review,
+)
+from webhook.review import BODY_LIMIT
+from webhook.serving.connections import CONNECTIONS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.cluster.processes import free_ports
-from tests.integration.serving import POLICY, Webhook, pod, review
+from tests.e2e.api_server.processes import free_ports
+from tests.support.webhook_process import (
+    POLICY,
+    Webhook,
+    pod,
+    review,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

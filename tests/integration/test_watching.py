@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.integration.fake_api_server import (
+from tests.support.fake_api_server import (
     NAMESPACES,
     POLICIES,
     TOKEN,
@@ -23,20 +23,26 @@ from tests.integration.fake_api_server import (
     says,
     status,
 )
-from validator.policy import ModelValidation
-from webhook.cluster import ClusterApi, ClusterSource
+from validator.policy.document import ModelValidation
 from webhook.errors import NotReady, SetupError
 from webhook.metrics import Metrics
-from webhook.policies import identity
-from webhook.selecting import BrokenPolicy
+from webhook.policies.choice import BrokenPolicy
+from webhook.policies.cluster import (
+    ClusterApi,
+    ClusterSource,
+)
+from webhook.policies.store import identity
+from webhook.policies.watch import (
+    Timing,
+    pauses,
+)
 from webhook.settings import NamespaceOptions
-from webhook.watching import Timing, pauses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from tests.integration.fake_api_server import Script
+    from tests.support.fake_api_server import Script
 
     Start = Callable[[], Awaitable[ClusterSource]]
 

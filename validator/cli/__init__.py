@@ -23,7 +23,12 @@ from validator.cli import (
     verify_sigstore,
 )
 from validator.contract import ExitCode
-from validator.errors import PolicyError, Refused, Undecided, quoted
+from validator.errors import (
+    PolicyError,
+    Refused,
+    Undecided,
+)
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

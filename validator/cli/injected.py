@@ -12,12 +12,18 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from validator import contract
-from validator.errors import PolicyError, Refused, Undecided, ValidatorError, quoted
+from validator.errors import (
+    PolicyError,
+    Refused,
+    Undecided,
+    ValidatorError,
+)
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from validator.policy import ModelValidation
+    from validator.policy.document import ModelValidation
     from validator.report import Report
     from validator.verification import Request
 
@@ -28,7 +34,7 @@ def policy() -> ModelValidation:
     Raises:
         PolicyError: There is none, or not a valid one.
     """
-    from validator.policy import ModelValidation  # noqa: PLC0415 — start-up
+    from validator.policy.document import ModelValidation  # noqa: PLC0415 — start-up
 
     value = os.environ.get(contract.POLICY_VARIABLE)
     if value is None:
@@ -73,7 +79,10 @@ def stay_on_their_volumes(requests: Iterable[Request]) -> None:
         Refused: A link leads out of the volume that it lies on.
         Undecided: The kernel does not say what is mounted.
     """
-    from validator.mounts import leaves_its_volume, mount_points  # noqa: PLC0415 — start-up
+    from validator.tree.mounts import (  # noqa: PLC0415 — start-up
+        leaves_its_volume,
+        mount_points,
+    )
 
     points = mount_points()
     for request in requests:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from validator.cli import options
 from validator.contract import ExitCode
-from validator.errors import Refused, printable
+from validator.errors import Refused
 from validator.limits import DEFAULT
+from validator.text import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +77,11 @@ def _keyless(bundle: Bundle) -> dict[str, Any]:
     from sigstore.errors import Error  # noqa: PLC0415 — start-up
     from sigstore.models import Bundle as LibraryBundle  # noqa: PLC0415 — start-up
 
-    from validator.signatures.sigstore import identities, issuers, signed_at  # noqa: PLC0415
+    from validator.signatures.keyless import (  # noqa: PLC0415
+        identities,
+        issuers,
+        signed_at,
+    )
 
     try:
         parsed = LibraryBundle.from_json(bundle.raw)

@@ -14,18 +14,25 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from validator import contract, standing
+from validator import contract
 from validator.cli import injected, options
 from validator.contract import ExitCode
 from validator.errors import PolicyError, Refused, Undecided
-from validator.pacing import Throttle
+from validator.monitor import status_file
+from validator.monitor.throttle import Throttle
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from validator.monitoring import Finding, Verify
-    from validator.policy import ModelValidation, Revalidation
+    from validator.monitor.loop import (
+        Finding,
+        Verify,
+    )
+    from validator.policy.document import (
+        ModelValidation,
+        Revalidation,
+    )
     from validator.report import Report
     from validator.verification import Request
 
@@ -61,21 +68,21 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify until the container is stopped, or say what was found."""
     if arguments.status:
-        good, sentence = standing.read(arguments.state, now=time.monotonic())
+        good, sentence = status_file.read(arguments.state, now=time.monotonic())
         options.show(sentence)
         return ExitCode.VERIFIED if good else ExitCode.REFUSED
-    from validator import policy_requests  # noqa: PLC0415 — start-up
+    from validator import from_policy  # noqa: PLC0415 — start-up
 
     # There is nothing to put in order, and a thread may be in the middle of a read.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.VERIFIED))
     try:
         injected.make_undumpable()
         policy, revalidation = _policy()
-        requests = policy_requests.requests(policy, cover=injected.cover())
+        requests = from_policy.requests(policy, cover=injected.cover())
     except (PolicyError, Refused, Undecided) as error:
         injected.leave_message(injected.sentence_message(error))
         raise
-    found = standing.Standing(arguments.state)
+    found = status_file.Standing(arguments.state)
     audit = policy.spec.mode == "Audit"
     for finding in _findings(policy, revalidation, requests, beat=found.beat):
         found.say(finding.sentence, good=audit or finding.verdict == "verified")
@@ -101,14 +108,14 @@ def _findings(
     *,
     beat: Callable[[], None],
 ) -> Iterator[Finding]:
-    from validator import monitoring  # noqa: PLC0415 — start-up
+    from validator.monitor import loop  # noqa: PLC0415 — start-up
 
     def sleep(seconds: float) -> None:
         beat()
         time.sleep(seconds)
 
-    return monitoring.Monitor(
-        look=lambda: monitoring.look(requests),
+    return loop.Monitor(
+        look=lambda: loop.look(requests),
         verify=_verify(policy, requests, rate=revalidation.rate, beat=beat),
         clock=time.monotonic,
         sleep=sleep,

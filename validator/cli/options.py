@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from validator import progress
+from validator.cli import progress
 from validator.contract import ExitCode
 from validator.errors import (
     ModelError,
@@ -22,11 +22,11 @@ from validator.errors import (
     Refused,
     Undecided,
     ValidatorError,
-    quoted,
 )
+from validator.text import quoted
 
 if TYPE_CHECKING:
-    from validator.progress import Progress
+    from validator.cli.progress import Progress
     from validator.report import Report
     from validator.signatures import Verifier
     from validator.verification import Request
@@ -118,7 +118,7 @@ def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
     Raises:
         PolicyError: An option's value makes no sense.
     """
-    from validator.hashing import default_jobs  # noqa: PLC0415 — start-up
+    from validator.tree.hashing import default_jobs  # noqa: PLC0415 — start-up
     from validator.verification import Request  # noqa: PLC0415 — start-up
 
     model: Path = arguments.model

@@ -36,7 +36,7 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given authorities."""
-    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor  # noqa: PLC0415 — start-up
     from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415 — start-up
 
     paths: list[Path] = arguments.certificate_chain

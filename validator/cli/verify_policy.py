@@ -13,15 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from validator import contract, progress
-from validator.cli import injected, options
+from validator import contract
+from validator.cli import injected, options, progress
 from validator.contract import ExitCode
 from validator.errors import PolicyError, Refused, Undecided
 
 if TYPE_CHECKING:
     import argparse
 
-    from validator.policy import Model, ModelValidation
+    from validator.policy.document import (
+        Model,
+        ModelValidation,
+    )
     from validator.report import Report
     from validator.verification import Request
 
@@ -91,8 +94,8 @@ def _conclude(
 
 
 def _read(file: Path) -> ModelValidation:
-    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
-    from validator.policy import ModelValidation  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor  # noqa: PLC0415 — start-up
+    from validator.policy.document import ModelValidation  # noqa: PLC0415 — start-up
 
     text = read_anchor(file, what="policy")
     return ModelValidation.from_yaml(text, source=str(file))
@@ -101,12 +104,12 @@ def _read(file: Path) -> ModelValidation:
 def _requests(
     policy: ModelValidation, arguments: argparse.Namespace, *, cover: tuple[str, ...]
 ) -> list[Request]:
-    from validator import policy_requests  # noqa: PLC0415 — start-up
+    from validator import from_policy  # noqa: PLC0415 — start-up
 
     models = policy.spec.all_models
     if arguments.model and len(models) > 1:
         raise PolicyError(f"--model fits a policy of one model, and this one has {len(models)}")
-    requests = policy_requests.requests(policy, cover=cover, jobs=arguments.jobs)
+    requests = from_policy.requests(policy, cover=cover, jobs=arguments.jobs)
     if arguments.model:
         requests = [_moved(requests[0], models[0], arguments.model)]
     return requests

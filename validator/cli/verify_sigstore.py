@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from validator.contract import ExitCode
-    from validator.trust import TrustedRoot
+    from validator.signatures.trusted_root import TrustedRoot
 
 
 def add_to(methods: argparse._SubParsersAction[Any]) -> None:
@@ -60,7 +60,10 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given identity."""
-    from validator.signatures.sigstore import Expected, SigstoreVerifier  # noqa: PLC0415 — start-up
+    from validator.signatures.keyless import (  # noqa: PLC0415 — start-up
+        Expected,
+        SigstoreVerifier,
+    )
 
     expected = Expected(identity=arguments.identity, issuer=arguments.identity_provider)
     verifier = SigstoreVerifier(expected, trusted_root=_trusted_root(arguments))
@@ -68,8 +71,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _trusted_root(arguments: argparse.Namespace) -> TrustedRoot:
-    from validator.bundle import read_anchor  # noqa: PLC0415 — start-up
-    from validator.trust import PRODUCTION_URL, STAGING_URL, TrustedRoot  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor  # noqa: PLC0415 — start-up
+    from validator.signatures.trusted_root import (  # noqa: PLC0415 — start-up
+        PRODUCTION_URL,
+        STAGING_URL,
+        TrustedRoot,
+    )
 
     path: Path | None = arguments.trust_config or arguments.trusted_root
     if path and (arguments.staging or arguments.online):

@@ -23,8 +23,12 @@ from cryptography.x509.verification import (
 )
 
 from validator.bundle import Method
-from validator.errors import PolicyError, SignatureError, quoted
+from validator.errors import (
+    PolicyError,
+    SignatureError,
+)
 from validator.signatures import Signed, Signer, ecdsa
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

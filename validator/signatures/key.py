@@ -14,8 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from validator.bundle import Method
-from validator.errors import PolicyError, SignatureError, quoted
+from validator.errors import (
+    PolicyError,
+    SignatureError,
+)
 from validator.signatures import Signed, Signer, ecdsa
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,21 +14,29 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from validator import contract
-from validator.documents import load_all
 from validator.errors import PolicyError
-from webhook import mutation, patching, selecting, templates
+from validator.policy.yaml_documents import load_all
+from webhook.admission import (
+    json_patch,
+    mutation,
+)
+from webhook.cli import templates
 from webhook.cli.options import add_gate, add_labels, gate_settings
-from webhook.directory import load_directory
 from webhook.errors import PodRefused, SetupError
+from webhook.policies import choice
+from webhook.policies.directory import load_directory
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from webhook.policies import Store
+    from webhook.cli.templates import (
+        Document,
+        Template,
+    )
+    from webhook.policies.store import Store
     from webhook.settings import GateSettings
-    from webhook.templates import Document, Template
 
 ADMITTED: Final = 0
 REFUSED: Final = 1
@@ -141,7 +149,7 @@ def _outcome(
     name = options.namespace or template.namespace or "default"
     namespace = known.namespace(name) or NamespaceOptions(name=name)
     try:
-        policy = selecting.select(
+        policy = choice.select(
             templates.labels(template.pod),
             namespace=namespace,
             policies=known.policies(name),
@@ -192,7 +200,7 @@ def _shown(outcomes: list[Outcome], *, form: str) -> Iterator[str]:
                 raise PolicyError(
                     f"--output patch takes one manifest, and here are {len(outcomes)}"
                 )
-            operations = patching.patch(outcomes[0].before, outcomes[0].after)
+            operations = json_patch.patch(outcomes[0].before, outcomes[0].after)
             yield json.dumps(operations, indent=2) + "\n"
 
 

@@ -87,11 +87,12 @@ def run(options: argparse.Namespace) -> int:
     # `--help` and `mutate` do without the server's half second of imports.
     import structlog  # noqa: PLC0415
 
-    from webhook import logs, server  # noqa: PLC0415
+    from webhook import logs  # noqa: PLC0415
+    from webhook.serving import process  # noqa: PLC0415
 
     logs.configure()
     try:
-        asyncio.run(server.serve(settings, gate=gate))
+        asyncio.run(process.serve(settings, gate=gate))
     except OSError as error:
         raise SetupError(f"cannot listen: {error.strerror}") from error
     except ExceptionGroup as group:

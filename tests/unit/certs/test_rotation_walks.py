@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from certs.issuing import issue, new_authority
 from certs.objects import CONFIGURATIONS
-from tests.unit.certs.simulation import (
+from tests.support.certs_simulation import (
     AUTHORITY_PATH,
     EPOCH,
     SERVING_PATH,

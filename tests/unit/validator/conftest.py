@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.unit.validator.making import FILES, Signer, Site, statement, write
+from tests.support.signed_model import (
+    FILES,
+    Signer,
+    Site,
+    statement,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.unit.validator.authorities import Party
-from tests.unit.validator.making import Signer
+from tests.support.certificates import Party
+from tests.support.signed_model import Signer
 from validator.bundle import Method, read_bundle
 from validator.errors import (
     BundleError,
@@ -24,9 +24,15 @@ from validator.errors import (
 from validator.limits import DEFAULT
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
-from validator.signatures.sigstore import Expected, SigstoreVerifier
+from validator.signatures.keyless import (
+    Expected,
+    SigstoreVerifier,
+)
+from validator.signatures.trusted_root import (
+    STAGING_URL,
+    TrustedRoot,
+)
 from validator.statement import parse_statement
-from validator.trust import STAGING_URL, TrustedRoot
 from validator.verification import Request, verify
 
 if TYPE_CHECKING:

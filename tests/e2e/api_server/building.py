@@ -1,0 +1,236 @@
+"""Build the programs of a real Kubernetes from Go modules, once, into a cache.
+
+The `go.mod` and `go.sum` in each folder of `MODULES` pin the versions. Run as a command, with
+names or without, it builds what is missing. A folder of the reader's own (`KUBEBUILDER_ASSETS`, as
+`setup-envtest` fills it) is used as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TESTS = Path(__file__).parents[2]
+KUBERNETES = TESTS / "e2e" / "api_server" / "tools"
+STACK = TESTS / "e2e" / "stack" / "modules"
+MODULES = {
+    KUBERNETES: {
+        "etcd": "go.etcd.io/etcd/server/v3",
+        **{
+            name: f"k8s.io/kubernetes/cmd/{name}"
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-proxy",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+            )
+        },
+    },
+    TESTS / "e2e" / "node" / "tools": {"coredns": "github.com/coredns/coredns"},
+    TESTS / "e2e" / "stack" / "tools": {
+        "age-keygen": "filippo.io/age/cmd/age-keygen",
+        "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+        "sops": "github.com/getsops/sops/v3/cmd/sops",
+    },
+    STACK / "gateway": {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
+    STACK / "router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    STACK / "flux": {
+        name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")
+    },
+}
+"""Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
+
+PACKAGES = {name: package for programs in MODULES.values() for name, package in programs.items()}
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
+NODE = (
+    *CONTROL_PLANE,
+    *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
+)
+MANIFESTS = ("age-keygen", "kubeconform", "kubectl", "sops")
+"""What the manifests are built, checked and encrypted with."""
+FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
+AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
+BUILD_SECONDS = 1800
+"""A cold kube-apiserver takes 4 minutes on 2 cores; more than this is a hang."""
+TAIL_LINES = 15
+
+
+class ProgramsMissingError(Exception):
+    """A program is not there, or could not be built; the message says what to do."""
+
+
+def kubernetes_version() -> str:
+    """Return the pinned version of Kubernetes, such as `v1.36.3`."""
+    required = re.compile(r"^\s*k8s\.io/kubernetes (v\S+)$", re.MULTILINE)
+    pinned = required.search((KUBERNETES / "go.mod").read_text())
+    if pinned is None:
+        raise ProgramsMissingError(
+            "tests/e2e/api_server/tools/go.mod does not require k8s.io/kubernetes."
+        )
+    return pinned[1]
+
+
+def find(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
+    """Return the path of each program.
+
+    Raises:
+        ProgramsMissingError: one is neither in `KUBEBUILDER_ASSETS` nor in the cache.
+    """
+    found = {name: _own(name) or _cached(name) for name in names}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        raise ProgramsMissingError(
+            f"{', '.join(missing)} not built yet: run `make cluster-tools` (about 5 minutes, once; "
+            "needs Go), or set KUBEBUILDER_ASSETS to a folder that has them."
+        )
+    return found
+
+
+def build(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
+    """Build the programs that are missing, telling progress on standard error.
+
+    Raises:
+        ProgramsMissingError: Go is missing or a build failed.
+    """
+    try:
+        return find(names)  # without waiting for whoever builds other ones
+    except ProgramsMissingError:
+        pass
+    with _lock():
+        return {name: _own(name) or _built(name) for name in names}
+
+
+def _own(name: str) -> Path | None:
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    path = Path(assets) / name if assets else None
+    return path if path and path.is_file() else None
+
+
+def _built(name: str) -> Path:
+    target = _cached(name)
+    if target.is_file():
+        _say(f"{name}: already in {target.parent}")
+        return target
+    _say(f"{name}: building ...")
+    start = time.monotonic()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{name}.{os.getpid()}")
+    try:
+        flags = ["-trimpath", "-ldflags", _link_flags(), "-o", str(partial)]
+        _go("build", *flags, PACKAGES[name], folder=_module(name))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    _say(f"{name}: built in {time.monotonic() - start:.0f} s")
+    return target
+
+
+def _cached(name: str) -> Path:
+    module = _module(name)
+    sources = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags()
+    key = hashlib.sha256(sources + built_by.encode()).hexdigest()[:16]
+    return _cache() / key / name
+
+
+def _module(name: str) -> Path:
+    return next(folder for folder, programs in MODULES.items() if name in programs)
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "model-validation" / "bin"
+
+
+def _link_flags() -> str:
+    """Return flags that strip, and that make the server say its version as a release does."""
+    version = kubernetes_version()
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    told = {
+        "gitVersion": version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    named = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in told.items()]
+    return " ".join(["-s -w", *named])
+
+
+def _go(*arguments: str, folder: Path) -> str:
+    if shutil.which("go") is None:
+        raise ProgramsMissingError(
+            "Go is not installed (the `go` command, 1.26 or newer): install it and run "
+            "`make cluster-tools`, or set KUBEBUILDER_ASSETS to a folder with "
+            f"{', '.join(CONTROL_PLANE)}."
+        )
+    try:
+        ran = subprocess.run(
+            ["go", *arguments],
+            cwd=folder,
+            env={**os.environ, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ProgramsMissingError(
+            f"`go {arguments[0]} … {arguments[-1]}` took longer than {BUILD_SECONDS} s; "
+            "is the Go module proxy (`go env GOPROXY`) reachable?"
+        ) from None
+    if ran.returncode != 0:
+        tail = "\n".join((ran.stdout + ran.stderr).splitlines()[-TAIL_LINES:])
+        raise ProgramsMissingError(
+            f"`go {arguments[0]} … {arguments[-1]}` failed with exit code {ran.returncode}; "
+            f"its last lines:\n{tail}"
+        )
+    return ran.stdout
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    _cache().mkdir(parents=True, exist_ok=True)
+    with (_cache() / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another build is running: waiting for it ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def main(names: Sequence[str]) -> int:
+    """Build the named programs, or the control plane's; return the exit code."""
+    unknown = [name for name in names if name not in PACKAGES]
+    if unknown:
+        _say(f"unknown program {', '.join(unknown)}; known are {', '.join(PACKAGES)}")
+        return 2
+    try:
+        build(names or CONTROL_PLANE)
+    except ProgramsMissingError as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

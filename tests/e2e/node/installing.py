@@ -1,0 +1,81 @@
+"""The webhook as its users install it: the images of this checkout, by the shipped manifests."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Final
+
+from tests.e2e.api_server.manifests import WEBHOOK
+from tests.e2e.images import (
+    base,
+    building,
+)
+from tests.e2e.images.buildah import buildah
+from tests.e2e.node.models import WORKLOAD_IMAGE
+from tests.support.caching import cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.api_server.client import ApiServer
+
+NAMESPACE: Final = "model-validation"
+VALIDATOR: Final = "model-validation/validator"
+PREVIOUS: Final = "validation.rhtas.redhat.com/previous-gate-image"
+DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
+ROLLOUT_SECONDS: Final = 180
+
+
+def archives() -> list[Path]:
+    """Return the archives of our images, and of what workloads of tests run on.
+
+    Raises:
+        ImagesMissingError: One could not be built.
+    """
+    ours = [image.archive for image in building.build().values()]
+    return [*ours, _workload_archive()]
+
+
+def install(api: ApiServer, overlay: str = "default") -> None:
+    """Apply an overlay and return when its Deployments are rolled out."""
+    api.kubectl("apply", "-k", str(WEBHOOK / "overlays" / overlay))
+    wait_for_rollout(api)
+
+
+def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:
+    """Apply an overlay as docs/operations.md has it for an upgrade of the gate's image."""
+    overlay = folder / f"upgrade-{gate}"
+    overlay.mkdir(exist_ok=True)
+    named = {"name": NAMESPACE, "annotations": {PREVIOUS: f"{VALIDATOR}:{previous}"}}
+    patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": named}
+    kustomization = {
+        "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", overlay)],
+        "images": [{"name": VALIDATOR, "newTag": gate}],
+        "patches": [{"patch": json.dumps(patch)}],
+    }
+    (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
+    api.kubectl("apply", "-k", str(overlay))
+    wait_for_rollout(api)
+
+
+def wait_for_rollout(api: ApiServer) -> None:
+    """Return when both Deployments are as their manifests want them."""
+    for name in DEPLOYMENTS:
+        rollout = ("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_SECONDS}s")
+        api.kubectl("-n", NAMESPACE, *rollout, seconds=ROLLOUT_SECONDS + 10)
+
+
+def uninstall(api: ApiServer, overlay: str = "default") -> None:
+    """Delete an overlay and all that came with it."""
+    api.kubectl("delete", "-k", str(WEBHOOK / "overlays" / overlay), seconds=ROLLOUT_SECONDS)
+
+
+def _workload_archive() -> Path:
+    name = base.build()
+    archive = cache("images") / f"workload-{name.rpartition(':')[2]}.tar"
+    if not archive.is_file():
+        partial = archive.with_suffix(".partial")
+        buildah("push", "--quiet", name, f"docker-archive:{partial}:{WORKLOAD_IMAGE}")
+        partial.replace(archive)
+    return archive

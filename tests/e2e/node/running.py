@@ -1,0 +1,55 @@
+"""A cluster with the webhook installed, from nothing: for the lane and for whoever looks at it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.e2e.api_server import building
+from tests.e2e.node import installing
+from tests.e2e.node.cluster import Cluster
+from tests.e2e.node.node import Node
+from tests.support.caching import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def build() -> tuple[dict[str, Path], list[Path]]:
+    """Build the programs and the images' archives that are missing, and return where they are.
+
+    Raises:
+        ProgramsMissingError: A program could not be built.
+        ImagesMissingError: An image could not be built.
+    """
+    return building.build(building.NODE), installing.archives()
+
+
+@contextmanager
+def running_cluster() -> Iterator[tuple[Cluster, Node]]:
+    """Build what is missing, start a node, install the webhook as its users do; clean up after.
+
+    Raises:
+        ProgramsMissingError: A program could not be built.
+        ImagesMissingError: An image could not be built.
+        ControlPlaneError: The cluster or the installation does not become ready.
+    """
+    start = time.monotonic()
+    programs, archives = build()
+    built = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="model-validation-") as folder,
+        Node(programs, folder=Path(folder), images=archives) as node,
+    ):
+        cluster = Cluster(node.control_plane, Path(folder))
+        cluster.invite(programs["kubectl"])
+        started = time.monotonic()
+        installing.install(cluster.api)
+        say(
+            f"programs and images {built - start:.0f} s, cluster {started - built:.0f} s, "
+            f"installation {time.monotonic() - started:.0f} s"
+        )
+        yield cluster, node

@@ -1,0 +1,1 @@
+"""What the tests share: pods, policies, bundles, signers, processes, waiting."""

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from validator.errors import PolicyError
+from validator.policy.yaml_documents import (
+    DEPTH_LIMIT,
+    DOCUMENTS_LIMIT,
+    load_all,
+)
+
+
+def load(text: bytes | str, *, limit: int = 10_000) -> list[object]:
+    """Return the documents of a text."""
+    raw = text.encode() if isinstance(text, str) else text
+    return load_all(raw, source="file.yaml", limit=limit)
+
+
+def test_documents_come_in_their_order_without_empty_ones() -> None:
+    """Separators alone are no documents."""
+    assert load("---\na: 1\n---\n---\n[b]\n...\n") == [{"a": 1}, ["b"]]
+    assert load("") == []
+    assert load("# nothing\n") == []
+
+
+def test_json_is_yaml() -> None:
+    """What `kubectl -o json` writes is read by the same door."""
+    assert load('{"a": [1, true, null, "x"]}') == [{"a": [1, True, None, "x"]}]
+
+
+def test_dates_stay_text() -> None:
+    """Kubernetes knows no dates in manifests."""
+    assert load("a: 2026-11-23\nb: 2026-11-23T10:00:00Z") == [
+        {"a": "2026-11-23", "b": "2026-11-23T10:00:00Z"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", r"the key 'a' stands twice \(line 3, column 1\)"),
+        ("x: {b: 1, b: 1}", "the key 'b' stands twice"),
+        ('x: {b: 1, "b": 1}', "the key 'b' stands twice"),
+        ("1: a", r"a key must be text: quote it \(line 1, column 1\)"),
+        ("yes: a", "a key must be text: quote it"),
+        ("null: a", "a key must be text: quote it"),
+        ("? [a]\n: b", "a key must be text: quote it"),
+        ("a: &x 1", "anchors and aliases are not accepted"),
+        ("a: *x", "anchors and aliases are not accepted"),
+        ("a: {<<: {b: 1}}", "a key must be text: quote it"),
+        ("a: !!python/name:os.system x", "could not determine a constructor"),
+        ("a: !custom x", "could not determine a constructor"),
+        ("a: [1", "not YAML that is accepted"),
+        ("a: b: c", "not YAML that is accepted"),
+        ("a:\n\t- b", "not YAML that is accepted"),
+        ("%YAML 9.9\n---\na: 1", "not YAML"),
+        (b"\xff\xfea", "not YAML in UTF-8"),
+        ("a: \x00", "not YAML in UTF-8"),
+        ("a: 1" + "1" * 5000, "not YAML in UTF-8"),
+    ],
+)
+def test_what_a_reviewer_would_not_see_is_refused(text: bytes | str, said: str) -> None:
+    """With the place where it stands."""
+    with pytest.raises(PolicyError, match=said):
+        load(text)
+
+
+def test_a_few_lines_cannot_grow() -> None:
+    """The billion laughs need anchors."""
+    laughs = "a: &a [x, x]\n" + "\n".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]" for n in range(20)
+    )
+    with pytest.raises(PolicyError, match="anchors and aliases"):
+        load(laughs)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
+def test_depth_is_limited(opening: str, closing: str) -> None:
+    """The deepest allowed nest is read, one more and a thousand more are not."""
+    depth = DEPTH_LIMIT - 1
+    assert load(opening * depth + "1" + closing * depth)
+    for more in (depth + 1, 20 * depth):
+        with pytest.raises(PolicyError, match=f"nested deeper than {DEPTH_LIMIT} levels"):
+            load(opening * more + "1" + closing * more, limit=100_000)
+
+
+def test_size_is_limited() -> None:
+    """A byte over the limit is refused before it is parsed."""
+    assert load("a: 1", limit=4)
+    with pytest.raises(PolicyError, match=r"file\.yaml: larger than 3 bytes"):
+        load("a: 1", limit=3)
+
+
+def test_the_number_of_documents_is_limited() -> None:
+    """Many small documents are refused as a whole."""
+    assert len(load("a\n---\n" * DOCUMENTS_LIMIT)) == DOCUMENTS_LIMIT
+    with pytest.raises(PolicyError, match="more than 1000 documents"):
+        load("a\n---\n" * (DOCUMENTS_LIMIT + 1))

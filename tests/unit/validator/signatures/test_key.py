@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from tests.support.certificates import (
+    NOW,
+    Party,
+)
+from tests.support.signed_model import (
+    Document,
+    Signer,
+    b64,
+)
+from validator.bundle import parse_bundle
+from validator.errors import PolicyError, SignatureError
+from validator.limits import DEFAULT
+from validator.signatures import legacy_pae, pae
+from validator.signatures.key import KeyVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from validator.signatures import Signed
+
+CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
+
+
+def verified(bundle: bytes, verifier: KeyVerifier, *, allow_legacy: bool = False) -> Signed:
+    """Return what a key says of a bundle."""
+    parsed = parse_bundle(bundle, limits=DEFAULT)
+    return verifier.verify(parsed, now=NOW, allow_legacy=allow_legacy)
+
+
+def public_pem(key: Any) -> bytes:
+    """Return the public half of any key, PEM."""
+    pem: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return pem
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+def test_each_curve_verifies_with_its_hash(curve: ec.EllipticCurve) -> None:
+    """P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512."""
+    signer = Signer(ec.generate_private_key(curve))
+    signed = verified(signer.bundle(b"payload"), signer.verifier)
+    assert signed.payload == b"payload"
+    assert signed.signer.identity == f"sha256:{signer.verifier.fingerprint}"
+    assert not signed.signer.notes
+
+
+@pytest.mark.parametrize("curve", CURVES[1:], ids=lambda curve: curve.name)
+def test_another_hash_than_the_curves_does_not_hold(curve: ec.EllipticCurve) -> None:
+    """The hash follows from the curve; a signature cannot choose a weaker one."""
+    signer = Signer(ec.generate_private_key(curve))
+
+    def weaker(bundle: Document) -> None:
+        message = pae(bundle["dsseEnvelope"]["payloadType"], b"payload")
+        signature = signer.key.sign(message, ec.ECDSA(hashes.SHA256()))
+        bundle["dsseEnvelope"]["signatures"][0]["sig"] = b64(signature)
+
+    with pytest.raises(SignatureError, match="does not match the signed payload"):
+        verified(signer.bundle(b"payload", edit=weaker), signer.verifier)
+
+
+def test_another_key_is_refused_by_the_hint() -> None:
+    """The sentence names both keys, so that a person can tell them apart."""
+    signer, other = Signer(), Signer()
+    with pytest.raises(SignatureError, match="signed by another key") as caught:
+        verified(signer.bundle(b"payload"), other.verifier)
+    assert signer.verifier.fingerprint in str(caught.value)
+    assert other.verifier.fingerprint in str(caught.value)
+
+
+@pytest.mark.parametrize("hint", [None, "", "of the accepted key"])
+def test_another_key_is_refused_whatever_the_hint(hint: str | None) -> None:
+    """Nothing rests on the hint: without one, or with a lie, the signature decides."""
+    signer, other = Signer(), Signer()
+    claimed = other.verifier.fingerprint if hint else hint
+    bundle = signer.bundle(
+        b"payload",
+        edit=lambda made: made["verificationMaterial"]["publicKey"].update(hint=claimed),
+    )
+    with pytest.raises(SignatureError, match="made by another key, or"):
+        verified(bundle, other.verifier)
+
+
+def test_the_bundles_own_key_is_ignored() -> None:
+    """A key in the bundle is no trust anchor."""
+    signer, other = Signer(), Signer()
+    bundle = signer.bundle(
+        b"payload",
+        edit=lambda made: made["verificationMaterial"].update(
+            publicKey={"rawBytes": b64(signer.public_pem)}
+        ),
+    )
+    assert verified(bundle, signer.verifier).payload == b"payload"
+    with pytest.raises(SignatureError):
+        verified(bundle, other.verifier)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda envelope: envelope.update(payload=b64(b"Payload")),
+        lambda envelope: envelope.update(payloadType="application/json"),
+        lambda envelope: envelope["signatures"][0].update(
+            sig=b64(b"\x30\x06\x02\x01\x00\x02\x01\x00")
+        ),
+        lambda envelope: envelope["signatures"][0].update(sig=b64(b"junk")),
+        lambda envelope: envelope["signatures"][0].update(sig=envelope["payload"]),
+    ],
+    ids=["payload", "payload type", "zero signature", "junk signature", "payload as signature"],
+)
+def test_a_changed_envelope_does_not_hold(edit: Callable[[Document], object]) -> None:
+    """Payload, type and signature are bound to each other."""
+    signer = Signer()
+    bundle = signer.bundle(b"payload", edit=lambda made: edit(made["dsseEnvelope"]))
+    with pytest.raises(SignatureError, match="does not match the signed payload"):
+        verified(bundle, signer.verifier)
+
+
+def test_every_flipped_bit_of_the_payload_is_noticed() -> None:
+    """No bit of what is signed can be changed."""
+    signer = Signer()
+    for index in range(8):
+        payload = bytearray(b"payload!")
+        payload[index] ^= 1 << index
+        document = json.loads(signer.bundle(b"payload!"))
+        document["dsseEnvelope"]["payload"] = b64(bytes(payload))
+        with pytest.raises(SignatureError):
+            verified(json.dumps(document).encode(), signer.verifier)
+
+
+def in_old_form(signer: Signer) -> bytes:
+    """Return a bundle as v0.2 signed it: another encoding, and SHA-256 on every curve."""
+
+    def edit(made: Document) -> None:
+        envelope = made["dsseEnvelope"]
+        message = legacy_pae(envelope["payloadType"], b"payload")
+        signature = signer.key.sign(message, ec.ECDSA(hashes.SHA256()))
+        envelope["signatures"][0]["sig"] = b64(signature)
+
+    return signer.bundle(b"payload", edit=edit)
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+def test_the_form_of_v02_is_accepted_only_when_asked_for(curve: ec.EllipticCurve) -> None:
+    """The older encoding is another message, and says so in the report."""
+    signer = Signer(ec.generate_private_key(curve))
+    with pytest.raises(SignatureError, match="accept it with --allow-legacy"):
+        verified(in_old_form(signer), signer.verifier)
+    signed = verified(in_old_form(signer), signer.verifier, allow_legacy=True)
+    assert signed.signer.notes == ("signed in the form of v0.2",)
+
+
+def test_the_encodings_are_the_published_ones() -> None:
+    """DSSE's own example; v0.2 wrote the payload as Python shows bytes."""
+    assert pae("http://example.com/HelloWorld", b"hello world") == (
+        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
+    assert legacy_pae("é", b"x'") == b'DSSEV1 2 \xc3\xa9 2 b"x\'"'
+
+
+@pytest.mark.parametrize(
+    ("pem", "said"),
+    [
+        (b"", "not a public key in PEM form"),
+        (b"ssh-ed25519 AAAA", "not a public key in PEM form"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not a public key"),
+        (public_pem(ec.generate_private_key(ec.SECP256K1())), "an elliptic-curve key on secp256k1"),
+        (public_pem(ed25519.Ed25519PrivateKey.generate()), "a key of type Ed25519"),
+        (public_pem(rsa.generate_private_key(65537, 2048)), "a key of type RSA"),
+        (public_pem(dsa.generate_private_key(2048)), "a key of type DSA"),
+        (Party.root().pem, "not a public key in PEM form"),
+        (
+            Signer().key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            r"not a public key in PEM form \(it looks like a private key\)",
+        ),
+    ],
+)
+def test_a_key_of_another_kind_is_the_policys_mistake(pem: bytes, said: str) -> None:
+    """What cannot verify a model is refused before any bundle is read."""
+    with pytest.raises(PolicyError, match=rf"key\.pub: {said}"):
+        KeyVerifier.from_pem(pem, source="key.pub")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.signed_model import write
+from validator.errors import Undecided
+from validator.limits import DEFAULT
+from validator.statement import Hash
+from validator.tree import hashing
+from validator.tree.hashing import (
+    BUFFER_BYTES,
+    SMALL_BYTES,
+    Outcome,
+    Range,
+    hash_ranges,
+)
+from validator.tree.tree import (
+    Entry,
+    Tree,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZES = (0, 1, SMALL_BYTES - 1, SMALL_BYTES, BUFFER_BYTES, BUFFER_BYTES + 1, 3 * BUFFER_BYTES + 7)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Tree]:
+    """An open model with a file of each size that is a border."""
+    write(tmp_path, {f"f{size}": os.urandom(size) for size in SIZES})
+    with Tree.open(tmp_path) as tree:
+        yield tree
+
+
+def entries(tree: Tree) -> list[Entry]:
+    """Return the files of a tree, by size."""
+    listing = tree.walk(
+        ignored=frozenset(), signed=(), signature=None, follow=False, limits=DEFAULT
+    )
+    return sorted(listing.files.values(), key=lambda entry: entry.identity.size)
+
+
+def whole(tree: Tree) -> list[Range]:
+    """Return each file as one range."""
+    return [Range(entry, 0, entry.identity.size) for entry in entries(tree)]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("hash_", list(Hash))
+def test_digests_are_the_hash_functions_own(
+    tree: Tree, tmp_path: Path, hash_: Hash, jobs: int
+) -> None:
+    """Whatever the size, order and number of threads, a digest is that of the bytes."""
+    if hash_ is Hash.BLAKE3:
+        new: Any = pytest.importorskip("blake3", reason="the extra [blake3] is missing").blake3
+    else:
+        new = getattr(hashlib, hash_)
+    ranges = whole(tree)[::-1]
+    outcomes = hash_ranges(tree, ranges, hash_=hash_, jobs=jobs, progress=lambda _: None)
+    for part, outcome in zip(ranges, outcomes, strict=True):
+        assert outcome == Outcome(new((tmp_path / part.entry.name).read_bytes()).hexdigest())
+
+
+def test_a_range_is_hashed_without_what_lies_around_it(tree: Tree, tmp_path: Path) -> None:
+    """A shard's digest covers its start and not its end."""
+    entry = entries(tree)[-1]
+    content = (tmp_path / entry.name).read_bytes()
+    ranges = [Range(entry, 5, 5 + SMALL_BYTES), Range(entry, 5, 6), Range(entry, 0, 0)]
+    outcomes = hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=2, progress=lambda _: None)
+    expected = [content[5 : 5 + SMALL_BYTES], content[5:6], b""]
+    assert [outcome.digest for outcome in outcomes] == [
+        hashlib.sha256(part).hexdigest() for part in expected
+    ]
+
+
+def test_progress_counts_every_byte(tree: Tree) -> None:
+    """What is told to the progress display adds up to what was hashed."""
+    counts: list[int] = []
+    ranges = whole(tree)
+    hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=2, progress=counts.append)
+    assert sum(counts) == sum(SIZES)
+    assert max(counts) <= BUFFER_BYTES
+
+
+def test_a_large_file_in_shards_uses_several_threads(tree: Tree) -> None:
+    """One big file is no reason to leave cores idle, where shards allow it."""
+    entry = entries(tree)[-1]
+    meeting = threading.Barrier(2, timeout=10)
+    ranges = [Range(entry, 0, SMALL_BYTES), Range(entry, SMALL_BYTES, 2 * SMALL_BYTES)]
+
+    def meet(_: int) -> None:
+        meeting.wait()
+
+    hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=2, progress=meet)
+    assert not meeting.broken
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "grown", "shrunk", "FIFO", "link"])
+def test_a_file_that_is_not_the_listed_one_is_not_hashed(
+    tree: Tree, tmp_path: Path, change: str
+) -> None:
+    """What was changed after it was listed has an outcome of its own, and nothing blocks."""
+    ranges = whole(tree)
+    path = tmp_path / ranges[-1].entry.name
+    content = path.read_bytes()
+    match change:
+        case "grown":
+            path.write_bytes(content + b"x")
+        case "shrunk":
+            path.write_bytes(content[:-1])
+        case _:
+            path.rename(tmp_path / "elsewhere")
+    if change == "replaced":
+        path.write_bytes(content)
+    elif change == "FIFO":
+        os.mkfifo(path)
+    elif change == "link":
+        path.symlink_to("elsewhere")
+    counts: list[int] = []
+    outcomes = hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=2, progress=counts.append)
+    assert sum(counts) == sum(SIZES[:-1])  # not a byte of it was read
+    assert outcomes[-1].digest is None
+    assert outcomes[-1].changed == f"'{path.name}' was changed while the model was verified"
+    assert all(outcome.digest for outcome in outcomes[:-1])
+
+
+@pytest.mark.parametrize("change", ["appended", "shrunk", "rewritten in place", "touched"])
+def test_a_file_that_changes_while_it_is_read_is_not_trusted(
+    tree: Tree, tmp_path: Path, change: str
+) -> None:
+    """After the last byte the file must still be in the state in which it was listed."""
+    part = whole(tree)[-1]
+    path = tmp_path / part.entry.name
+
+    def mutate(_: int) -> None:
+        match change:
+            case "appended":
+                with path.open("ab") as file:
+                    file.write(b"x")
+            case "shrunk":
+                os.truncate(path, BUFFER_BYTES)
+            case "rewritten in place":
+                with path.open("r+b") as file:
+                    file.write(b"x")
+            case _:
+                os.utime(path)
+
+    (outcome,) = hash_ranges(tree, [part], hash_=Hash.SHA256, jobs=1, progress=mutate)
+    assert outcome.digest is None
+    assert outcome.changed
+
+
+def test_a_progress_display_that_fails_stops_the_hashing(tree: Tree) -> None:
+    """No verdict comes of a verification that did not run to its end."""
+
+    def fail(_: int) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        hash_ranges(tree, whole(tree), hash_=Hash.SHA256, jobs=2, progress=fail)
+
+
+def test_a_missing_hash_function_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, BLAKE3 leaves the verdict open and says what to install."""
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    with pytest.raises(Undecided, match=r"install model-validation\[blake3\]"):
+        hashing.new_hasher(Hash.BLAKE3)
+
+
+def test_jobs_follow_the_cores_of_the_process() -> None:
+    """A container's CPU set counts, not the machine's cores."""
+    assert hashing.default_jobs() == len(os.sched_getaffinity(0))

@@ -1,0 +1,126 @@
+"""Ephemeral containers of a running pod: debugging, but not of the verdict."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.support.pods import (
+    claim,
+    mount,
+    mutated,
+    pod,
+    policy,
+)
+from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME
+from webhook.admission.validation import check_ephemeral
+from webhook.errors import PodRefused
+
+Document = dict[str, Any]
+
+
+def running(*, exit_code: int | None = 0, volumes: list[Document] | None = None) -> Document:
+    """Return a mutated pod whose gate has ended with `exit_code` (`None`: still runs)."""
+    result = mutated(pod(volumes=volumes or [claim(), claim("again")]))
+    ended = {"running": {}} if exit_code is None else {"terminated": {"exitCode": exit_code}}
+    result["status"] = {"initContainerStatuses": [{"name": GATE_CONTAINER, "state": ended}]}
+    return result
+
+
+def debugger(**changes: Any) -> Document:
+    """Return an ephemeral container as `kubectl debug` adds it."""
+    return {"name": "debugger", "image": "busybox:1", "targetContainerName": "vllm"} | changes
+
+
+def check(old: Document, *added: Document, chosen: Any = None) -> None:
+    """Add ephemeral containers to a pod."""
+    new = copy.deepcopy(old)
+    new["spec"].setdefault("ephemeralContainers", []).extend(added)
+    check_ephemeral(new, old=old, policy=chosen or policy())
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        debugger(),
+        debugger(volumeMounts=[mount(readOnly=True)]),
+        debugger(securityContext={"capabilities": {"drop": ["ALL"]}}),
+    ],
+)
+def test_admits_a_debugger_that_only_looks(added: Document) -> None:
+    """Once the model is verified."""
+    check(running(), added)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": GATE_CONTAINER}, "takes the name"),
+        ({"targetContainerName": GATE_CONTAINER}, "aims at it"),
+        ({"name": MONITOR_CONTAINER}, "takes the name"),
+        ({"targetContainerName": MONITOR_CONTAINER}, "aims at it"),
+        ({"volumeMounts": [mount()]}, "'model' writable"),
+        ({"volumeMounts": [mount("again", "/x")]}, "'again' writable"),
+        ({"volumeDevices": [{"name": "again", "devicePath": "/dev/x"}]}, "'again' writable"),
+        ({"volumeMounts": [mount(SCRATCH_VOLUME, "/x", readOnly=True)]}, "the gate's own volume"),
+        ({"securityContext": {"privileged": True}}, "is privileged .*--profile=restricted"),
+        ({"securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}, "'SYS_PTRACE'"),
+    ],
+)
+@pytest.mark.parametrize("with_policy", [True, False])
+def test_refuses_one_that_reaches_for_gate_or_model(
+    changes: Document, words: str, *, with_policy: bool
+) -> None:
+    """Also when the policy is gone: none of this needs one."""
+    old = running()
+    new = copy.deepcopy(old)
+    new["spec"]["ephemeralContainers"] = [debugger(**changes)]
+    with pytest.raises(PodRefused, match=words):
+        check_ephemeral(new, old=old, policy=policy() if with_policy else None)
+
+
+@pytest.mark.parametrize("exit_code", [None, 1, 3])
+def test_refuses_any_before_the_gate_has_succeeded(exit_code: int | None) -> None:
+    """The verdict is not to be helped along."""
+    with pytest.raises(PodRefused, match="not verified yet"):
+        check(running(exit_code=exit_code), debugger())
+
+
+def test_refuses_any_in_a_pod_without_a_gate() -> None:
+    """A pod that was never verified says so."""
+    old = running()
+    old["spec"]["initContainers"] = []
+    with pytest.raises(PodRefused, match="never verified"):
+        check(old, debugger())
+
+
+def test_believes_the_stored_pod_alone() -> None:
+    """A status that comes with the request is not the kubelet's."""
+    old, new = running(exit_code=None), running()
+    new["spec"]["ephemeralContainers"] = [debugger()]
+    with pytest.raises(PodRefused, match="not verified yet"):
+        check_ephemeral(new, old=old, policy=policy())
+
+
+def test_what_is_there_already_holds_nothing_up() -> None:
+    """An earlier debugger was checked when it came."""
+    old = running(exit_code=1)
+    old["spec"]["ephemeralContainers"] = [debugger(securityContext={"privileged": True})]
+    check(old)
+
+
+def test_policies_can_allow_privileges_and_audit_allows_all() -> None:
+    """By choice of whoever writes the policy."""
+    strong = debugger(securityContext={"privileged": True})
+    check(running(), strong, chosen=policy(allowPrivileged=True))
+    check(running(exit_code=1), strong, chosen=policy(mode="Audit"))
+
+
+def test_without_the_stored_pod_all_are_new() -> None:
+    """Nothing passes for known."""
+    new = running()
+    new["spec"]["ephemeralContainers"] = [debugger(volumeMounts=[mount()])]
+    with pytest.raises(PodRefused, match="writable"):
+        check_ephemeral(new, old=None, policy=policy())

@@ -1,0 +1,57 @@
+"""Audit: verify, report, admit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.pods import (
+    NAMESPACE,
+    SETTINGS,
+    claim,
+    gate_of,
+    mount,
+    pod,
+    policy,
+    run,
+    vllm,
+)
+from validator import contract
+from webhook.admission.validation import check_created
+
+
+def test_what_enforce_would_refuse_is_a_warning() -> None:
+    """The gate is there all the same, and so is the sentence."""
+    result = run(pod(hostPID=True), policy(mode="Audit"))
+    assert gate_of(result.pod)
+    assert result.warnings[0].startswith("would be refused under Enforce: spec.hostPID")
+
+
+@pytest.mark.parametrize("given", [pod(vllm(volumeMounts=[])), {"spec": 7}])
+def test_a_pod_that_can_have_no_gate_stays_as_it_is(given: dict[str, object]) -> None:
+    """It is admitted, with a warning, by both of our webhooks."""
+    before = json.dumps(given)
+    result = run(given, policy(mode="Audit"))
+    assert json.dumps(result.pod) == before
+    (warning,) = result.warnings
+    assert warning.startswith("would be refused under Enforce: ")
+    chosen = policy(mode="Audit")
+    assert check_created(result.pod, chosen, gate=SETTINGS, namespace=NAMESPACE) == ()
+
+
+def test_changes_nothing_in_the_workload() -> None:
+    """A mount that becomes read-only can stop a workload; the gate learns of the mode itself."""
+    given = pod(vllm(mount(), mount("x", "/x")), volumes=[claim(), claim("x")])
+    result = run(given, policy(mode="Audit"))
+    assert result.pod["spec"]["containers"] == given["spec"]["containers"]
+    (variable, *_) = gate_of(result.pod)["env"]
+    assert json.loads(variable["value"])["spec"]["mode"] == "Audit"
+
+
+def test_validation_warns_of_what_was_changed() -> None:
+    """A gate that was taken out again is reported, not refused."""
+    chosen = policy(mode="Audit")
+    (warning,) = check_created(pod(), chosen, gate=SETTINGS, namespace=NAMESPACE)
+    assert warning.startswith("would be refused under Enforce: the pod has no init container")
+    assert contract.GATE_CONTAINER in warning

@@ -1,0 +1,420 @@
+"""Where the model lies: one place, one content, and the volume that a policy brings along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.pods import (
+    DIGEST,
+    MODEL,
+    claim,
+    container,
+    gate_of,
+    mount,
+    mutated,
+    pod,
+    policy,
+    run,
+    vllm,
+)
+from validator import contract
+from webhook.errors import PodRefused
+
+if TYPE_CHECKING:
+    from tests.support.pods import Document
+
+PVC = {"persistentVolumeClaim": {"claimName": "granite"}}
+
+
+def test_the_longest_prefix_holds_the_model() -> None:
+    """`/models/granite` is on the mount at /models, not on that at /model or /modelsx."""
+    given = pod(
+        vllm(mount("b", "/model"), mount(), mount("b", "/modelsx")),
+        volumes=[claim(), {"name": "b", "emptyDir": {}}],
+    )
+    assert gate_of(mutated(given))["volumeMounts"][0]["name"] == "model"
+
+
+def test_refuses_a_pod_without_a_volume_for_the_path() -> None:
+    """The sentence says what to add."""
+    given = pod(vllm(mount(at="/elsewhere")))
+    with pytest.raises(PodRefused, match=r"no container mounts .* /models/granite: add a volume"):
+        run(given)
+
+
+@pytest.mark.parametrize("path", ["/models/", "//models", "/models/../models", "/./models"])
+def test_refuses_another_spelling_of_a_mount_path(path: str) -> None:
+    """Kubernetes accepts `/a/` beside `/a`; here there is one spelling."""
+    with pytest.raises(PodRefused, match="write '/models'"):
+        run(pod(vllm(mount(at=path))))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        mount("evil", "/models/granite"),
+        mount("evil", "/models/granite/tokenizer.json", subPath="t.json"),
+        mount("evil", "/models"),
+        mount(subPath="other"),
+        mount(at=MODEL),
+    ],
+)
+@pytest.mark.parametrize("as_sidecar", [False, True])
+def test_refuses_other_content_at_above_or_below_the_model(
+    other: Document, *, as_sidecar: bool
+) -> None:
+    """Neither a mount over a part of the model nor another content in a second container."""
+    volumes = [claim(), {"name": "evil", "emptyDir": {}}]
+    if as_sidecar:
+        given = pod(
+            vllm(),
+            initContainers=[container("proxy", other, restartPolicy="Always")],
+            volumes=volumes,
+        )
+    else:
+        given = pod(vllm(), container("second", other), volumes=volumes)
+    with pytest.raises(PodRefused, match="what is verified at /models/granite is"):
+        run(given)
+
+
+def test_refuses_a_mount_above_the_verified_one() -> None:
+    """A writable directory above could be renamed, and the verified mount with it."""
+    given = pod(
+        vllm(mount("cache", "/models"), mount(at=MODEL)),
+        volumes=[claim(), {"name": "cache", "emptyDir": {}}],
+    )
+    with pytest.raises(PodRefused, match="mounts the volume 'cache' at '/models'"):
+        run(given)
+
+
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [
+        # `granite` may be a link to `v2`, and a snapshot's files are links into `blobs`.
+        (MODEL, "/models/v2"),
+        (f"/models/models--a--b/snapshots/{'0' * 40}", "/models/models--a--b/blobs"),
+    ],
+)
+def test_refuses_a_mount_where_a_link_of_the_models_volume_may_lead(path: str, at: str) -> None:
+    """The gate mounts the volume alone: what covers a part of it would be seen by others only."""
+    given = pod(
+        vllm(mount(), mount("evil", at), command=["vllm", "serve", path]),
+        volumes=[claim(), {"name": "evil", "emptyDir": {}}],
+    )
+    with pytest.raises(PodRefused, match="but what is verified at"):
+        run(given, policy(model={"path": path}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(MODEL, "/models", "/models/granite/config.json", "/models/v2/config.json"),
+        *("/proc/self/root/models/granite/config.json", "/dev/../models/granite/config.json"),
+        "models/granite/config.json",
+    ],
+)
+def test_refuses_a_termination_message_on_the_models_volume(path: str) -> None:
+    """The kubelet mounts an empty file there that the container writes, whatever lies below."""
+    with pytest.raises(PodRefused, match="terminationMessagePath"):
+        run(pod(vllm(terminationMessagePath=path)))
+
+
+def test_a_termination_message_elsewhere_is_nobodys_business() -> None:
+    """The API server's default, and a path of one's own."""
+    for path in ("/dev/termination-log", "/tmp/last-words"):  # noqa: S108 — a mount point
+        assert gate_of(mutated(pod(vllm(terminationMessagePath=path))))
+
+
+def test_refuses_another_name_of_the_container_root() -> None:
+    """A runtime that follows links mounts at /models/granite."""
+    volumes = [claim(), {"name": "evil", "emptyDir": {}}]
+    with pytest.raises(PodRefused, match="below /proc"):
+        run(pod(vllm(mount(), mount("evil", f"/proc/self/root{MODEL}")), volumes=volumes))
+    device = {"name": "evil", "devicePath": f"/proc/self/root{MODEL}/x"}
+    with pytest.raises(PodRefused, match="below /proc"):
+        run(pod(vllm(volumeDevices=[device]), volumes=[claim(), claim("evil", of="other")]))
+
+
+def test_an_init_container_before_the_gate_may_mount_what_it_likes() -> None:
+    """What has ended before the verdict cannot show the workload anything else."""
+    given = pod(
+        initContainers=[
+            container("fetch", mount(at="/out/"), mount("tmp", MODEL)),
+        ],
+        volumes=[claim(), {"name": "tmp", "emptyDir": {}}],
+    )
+    assert gate_of(mutated(given))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"configMap": {"name": "m"}}, "changes under a running pod"),
+        ({"secret": {"secretName": "m"}}, "changes under a running pod"),
+        ({"projected": {"sources": []}}, "changes under a running pod"),
+        ({"downwardAPI": {"items": []}}, "changes under a running pod"),
+        ({"image": {"reference": "registry.example/granite:1"}}, "by digest"),
+        ({"teleport": {}}, "unknown here"),
+        ({"emptyDir": {}, "hostPath": {"path": "/m"}}, "several sources"),
+    ],
+)
+def test_refuses_volumes_whose_content_is_not_settled(source: Document, words: str) -> None:
+    """A verdict on what changes by itself says nothing."""
+    with pytest.raises(PodRefused, match=words):
+        run(pod(volumes=[{"name": "model"} | source]))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        PVC,
+        {"hostPath": {"path": "/srv/models", "type": ""}},
+        {"nfs": {"server": "nfs", "path": "/models"}},
+        {"csi": {"driver": "models.example"}},
+        {"image": {"reference": f"registry.example/granite@{DIGEST}"}},
+        {"ephemeral": {"volumeClaimTemplate": {}}},
+        {"emptyDir": {}},
+        {},
+    ],
+)
+def test_admits_the_volumes_that_models_lie_on(source: Document) -> None:
+    """Each kind that a pod's owner fills is fine."""
+    assert gate_of(mutated(pod(volumes=[{"name": "model"} | source])))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"subPathExpr": "$(NAME)"}, "subPathExpr"),
+        ({"mountPropagation": "HostToContainer"}, "mountPropagation"),
+    ],
+)
+def test_refuses_mounts_that_cannot_be_repeated(changes: Document, words: str) -> None:
+    """What another container may see differently cannot be verified for it."""
+    with pytest.raises(PodRefused, match=words):
+        run(pod(vllm(mount(**changes))))
+
+
+def test_refuses_a_mount_of_an_undeclared_volume() -> None:
+    """The API server would say so too, but only after us."""
+    with pytest.raises(PodRefused, match="which the pod does not declare"):
+        run(pod(volumes=[]))
+
+
+DATA = claim("data", of="data")
+WITHIN: dict[str, Document] = {
+    "a mount": vllm(mount(), mount("data", "/data"), mount("evil", "/data/x")),
+    "a device": vllm(
+        mount(), mount("data", "/data"), volumeDevices=[{"name": "raw", "devicePath": "/data/x"}]
+    ),
+    "a termination message": vllm(
+        mount(), mount("data", "/data"), terminationMessagePath="/data/x/config.json"
+    ),
+    "the usual termination message": vllm(mount(), mount("data", "/dev")),
+    "the hosts file": vllm(mount(), mount("data", "/etc")),
+}
+
+
+@pytest.mark.parametrize("what", WITHIN)
+def test_refuses_what_a_link_could_lead_over_the_model(what: str) -> None:
+    """A runtime follows the links of what is mounted already: /data/x may lead to /models."""
+    volumes = [claim(), DATA, {"name": "evil", "emptyDir": {}}, claim("raw", of="raw")]
+    with pytest.raises(PodRefused, match=r"within the volume 'data' at .*: mount the two side by"):
+        run(pod(WITHIN[what], volumes=volumes))
+
+
+def test_refuses_a_device_within_the_models_volume() -> None:
+    """Its links are somebody else's as well."""
+    device = {"name": "raw", "devicePath": "/models/x"}
+    with pytest.raises(PodRefused, match="has a block device at '/models/x'"):
+        run(pod(vllm(volumeDevices=[device]), volumes=[claim(), claim("raw", of="raw")]))
+
+
+@pytest.mark.parametrize(
+    ("outer", "others"),
+    [
+        ({"emptyDir": {}}, []),
+        ({"configMap": {"name": "settings"}}, [container("other", mount("outer", "/x"))]),
+        ({"projected": {"sources": []}}, [container("other", mount("outer", "/x"))]),
+    ],
+    ids=["an emptyDir of its own", "a ConfigMap", "a projected volume"],
+)
+def test_mounts_within_one_another_where_nobody_can_place_a_link(
+    outer: Document, others: list[Document]
+) -> None:
+    """Caches within caches, and settings beside settings."""
+    serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
+    volumes = [claim(), {"name": "outer"} | outer, claim("inner", of="inner")]
+    assert gate_of(mutated(pod(serving, *others, volumes=volumes)))
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [{"emptyDir": {}}, {"image": {"reference": f"x@{DIGEST}"}}, {"gitRepo": {"repository": "x"}}],
+    ids=["a shared emptyDir", "an image", "a repository"],
+)
+def test_refuses_mounts_within_what_others_fill(outer: Document) -> None:
+    """Whoever fills it can place a link."""
+    serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
+    filling = container("fill", mount("outer", "/y"))
+    volumes = [claim(), {"name": "outer"} | outer, claim("inner", of="inner")]
+    with pytest.raises(PodRefused, match="where a link could lead it over the model"):
+        run(pod(serving, initContainers=[filling], volumes=volumes))
+
+
+def test_a_container_without_the_model_mounts_as_it_likes() -> None:
+    """It has nothing that could be hidden."""
+    other = container("other", mount("data", "/data"), mount("evil", "/data/x"))
+    volumes = [claim(), DATA, {"name": "evil", "emptyDir": {}}]
+    assert gate_of(mutated(pod(vllm(), other, volumes=volumes)))
+
+
+def test_refuses_the_models_claim_as_a_block_device() -> None:
+    """Past the file system, no mount is read-only; not even of an init container."""
+    device = {"name": "raw", "devicePath": "/dev/model"}
+    given = pod(
+        initContainers=[container("format", volumeDevices=[device])],
+        volumes=[claim(), claim("raw")],
+    )
+    with pytest.raises(PodRefused, match=r"initContainers\[0\] 'format' .* block device"):
+        run(given)
+
+
+# The policy's own volume.
+
+OWN: dict[str, tuple[Document, Document]] = {
+    "claim": (PVC, PVC),
+    "image": (
+        {"image": {"reference": f"registry.example/granite@{DIGEST}"}},
+        {
+            "image": {
+                "reference": f"registry.example/granite@{DIGEST}",
+                "pullPolicy": "IfNotPresent",
+            }
+        },
+    ),
+    "nfs": (
+        {"nfs": {"server": "nfs", "path": "/m"}},
+        {"nfs": {"server": "nfs", "path": "/m", "readOnly": True}},
+    ),
+    "csi": (
+        {"csi": {"driver": "d.example", "volumeAttributes": {"share": "m"}}},
+        {"csi": {"driver": "d.example", "readOnly": True, "volumeAttributes": {"share": "m"}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_adds_the_policys_volume_where_the_pod_declares_none(kind: str) -> None:
+    """Volume and mount are added, and once they are there they are what the policy demands."""
+    declared, written = OWN[kind]
+    bare = pod(vllm(volumeMounts=[]), volumes=[])
+    result = mutated(bare, policy(model={"volume": declared}))
+    assert result["spec"]["volumes"][0] == {"name": contract.MODEL_VOLUME} | written
+    added = {
+        "name": contract.MODEL_VOLUME,
+        "mountPath": MODEL,
+        "readOnly": True,
+        "recursiveReadOnly": "IfPossible",
+    }
+    assert result["spec"]["containers"][0]["volumeMounts"] == [added]
+    assert mutated(result, policy(model={"volume": declared})) == result
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_the_pods_own_volume_must_be_the_policys(kind: str) -> None:
+    """The same source under another name is fine, another source is not."""
+    declared, written = OWN[kind]
+    chosen = policy(model={"volume": declared})
+    assert gate_of(mutated(pod(volumes=[{"name": "model"} | written]), chosen))
+    with pytest.raises(PodRefused, match="not the one that the policy demands"):
+        run(pod(volumes=[{"name": "model", "emptyDir": {}}]), chosen)
+
+
+def test_another_secret_makes_another_csi_volume() -> None:
+    """Who chooses the credentials chooses the content."""
+    source = {"driver": "d.example", "nodePublishSecretRef": {"name": "mine"}}
+    chosen = policy(model={"volume": {"csi": {"driver": "d.example"}}})
+    with pytest.raises(PodRefused, match="not the one that the policy demands"):
+        run(pod(volumes=[{"name": "model", "csi": source}]), chosen)
+
+
+def test_mounts_it_where_the_policy_says() -> None:
+    """`mountPath` above the model's path is the volume's place."""
+    chosen = policy(model={"volume": PVC | {"mountPath": "/models"}})
+    result = mutated(pod(vllm(volumeMounts=[]), volumes=[]), chosen)
+    assert result["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] == "/models"
+    wrong = policy(model={"volume": PVC | {"mountPath": "/data"}})
+    with pytest.raises(PodRefused, match=r"correct model\.volume\.mountPath"):
+        run(pod(vllm(volumeMounts=[]), volumes=[]), wrong)
+
+
+def test_two_sources_become_two_volumes_and_one_source_one() -> None:
+    """The names depend on the policy alone."""
+    other = {"persistentVolumeClaim": {"claimName": "other"}}
+    chosen = policy(
+        models=[
+            {"path": "/m/a", "volume": PVC | {"mountPath": "/m"}},
+            {"path": "/m/b", "volume": PVC | {"mountPath": "/m"}},
+            {"path": "/n/c", "volume": other},
+        ]
+    )
+    result = mutated(pod(vllm(command=["vllm", "serve", "/m/a"], volumeMounts=[])), chosen)
+    assert [volume["name"] for volume in result["spec"]["volumes"]] == [
+        "model",
+        contract.MODEL_VOLUME,
+        f"{contract.MODEL_VOLUME}-2",
+        contract.SCRATCH_VOLUME,
+    ]
+    assert len(result["spec"]["containers"][0]["volumeMounts"]) == 2
+
+
+def test_only_vllm_gets_the_mount_among_several_containers() -> None:
+    """The proxy beside it does not."""
+    given = pod(container("proxy"), vllm(volumeMounts=[]), volumes=[])
+    result = mutated(given, policy(model={"volume": PVC}))
+    assert ["volumeMounts" in each for each in result["spec"]["containers"]] == [False, True]
+
+
+def test_asks_which_of_several_containers_serves() -> None:
+    """Where none shows it, the pod must say."""
+    given = pod(container("one"), container("two"), volumes=[])
+    with pytest.raises(PodRefused, match="declare the volumeMount"):
+        run(given, policy(model={"volume": PVC}))
+
+
+def test_a_named_volume_is_the_pods_to_declare() -> None:
+    """`volume.name` adds the mount, demands the volume, and accepts no other."""
+    chosen = policy(model={"volume": {"name": "model"}})
+    result = mutated(pod(vllm(volumeMounts=[])), chosen)
+    assert result["spec"]["containers"][0]["volumeMounts"][0]["name"] == "model"
+    with pytest.raises(PodRefused, match=r"'model': add it to spec\.volumes"):
+        run(pod(vllm(volumeMounts=[]), volumes=[]), chosen)
+    with pytest.raises(PodRefused, match="mount the volume 'model'"):
+        run(pod(vllm(mount("mine")), volumes=[claim("mine")]), chosen)
+
+
+def test_a_directory_of_the_node_needs_the_namespaces_leave() -> None:
+    """Only a cluster's admin can label the namespace."""
+    bare = pod(vllm(volumeMounts=[]), volumes=[])
+    chosen = policy(model={"volume": {"hostPath": {"path": "/srv/models"}}})
+    with pytest.raises(PodRefused, match=contract.NAMESPACE_HOST_PATH_LABEL):
+        run(bare, chosen)
+    result = run(bare, chosen, labels={contract.NAMESPACE_HOST_PATH_LABEL: "true"})
+    assert result.pod["spec"]["volumes"][0]["hostPath"] == {
+        "path": "/srv/models",
+        "type": "Directory",
+    }
+
+
+def test_an_ephemeral_claim_is_not_the_policys() -> None:
+    """The pod's author fills it, from a snapshot or a clone, and may name the pod after a claim."""
+    source = {"persistentVolumeClaim": {"claimName": "llm-model"}, "mountPath": "/models"}
+    template = {"spec": {"dataSource": {"kind": "VolumeSnapshot", "name": "evil"}}}
+    given = pod(
+        volumes=[{"name": "model", "ephemeral": {"volumeClaimTemplate": template}}],
+    )
+    with pytest.raises(PodRefused, match="not the one that the policy demands"):
+        run(given, policy(model={"volume": source}))

@@ -1,0 +1,223 @@
+"""A pod passes when mutation would change nothing, but for what Kubernetes itself changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.pods import (
+    NAMESPACE,
+    SETTINGS,
+    claim,
+    container,
+    mount,
+    mutated,
+    pod,
+    policy,
+    vllm,
+)
+from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
+from webhook.admission.validation import check_created
+from webhook.errors import PodRefused
+
+Document = dict[str, Any]
+Change = Callable[[Document, Document], object]
+"""What somebody does to a mutated pod's spec and to its gate."""
+
+
+def admitted(change: Change, given: Document | None = None) -> Document:
+    """Return a mutated pod after `change`."""
+    result = mutated(given or pod())
+    gate = next(c for c in result["spec"]["initContainers"] if c["name"] == GATE_CONTAINER)
+    change(result["spec"], gate)
+    return result
+
+
+def check(created: Document, **changes: Any) -> None:
+    """Validate under the policy that it was mutated with, fields replaced by `changes`."""
+    assert check_created(created, policy(**changes), gate=SETTINGS, namespace=NAMESPACE) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, __: None,
+        lambda _, gate: gate.update(imagePullPolicy="Always"),
+        lambda _, gate: gate.update(image="registry.example/model-validator:0"),
+        lambda _, gate: gate["resources"]["requests"].update({"ephemeral-storage": "1Gi"}),
+        lambda _, gate: gate["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
+        lambda spec, _: spec["volumes"].append({"name": "token", "projected": {"sources": []}}),
+        lambda spec, _: spec["containers"][0]["volumeMounts"].append(mount("token", "/token")),
+        lambda spec, _: spec["initContainers"].append(container("mesh")),
+        lambda spec, _: spec.update(tolerations=[{"operator": "Exists"}], priority=0),
+    ],
+)
+def test_admits_what_kubernetes_and_others_may_change(change: Change) -> None:
+    """The named differences, and everything that is not ours."""
+    check(admitted(change))
+
+
+def test_admits_defaults_for_resources_of_which_nothing_is_said() -> None:
+    """A LimitRange gives CPU to a gate whose workload has none."""
+    without = pod(vllm(resources={}))
+    check(admitted(lambda _, gate: gate["resources"]["limits"].update(cpu="1"), without))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda _, gate: gate.update(image="evil"), "not the one .* injects: its image is 'evil'"),
+        (lambda _, gate: gate["env"].append({"name": "A"}), r"env\[3\] 'A' must not be there"),
+        (lambda _, gate: gate["env"].pop(0), r"env\[0\].* is missing"),
+        (lambda _, gate: gate["env"][0].update(value="{}"), r"env\[0\].*value is not what"),
+        (lambda _, gate: gate.update(envFrom=[{}]), "envFrom must not be there"),
+        (lambda _, gate: gate.update(args=["--help"]), "args must not be there"),
+        (lambda _, gate: gate["command"].insert(0, "/bin/true"), r"command\[0\] must not be there"),
+        (lambda _, gate: gate.update(lifecycle={}), "lifecycle must not be there"),
+        (lambda _, gate: gate.update(restartPolicy="Always"), "restartPolicy must not be there"),
+        (lambda _, gate: gate.update(ports=[{"containerPort": 1}]), "ports must not be there"),
+        (lambda _, gate: gate.update(workingDir="/models"), "workingDir must not be there"),
+        (lambda _, gate: gate["volumeMounts"].append(mount("x", "/x")), r"volumeMounts\[2\]"),
+        (lambda _, gate: gate["volumeMounts"][0].pop("readOnly"), "readOnly is missing"),
+        (lambda _, gate: gate["resources"]["limits"].update(cpu="1m"), r"limits\.cpu"),
+        (lambda _, gate: gate["resources"].update(claims=[]), r"resources\.claims"),
+        (
+            lambda _, gate: gate["securityContext"].update(privileged=True),
+            "is privileged|securityContext.privileged",
+        ),
+        (
+            lambda _, gate: gate["securityContext"].update(runAsNonRoot=False),
+            r"securityContext\.runAsNonRoot is not what",
+        ),
+        (
+            lambda _, gate: gate["securityContext"].update(allowPrivilegeEscalation=0),
+            r"securityContext\.allowPrivilegeEscalation",
+        ),
+    ],
+)
+def test_refuses_what_another_webhook_does_to_the_gate(change: Change, words: str) -> None:
+    """The sentence names the gate and the field."""
+    with pytest.raises(PodRefused, match=words) as refusal:
+        check(admitted(change))
+    assert f"initContainers[0] '{GATE_CONTAINER}'" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec, _: spec.pop("initContainers"), "has not been mutated"),
+        (
+            lambda spec, _: spec["initContainers"].append(container("late", mount())),
+            r"initContainers\[0\].* must be initContainers\[1\]",
+        ),
+        (
+            lambda spec, _: spec["initContainers"].insert(0, container("mesh")),
+            r"initContainers\[1\].* must be initContainers\[0\]",
+        ),
+        (
+            lambda spec, _: spec["containers"].append(container("x", mount())),
+            r"containers\[1\] 'x': volumeMounts\[0\] 'model'",
+        ),
+        (
+            lambda spec, _: spec["containers"][0]["volumeMounts"][0].pop("recursiveReadOnly"),
+            r"containers\[0\] 'vllm': volumeMounts\[0\] 'model': recursiveReadOnly is missing",
+        ),
+        (
+            lambda spec, _: spec["volumes"].pop(),
+            r"volumes\[1\]: it was changed|volumes\[1\] is missing",
+        ),
+        (
+            lambda spec, _: spec["volumes"][1]["emptyDir"].pop("medium"),
+            "'model-validation-scratch' bears a name",
+        ),
+        (lambda spec, _: spec.update(hostPID=True), r"spec\.hostPID"),
+        (
+            lambda spec, _: spec["containers"].append(
+                container("x", mount("model", "/models/granite"))
+            ),
+            "what is verified",
+        ),
+    ],
+)
+def test_refuses_what_undoes_the_mutation(change: Change, words: str) -> None:
+    """Whatever was added after us is held to the same rules."""
+    with pytest.raises(PodRefused, match=words):
+        check(admitted(change, pod(volumes=[claim()])))
+
+
+def watched(change: Change) -> Document:
+    """Return a mutated pod with a monitor, after `change` of its spec and of the monitor."""
+    result = mutated(pod(), policy(revalidation={}))
+    monitor = next(c for c in result["spec"]["initContainers"] if c["name"] == MONITOR_CONTAINER)
+    change(result["spec"], monitor)
+    return result
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, __: None,
+        lambda _, monitor: monitor.update(imagePullPolicy="Always"),
+        lambda _, monitor: monitor.update(image="registry.example/model-validator:0"),
+        lambda _, monitor: monitor["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
+        lambda spec, _: spec["initContainers"].append(container("mesh")),
+    ],
+)
+def test_admits_what_kubernetes_may_change_of_the_monitor(change: Change) -> None:
+    """The same as of the gate, each image for itself: replicas differ during a rollout."""
+    check(watched(change), revalidation={})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec, _: spec["initContainers"].pop(), "has no init container 'model-validation-m"),
+        (lambda _, monitor: monitor.update(image="evil"), r"its image is 'evil'"),
+        (lambda _, monitor: monitor.pop("restartPolicy"), "restartPolicy is missing"),
+        (lambda _, monitor: monitor.pop("startupProbe"), "startupProbe is missing"),
+        (lambda _, monitor: monitor.pop("readinessProbe"), "readinessProbe is missing"),
+        (lambda _, monitor: monitor.update(livenessProbe={}), "livenessProbe must not be there"),
+        (
+            lambda _, monitor: monitor["readinessProbe"]["exec"].update(command=["true"]),
+            r"readinessProbe\.exec\.command",
+        ),
+        (
+            lambda _, monitor: monitor["readinessProbe"].update(failureThreshold=100),
+            "readinessProbe.failureThreshold is not what",
+        ),
+        (lambda _, monitor: monitor["env"][0].update(value="{}"), r"env\[0\].*value is not what"),
+        (lambda _, monitor: monitor.update(lifecycle={}), "lifecycle must not be there"),
+        (lambda _, monitor: monitor["volumeMounts"][0].pop("readOnly"), "readOnly is missing"),
+        (
+            lambda spec, _: spec["initContainers"].insert(1, container("mesh")),
+            r"initContainers\[2\].* must be initContainers\[1\]",
+        ),
+    ],
+)
+def test_refuses_what_another_webhook_does_to_the_monitor(change: Change, words: str) -> None:
+    """The sentence names the monitor and the field."""
+    with pytest.raises(PodRefused, match=words) as refusal:
+        check(watched(change), revalidation={})
+    assert MONITOR_CONTAINER in str(refusal.value)
+
+
+def test_refuses_a_monitor_that_the_policy_does_not_ask_for() -> None:
+    """It would have been taken out by mutation."""
+    other = container(MONITOR_CONTAINER, restartPolicy="Always")
+    with pytest.raises(PodRefused, match=r"initContainers\[1\] '.*-monitor' must not be there"):
+        check(admitted(lambda spec, _: spec["initContainers"].append(other)))
+
+
+def test_names_the_gate_before_all_that_follows_from_it() -> None:
+    """A pod that brings one and was not mutated has other differences too, volumes first."""
+    own = container(GATE_CONTAINER, image=SETTINGS.image)
+    with pytest.raises(PodRefused, match=r"^initContainers\[0\] 'model-validation': "):
+        check(pod(initContainers=[own], volumes=[claim()]))
+
+
+def test_refuses_a_gate_with_another_policy() -> None:
+    """A gate that was written for a laxer policy does not pass under this one."""
+    with pytest.raises(PodRefused, match=r"env\[0\].*value is not what the webhook wrote"):
+        check(mutated(pod()), model={"digests": ["sha256:" + "1" * 64]})

@@ -1,0 +1,156 @@
+"""The CustomResourceDefinition, generated from the types in `validator.policy`.
+
+`python -m validator.policy.crd` prints it; CI compares it with the committed one. What
+a structural schema does not take (references, null, closed objects) is written
+in the way that it does, and the rules become CEL.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from validator import contract
+from validator.policy import document
+
+_DROPPED: Final = frozenset({"title", "propertyNames"})
+
+# Columns of `kubectl get` show the first value that a path finds; one that is a list, whole.
+_IDENTITIES: Final = ",".join(
+    f"'{path}'"
+    for path in (
+        "sigstoreConfig.certificateIdentity",
+        "sigstoreConfig.certificateIdentityRegexp",
+        "sigstoreConfig.githubWorkflow.repository",
+        "privateKeyConfig.keyPath",
+        "pkiConfig.certificateAuthority",
+    )
+)
+_ISSUERS: Final = (
+    "'sigstoreConfig.certificateOidcIssuer','sigstoreConfig.certificateOidcIssuerRegexp'"
+)
+
+
+def definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition as JSON-ready values."""
+    schema = _schema()
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{contract.PLURAL}.{contract.GROUP}"},
+        "spec": {
+            "group": contract.GROUP,
+            "names": {
+                "kind": contract.KIND,
+                "listKind": f"{contract.KIND}List",
+                "plural": contract.PLURAL,
+                "singular": contract.KIND.lower(),
+                "shortNames": ["mv"],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": contract.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "additionalPrinterColumns": [
+                        _column("Mode", ".spec.mode"),
+                        _column("Model", ".spec['model','models']..path"),
+                        _column("Identity", f".spec.config[{_IDENTITIES}]"),
+                        _column("Models", ".spec.models", priority=1),
+                        _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
+                        _column("Digests", ".spec.model.digests", priority=1),
+                        _column("Default", ".spec.default", kind="boolean", priority=1),
+                        _column("Age", ".metadata.creationTimestamp", kind="date"),
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def _column(name: str, path: str, *, kind: str = "string", priority: int = 0) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
+    return column | ({"priority": priority} if priority else {})
+
+
+def _schema() -> dict[str, Any]:
+    (root,), components = msgspec.json.schema_components(
+        [document.ModelValidation], ref_template="{name}"
+    )
+    schema: dict[str, Any] = _structural(root, components)
+    properties = schema["properties"]
+    # The server owns these; it takes no schema for metadata but on its name.
+    properties["apiVersion"] = {"type": "string"}
+    properties["kind"] = {"type": "string"}
+    properties["metadata"] = {"type": "object"}
+    del properties["status"]
+    schema["required"] = ["spec"]
+    return schema
+
+
+def _structural(node: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema node without references, nulls and what Kubernetes refuses."""
+    node = _resolved(node, components)
+    if node.get("additionalProperties") is False:
+        del node["additionalProperties"]
+    for key in ("items", "additionalProperties"):
+        if key in node:
+            node[key] = _structural(node[key], components)
+    if "additionalProperties" in node:
+        node["maxProperties"] = node.pop("maxProperties", 32)
+    if "properties" in node:
+        node["properties"] = {
+            name: _structural(value, components) for name, value in node["properties"].items()
+        }
+    if "enum" in node:
+        node.setdefault("type", "string")
+    if not node.get("required"):
+        # The server stores no empty list: the definition would differ each time it is applied.
+        node.pop("required", None)
+    if node.get("type") == "integer":
+        node["format"] = "int64"
+    return {key: value for key, value in node.items() if key not in _DROPPED}
+
+
+def _resolved(node: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Return a node with its reference inlined and its "or null" left out, recursively."""
+    node = _without_empty_default(node)
+    if choices := node.pop("anyOf", None):
+        (choice,) = [item for item in choices if item != {"type": "null"}]
+        return _resolved({**node, **choice}, components)
+    if reference := node.pop("$ref", None):
+        return _resolved(components[reference] | _rules(reference) | node, components)
+    return node
+
+
+def _without_empty_default(node: dict[str, Any]) -> dict[str, Any]:
+    """Keep defaults that say something to a reader of `kubectl explain`."""
+    if isinstance(node.get("default"), bool | str):
+        return node
+    return {key: value for key, value in node.items() if key != "default"}
+
+
+def _rules(name: str) -> dict[str, Any]:
+    kind = getattr(document, name)
+    rules = [{"rule": rule.cel, "message": rule.message} for rule in kind.rules]
+    description = {"description": inspect.getdoc(kind)}
+    return description | ({"x-kubernetes-validations": rules} if rules else {})
+
+
+def main() -> None:
+    """Print the definition as YAML."""
+    import yaml  # noqa: PLC0415 — the schema itself needs none
+
+    sys.stdout.write(
+        "# Generated from validator/policy/document.py by `make generate`; do not edit.\n"
+    )
+    yaml.safe_dump(definition(), sys.stdout, sort_keys=False, width=100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Roots of trust for keyless signatures: where they come from, how old they are.
+
+Offline is the rule: the production root is the file that the installed
+sigstore-python carries. Its own `Verifier.production(offline=True)` is not used:
+it writes below HOME, dies where it cannot, and believes an edited cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from validator.errors import (
+    BundleError,
+    PolicyError,
+    Undecided,
+)
+from validator.files import load_json
+from validator.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+PRODUCTION_URL: Final = "https://tuf-repo-cdn.sigstore.dev"
+STAGING_URL: Final = "https://tuf-repo-cdn.sigstage.dev"
+"""Sigstore's TUF repositories; also the names of their folders in sigstore-python's data."""
+
+_DEPTH: Final = 32
+_FETCH_LIMIT: Final = 5 * 1024 * 1024
+"""Bytes of a trusted root that a TUF repository may serve; today's is 7 KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedRoot:
+    """A Sigstore trusted root: its bytes, and what a verdict says of it.
+
+    Attributes:
+        raw: The trusted_root.json, protobuf-specs' TrustedRoot as JSON.
+        newest: Start of its newest key or authority: what is younger, it cannot know.
+        source: Where it came from, for sentences.
+    """
+
+    raw: bytes
+    newest: datetime | None
+    source: str
+
+    @classmethod
+    def from_json(cls, raw: bytes, *, source: str) -> Self:
+        """Build it from the text of a trusted root or of a client trust configuration.
+
+        Raises:
+            PolicyError: It is neither.
+        """
+        try:
+            document = load_json(raw, what="trusted root", depth=_DEPTH)
+        except BundleError as error:
+            raise PolicyError(f"{source}: {error}") from error
+        if isinstance(document, dict) and isinstance(document.get("trustedRoot"), dict):
+            document = document["trustedRoot"]
+            raw = json.dumps(document).encode()
+        media_type = document.get("mediaType") if isinstance(document, dict) else None
+        if not isinstance(media_type, str) or "trustedroot" not in media_type:
+            raise PolicyError(
+                f"{source}: not a Sigstore trusted root: its mediaType is {quoted(media_type)}"
+            )
+        return cls(raw=raw, newest=max(_starts(document), default=None), source=source)
+
+    @classmethod
+    def packaged(cls, url: str = PRODUCTION_URL) -> Self:
+        """Return the root that the installed sigstore-python carries for `url`.
+
+        Raises:
+            Undecided: The installation carries none.
+        """
+        return cls.from_json(
+            _packaged_file(url, "trusted_root.json"), source="the root shipped with sigstore-python"
+        )
+
+    @classmethod
+    def fetched(cls, url: str, *, root: bytes | None = None) -> Self:
+        """Fetch the root from a TUF repository, verified from its initial `root`.
+
+        Nothing is cached: what lies in a cache could have been edited.
+
+        Args:
+            url: The repository.
+            root: Its initial root.json; the packaged one, if absent.
+
+        Raises:
+            Undecided: The repository cannot be reached or does not verify.
+        """
+        # These imports pay for the network, which few need.
+        from tuf.api.exceptions import DownloadError, RepositoryError  # noqa: PLC0415
+        from tuf.ngclient.updater import Updater  # noqa: PLC0415
+
+        initial = root if root is not None else _packaged_file(url, "root.json")
+        try:
+            with tempfile.TemporaryDirectory(prefix="model-validation-") as folder:
+                updater = Updater(
+                    metadata_dir=folder,
+                    metadata_base_url=url,
+                    target_base_url=f"{url}/targets/",
+                    target_dir=folder,
+                    bootstrap=initial,
+                )
+                updater.refresh()
+                target = updater.get_targetinfo("trusted_root.json")
+                if target is None or target.length > _FETCH_LIMIT:
+                    raise Undecided(f"the TUF repository {url} offers no usable trusted_root.json")
+                raw = Path(updater.download_target(target)).read_bytes()
+        except (DownloadError, RepositoryError, OSError, ValueError) as error:
+            raise Undecided(
+                f"the trusted root cannot be fetched from {url}: {error}; without --online the "
+                "shipped root is used"
+            ) from error
+        return cls.from_json(raw, source=url)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its bytes, hexadecimal."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    def describe(self, *, now: datetime) -> str:
+        """Return digest and age in words, for verdicts."""
+        if self.newest is None:
+            return f"sha256:{self.digest[:16]} ({self.source})"
+        months = max(0, (now - self.newest).days // 30)
+        return (
+            f"sha256:{self.digest[:16]} ({self.source}, newest entry of {self.newest:%Y-%m-%d}, "
+            f"{months} months old)"
+        )
+
+
+def _packaged_file(url: str, name: str) -> bytes:
+    try:
+        return (resources.files("sigstore._store") / quote(url, safe="") / name).read_bytes()
+    except (ModuleNotFoundError, OSError) as error:
+        raise Undecided(
+            f"sigstore-python carries no {name} for {url}: name a trusted root"
+        ) from error
+
+
+def _starts(document: object) -> Iterator[datetime]:
+    """Yield every `validFor.start` in the document."""
+    pending: list[Any] = [document]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, dict):
+            pending.extend(item.values())
+            period = item.get("validFor")
+            start = period.get("start") if isinstance(period, dict) else None
+            if isinstance(start, str):
+                try:
+                    moment = datetime.fromisoformat(start)
+                except ValueError:
+                    continue
+                yield moment if moment.tzinfo else moment.replace(tzinfo=UTC)

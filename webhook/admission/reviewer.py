@@ -1,0 +1,229 @@
+"""From a review to its answer: choose the policy, ask the core, say what it says.
+
+Knows neither HTTP nor a cluster: the source of policies is passed in. A pod is
+refused only on what was read live: what is known may be a moment old, since
+policy and pod often come in one `kubectl apply`, and replicas disagree for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from validator import contract
+from validator.errors import PolicyError
+from validator.text import quoted
+from webhook.admission import (
+    json_patch,
+    mutation,
+    validation,
+)
+from webhook.errors import NotReady, PodRefused, RequestError
+from webhook.policies import choice
+from webhook.review import (
+    Answer,
+    Review,
+    too_deep,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from validator.policy.document import ModelValidation
+    from webhook.policies.store import Source
+    from webhook.settings import GateSettings, NamespaceOptions
+
+PATCH_LIMIT: Final = 1024 * 1024
+"""Bytes of a patch: ten times the largest policy; etcd takes objects of up to 1.5 MiB."""
+
+_PODS: Final = ("", "v1", "pods")
+
+_Pod = dict[str, Any]
+_Judge = Callable[[Review, _Pod], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewer:
+    """Answers reviews.
+
+    Attributes:
+        source: Who knows the policies.
+        gate: The gate that is injected.
+        operator_compat: Whether the Go operator's label is honoured as ours is.
+    """
+
+    source: Source
+    gate: GateSettings
+    operator_compat: bool = False
+
+    async def mutate(self, review: Review) -> Answer:
+        """Answer `/mutate`: the pod with its gate.
+
+        Raises:
+            RequestError: This path does not answer such a review.
+            NotReady: The policies are not known.
+        """
+        if (review.resource, review.subresource, review.operation) != (_PODS, "", "CREATE"):
+            raise _misdirected(review, path="/mutate", expected="CREATE of pods")
+        return await self._answered(review, self._mutated)
+
+    async def validate(self, review: Review) -> Answer:
+        """Answer `/validate`: whether the pod is as `/mutate` left it.
+
+        Raises:
+            RequestError: This path does not answer such a review.
+            NotReady: The policies are not known.
+        """
+        if review.resource == _PODS:
+            match review.subresource, review.operation:
+                case "", "CREATE":
+                    return await self._answered(review, self._validated)
+                case "ephemeralcontainers", "UPDATE":
+                    return await self._answered(
+                        review, self._debugged, live=partial(self._debugged, live=True)
+                    )
+        raise _misdirected(
+            review,
+            path="/validate",
+            expected="CREATE of pods and UPDATE of pods/ephemeralcontainers",
+        )
+
+    async def _answered(
+        self, review: Review, judge: _Judge, *, live: _Judge | None = None
+    ) -> Answer:
+        """Return the answer; where it would be a refusal, judge again behind a live read."""
+        pod = _object(review.object, which="object")
+        if not review.namespace:
+            raise RequestError("the request names no namespace, and each pod has one")
+        if not self.source.ready:
+            raise NotReady("the policies are not known yet: try again in a moment")
+        try:
+            answer = judge(review, pod)
+            if answer.refusal is not None:
+                await self.source.refresh(review.namespace)
+                answer = (live or judge)(review, pod)
+        except RecursionError as error:
+            raise too_deep() from error
+        return answer
+
+    def _mutated(self, review: Review, pod: _Pod) -> Answer:
+        try:
+            policy, namespace = self._selected(review, pod)
+        except PodRefused as refusal:
+            return Answer(uid=review.uid, refusal=str(refusal))
+        try:
+            result = mutation.mutate(pod, policy, gate=self.gate, namespace=namespace)
+            patch = _bounded(json_patch.patch(pod, result.pod))
+        except (PodRefused, PolicyError) as refusal:
+            return _answer(review, policy, refusal=str(refusal))
+        warnings = (*self._overruled(pod, policy), *result.warnings)
+        return _answer(review, policy, patch=patch, warnings=warnings)
+
+    def _validated(self, review: Review, pod: _Pod) -> Answer:
+        try:
+            policy, namespace = self._selected(review, pod)
+        except PodRefused as refusal:
+            return Answer(uid=review.uid, refusal=str(refusal))
+        refusals = []
+        gate = replace(self.gate, accepted_images=self.source.gate_images)
+        # Whoever mutated it may not know the latest generation yet.
+        for each in (policy, *self.source.previous(policy)):
+            try:
+                warnings = validation.check_created(pod, each, gate=gate, namespace=namespace)
+            except (PodRefused, PolicyError) as refusal:
+                refusals.append(str(refusal))
+            else:
+                return _answer(review, each, warnings=warnings)
+        return _answer(review, policy, refusal=refusals[0])
+
+    def _debugged(self, review: Review, pod: _Pod, *, live: bool = False) -> Answer:
+        old = _object(review.old_object, which="oldObject")
+        policy: ModelValidation | None = None
+        try:
+            policy, _ = self._selected(review, pod)
+        except PodRefused as refusal:
+            if not live:
+                return Answer(uid=review.uid, refusal=str(refusal))
+            # A running pod outlives its policy; what holds for any gate still holds for it.
+        try:
+            validation.check_ephemeral(pod, old=old, policy=policy)
+        except (PodRefused, PolicyError) as refusal:
+            return _answer(review, policy, refusal=str(refusal))
+        return _answer(review, policy)
+
+    def _selected(self, review: Review, pod: _Pod) -> tuple[ModelValidation, NamespaceOptions]:
+        namespace = self.source.namespace(review.namespace)
+        if namespace is None:
+            raise PodRefused(
+                f"the namespace {quoted(review.namespace)} is not known: it is new or being "
+                "deleted; try again in a moment"
+            )
+        policy = choice.select(
+            _labels(pod),
+            namespace=namespace,
+            policies=self.source.policies(review.namespace),
+            operator_compat=self.operator_compat,
+        )
+        return policy, namespace
+
+    def _overruled(self, pod: _Pod, policy: ModelValidation) -> tuple[str, ...]:
+        """Return the warning that the namespace chose another policy than the pod names."""
+        named = choice.asked_for(_labels(pod), operator_compat=self.operator_compat)
+        if named in {choice.THE_ONE, policy.metadata.name}:
+            return ()
+        sentence = (
+            f"the pod names the {contract.KIND} {quoted(named)}, but its namespace is bound to "
+            f"{quoted(policy.metadata.name)}"
+        )
+        return (sentence,)
+
+
+def _answer(review: Review, policy: ModelValidation | None, **said: Any) -> Answer:
+    """Return an answer that names the policy it is based on, also for the audit log."""
+    if policy is None:
+        return Answer(uid=review.uid, **said)
+    audit = {"policy": policy.metadata.name, "mode": policy.spec.mode}
+    if policy.metadata.uid is not None:
+        audit["policy-uid"] = policy.metadata.uid
+    if policy.metadata.generation is not None:
+        audit["policy-generation"] = str(policy.metadata.generation)
+    return Answer(uid=review.uid, policy=policy.metadata.name, audit=audit, **said)
+
+
+def _misdirected(review: Review, *, path: str, expected: str) -> RequestError:
+    group, version, plural = review.resource
+    what = "/".join(part for part in (group, version, plural, review.subresource) if part)
+    return RequestError(
+        f"{path} answers {expected}, not {review.operation} of {quoted(what)}: correct the rules "
+        "of the webhook's configuration"
+    )
+
+
+def _object(document: _Pod | None, *, which: str) -> _Pod:
+    if document is None:
+        raise RequestError(f"the request has no {which}, and this review needs one")
+    return document
+
+
+def _labels(pod: _Pod) -> Mapping[str, str]:
+    metadata = pod.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, dict) else ()
+    if labels is None:
+        return {}
+    if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
+        raise RequestError("the object is not a pod: its metadata or labels are no mapping of text")
+    return labels
+
+
+def _bounded(patch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    size = len(msgspec.json.encode(patch))
+    if size > PATCH_LIMIT:
+        raise PodRefused(
+            f"the changes that the gate needs are {size:,} bytes, and {PATCH_LIMIT:,} are allowed: "
+            "make the pod smaller"
+        )
+    return patch

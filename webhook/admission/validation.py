@@ -1,0 +1,205 @@
+"""The last look at a pod: as it would be stored, it is what mutation makes of it.
+
+Belongs here: the comparison, and what an ephemeral container may not do. The rules
+of a pod are `mutation`'s: a pod passes when they would change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from validator import contract
+from validator.text import quoted
+from webhook.admission import (
+    json_patch,
+    mutation,
+    storage,
+)
+from webhook.admission import (
+    pod as pods,
+)
+from webhook.errors import PodRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from validator.policy.document import ModelValidation
+    from webhook.admission.pod import (
+        JSON,
+        Placed,
+        Pod,
+    )
+    from webhook.admission.storage import Volume
+    from webhook.settings import GateSettings, NamespaceOptions
+
+
+def check_created(
+    pod: dict[str, Any],
+    policy: ModelValidation,
+    *,
+    gate: GateSettings,
+    namespace: NamespaceOptions,
+) -> tuple[str, ...]:
+    """Return warnings on a pod that is about to be stored: under Audit, what is wrong with it.
+
+    Raises:
+        PodRefused: Mutation would change it; the sentence names the field.
+    """
+    expected = mutation.mutate(pod, policy, gate=gate, namespace=namespace).pod
+    difference = None if expected is pod else _difference(pod, expected, gate)
+    if difference is None:
+        return ()
+    if policy.spec.mode == "Audit":
+        return (f"{mutation.AUDIT}{difference}",)
+    raise PodRefused(difference)
+
+
+def check_ephemeral(
+    pod: dict[str, Any],
+    *,
+    old: Mapping[str, Any] | None,
+    policy: ModelValidation | None,
+) -> None:
+    """Check the containers that are added to a running pod.
+
+    Args:
+        pod: The pod with them.
+        old: The pod as it is stored; what it already has was checked then.
+        policy: The pod's policy; without one, what needs none is checked all the same.
+
+    Raises:
+        PodRefused: One of them could change the model or the verdict.
+    """
+    if policy is not None and policy.spec.mode == "Audit":
+        return
+    stored = pods.read(old if old is not None else pod)
+    known = {placed.view.name for placed in stored.ephemeral} if old is not None else set()
+    added = [placed for placed in pods.read(pod).ephemeral if placed.view.name not in known]
+    if not added:
+        return
+    _verified(stored, added[0])
+    declared = storage.read(stored)
+    guarded = [
+        declared[mount.name]
+        for placed in stored.init
+        if pods.is_gate(placed)
+        for mount in placed.mounts
+        if mount.name in declared
+    ]
+    for placed in added:
+        if policy is None or not policy.spec.allow_privileged:
+            for sentence in mutation.privileges(placed):
+                raise PodRefused(f"{sentence} (kubectl debug adds none with --profile=restricted)")
+        _harmless(placed, declared, guarded)
+
+
+def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None:
+    """Return the sentence on the first difference that may not be."""
+    init = list(expected["spec"]["initContainers"])
+    own = []
+    for wanted_at, wanted in _ours(expected):
+        name = quoted(wanted["name"])
+        at, given = next(
+            (each for each in _ours(pod) if each[1]["name"] == wanted["name"]), (0, None)
+        )
+        if given is None:
+            return (
+                f"the pod has no init container {name}: it has not been mutated; check that the "
+                "MutatingWebhookConfiguration exists and covers this pod"
+            )
+        if given.get("image") not in (settings.image, *settings.accepted_images):
+            # Whatever else is missing follows from it.
+            return (
+                f"initContainers[{at}] {name} is not the one that the webhook injects: its image "
+                f"is {quoted(given.get('image'))}; leave it out of the pod, and check that the "
+                "MutatingWebhookConfiguration exists and covers this pod"
+            )
+        if at != wanted_at:
+            return (
+                f"initContainers[{at}] {name} must be initContainers[{wanted_at}], behind the "
+                "last one that writes the model: the order was changed after mutation, and its "
+                "webhook needs reinvocationPolicy IfNeeded to follow"
+            )
+        # Other replicas inject another image while a new release is rolled out.
+        init[at] = {**wanted, "image": given["image"]}
+        own.append(f"/spec/initContainers/{at}/")
+    expected = {**expected, "spec": {**expected["spec"], "initContainers": init}}
+    operations = json_patch.patch(pod, expected)
+    if not operations:
+        return None
+    # Where the gate itself differs, what else does follows from it.
+    first = next(
+        (each for each in operations if each["path"].startswith(tuple(own))), operations[0]
+    )
+    return _sentence(pod, first)
+
+
+def _ours(pod: JSON) -> list[tuple[int, JSON]]:
+    """Return the containers that bear our names, each with its place."""
+    init = enumerate(pod["spec"].get("initContainers") or ())
+    return [(index, container) for index, container in init if container["name"] in pods.OUR_NAMES]
+
+
+def _sentence(pod: JSON, operation: Mapping[str, Any]) -> str:
+    """Say of one operation which field is not as mutation leaves it."""
+    what = {
+        "add": "is missing",
+        "remove": "must not be there",
+        "replace": "is not what the webhook wrote",
+    }[operation["op"]]
+    return (
+        f"{_place(pod, operation['path'])} {what}: it was changed after mutation, or the pod was "
+        "not mutated; see which other webhook changes it and have it leave this pod alone"
+    )
+
+
+def _place(value: Any, pointer: str) -> str:
+    """Return a JSON pointer as a person writes the place, list items with their names."""
+    parts = [""]
+    for token in pointer.split("/")[1:]:
+        if isinstance(value, list):
+            value = value[int(token)] if int(token) < len(value) else None
+            named = isinstance(value, dict) and "name" in value
+            parts[-1] += f"[{token}]"
+            parts += [""] if named else []
+            parts[-2:] = [f"{parts[-2]} {quoted(value['name'])}", ""] if named else parts[-2:]
+        else:
+            value = value.get(token) if isinstance(value, dict) else None
+            parts[-1] += f".{token}" if parts[-1] else token
+    return ": ".join(part for part in parts if part).removeprefix("spec.")
+
+
+def _verified(pod: Pod, added: Placed) -> None:
+    """Refuse as long as the gate has not succeeded."""
+    if not any(pods.is_gate(placed) for placed in pod.init):
+        raise PodRefused(
+            f"{added.where}: the pod has no init container {quoted(contract.GATE_CONTAINER)}, so "
+            "its model was never verified: create the pod anew"
+        )
+    for status in pod.status.init_container_statuses or ():
+        ended = status.state and status.state.terminated
+        if status.name == contract.GATE_CONTAINER and ended and ended.exit_code == 0:
+            return
+    raise PodRefused(
+        f"{added.where}: the model is not verified yet: wait until the init container "
+        f"{quoted(contract.GATE_CONTAINER)} has succeeded"
+    )
+
+
+def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volume]) -> None:
+    """Refuse what reaches for the gate or for what it has verified."""
+    if pods.is_ours(placed) or placed.view.target_container_name in pods.OUR_NAMES:
+        raise PodRefused(
+            f"{placed.where} takes the name of the init container that verifies the model, or "
+            "aims at it: choose another name and target"
+        )
+    if contract.SCRATCH_VOLUME in placed.uses:
+        raise PodRefused(f"{placed.where} mounts the gate's own volume: leave it out")
+    writable = {mount.name for mount in placed.mounts if not mount.read_only}
+    writable |= {device.name for device in placed.devices}
+    for name in writable & declared.keys():
+        if any(declared[name].reaches(volume) for volume in guarded):
+            raise PodRefused(
+                f"{placed.where} mounts the model's volume {quoted(name)} writable: add "
+                "readOnly: true"
+            )

@@ -1,0 +1,194 @@
+"""Policies and namespaces from a directory of YAML files, for serving without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from validator import contract
+from validator.errors import PolicyError
+from validator.policy.document import (
+    FILE_LIMIT,
+    ModelValidation,
+)
+from validator.policy.yaml_documents import load_all
+from validator.text import quoted
+from webhook.errors import SetupError
+from webhook.policies.store import (
+    Store,
+    namespace_options,
+)
+from webhook.settings import NamespaceOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from webhook.metrics import Metrics
+    from webhook.policies.choice import Policy
+
+RELOAD_SECONDS: Final = 2
+"""Between two looks at the directory."""
+
+FILES_LIMIT: Final = 1000
+
+_log = structlog.get_logger()
+
+
+class DirectorySource:
+    """Policies and namespaces from the YAML files of one directory, re-read by content.
+
+    A policy without `metadata.namespace` holds in every namespace. A namespace
+    needs a document of its own only where its labels matter. Where a later
+    change cannot be read, the last good state stays.
+    """
+
+    def __init__(
+        self, directory: Path, *, metrics: Metrics, reload_seconds: float = RELOAD_SECONDS
+    ) -> None:
+        self._directory = directory
+        self._metrics = metrics
+        self._reload_seconds = reload_seconds
+        self._store = Store()
+        self._seen = b""
+        self._complaint = ""
+        self.ready = False
+
+    def policies(self, namespace: str) -> tuple[Policy, ...]:
+        """Return the policies of a namespace and those of all."""
+        return self._store.policies(namespace)
+
+    def namespace(self, name: str) -> NamespaceOptions:
+        """Return the namespace as its document describes it, without labels where there is none."""
+        return self._store.namespace(name) or NamespaceOptions(name=name)
+
+    def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
+        """Return what this policy said until a moment ago, latest first."""
+        return self._store.previous(policy)
+
+    @property
+    def gate_images(self) -> tuple[str, ...]:
+        """No others: a directory serves one process."""
+        return ()
+
+    async def refresh(self, namespace: str) -> None:  # noqa: ARG002 — one namespace costs as much as all
+        """Read the directory now."""
+        await self._reload()
+
+    async def run(self) -> None:
+        """Look at the directory every few seconds, for ever."""
+        while True:
+            await asyncio.sleep(self._reload_seconds)
+            await self._reload()
+
+    def load(self) -> None:
+        """Read the directory for the first time.
+
+        Raises:
+            SetupError: It cannot be read, or a file in it is not what it should be.
+        """
+        contents = _contents(self._directory)
+        self._keep(contents, *_parse(contents))
+
+    async def _reload(self) -> None:
+        """Read the directory again; a state that cannot be read changes nothing but the metric."""
+        try:
+            contents = await asyncio.to_thread(_contents, self._directory)
+            if _digest(contents) == self._seen:
+                self._complaint = ""
+                return
+            # Parsing YAML takes seconds where there is much of it.
+            parsed = await asyncio.to_thread(_parse, contents)
+        except SetupError as error:
+            if str(error) != self._complaint:
+                _log.error("the last good policies stay", reason=str(error))
+                self._complaint = str(error)
+            self._metrics.policy_reload_failures.inc()
+            return
+        self._keep(contents, *parsed)
+
+    def _keep(
+        self,
+        contents: dict[Path, bytes],
+        policies: list[ModelValidation],
+        namespaces: list[NamespaceOptions],
+    ) -> None:
+        self._store.replace(policies)
+        self._store.replace_namespaces(namespaces)
+        self._seen, self._complaint, self.ready = _digest(contents), "", True
+        self._metrics.count_policies(*self._store.count())
+        _log.info("policies read", directory=str(self._directory), policies=len(policies))
+
+
+def load_directory(directory: Path) -> Store:
+    """Return what a directory says, read once.
+
+    Raises:
+        SetupError: It cannot be read, or a file in it is not what it should be.
+    """
+    policies, namespaces = _parse(_contents(directory))
+    store = Store()
+    store.replace(policies)
+    store.replace_namespaces(namespaces)
+    return store
+
+
+def _contents(directory: Path) -> dict[Path, bytes]:
+    """Return the bytes of the directory's YAML files."""
+    try:
+        paths = sorted(
+            path for path in directory.iterdir() if path.suffix in {".yaml", ".yml", ".json"}
+        )
+        if len(paths) > FILES_LIMIT:
+            raise SetupError(f"{directory} has {len(paths)} files, and {FILES_LIMIT} are allowed")
+        return {path: _head(path) for path in paths if path.is_file()}
+    except OSError as error:
+        raise SetupError(f"the policies in {directory} cannot be read: {error.strerror}") from error
+
+
+def _head(path: Path) -> bytes:
+    """Return one byte more than is allowed, so that the reader sees that it is too much."""
+    with path.open("rb") as file:
+        return file.read(FILE_LIMIT + 1)
+
+
+def _digest(contents: dict[Path, bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for path, text in contents.items():
+        digest.update(f"{path.name}\0{len(text)}\0".encode(errors="surrogateescape"))
+        digest.update(text)
+    return digest.digest()
+
+
+def _parse(
+    contents: dict[Path, bytes],
+) -> tuple[list[ModelValidation], list[NamespaceOptions]]:
+    policies: list[ModelValidation] = []
+    namespaces: list[NamespaceOptions] = []
+    try:
+        for path, text in contents.items():
+            for document in load_all(text, source=str(path), limit=FILE_LIMIT):
+                if isinstance(document, Mapping) and document.get("kind") == "Namespace":
+                    namespaces.append(namespace_options(document, source=str(path)))
+                else:
+                    policies.append(ModelValidation.from_object(document, source=str(path)))
+    except PolicyError as error:
+        raise SetupError(str(error)) from error
+    _refuse_twins(policies)
+    return policies, namespaces
+
+
+def _refuse_twins(policies: list[ModelValidation]) -> None:
+    """Refuse two policies of one name that a namespace would see both of."""
+    seen: dict[str, set[str | None]] = {}
+    for policy in policies:
+        name, namespace = policy.metadata.name, policy.metadata.namespace
+        others = seen.setdefault(name, set())
+        if others and (namespace is None or None in others or namespace in others):
+            raise SetupError(
+                f"the {contract.KIND} {quoted(name)} is there twice for one namespace: keep one"
+            )
+        others.add(namespace)

@@ -1,0 +1,245 @@
+"""List, watch, and list again: a collection of the API server, kept in view for ever.
+
+Generators with one job each, from the inside out: the events of one connection;
+the changes from one list on, connection after connection; and the loop that
+never ends. What the changes mean is the caller's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from validator.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+
+Object = dict[str, Any]
+
+PAGE: Final = 100
+"""Objects of one page of a list: at most 1.5 MiB each, as etcd limits them."""
+
+READ_SECONDS: Final = 30
+"""For one page of a list."""
+
+HASTE_SECONDS: Final = 1
+"""A watch that ends sooner, and said nothing, would make us ask in a tight loop."""
+
+GONE: Final = 410
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient we are, in seconds.
+
+    Attributes:
+        watch: After which the server ends a watch, and we go on from where it stopped.
+        silence: How much longer we wait: a connection that is frozen ends by our clock.
+        pause: After a failure; it doubles with each one.
+        longest_pause: The longest of them.
+        stable: What lasted longer did not fail at once: the pauses start small again.
+    """
+
+    watch: float = 60
+    silence: float = 15
+    pause: float = 0.2
+    longest_pause: float = 30
+    stable: float = 30
+
+
+class ApiError(Exception):
+    """The API server did not answer as it should; `status` is HTTP's, if it answered at all."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Api(Protocol):
+    """What watching needs of an API client; each call raises `ApiError` and nothing else."""
+
+    async def read(self, path: str, *, query: Mapping[str, str], seconds: float) -> Object:
+        """Return the JSON object at a path."""
+
+    def lines(
+        self, path: str, *, query: Mapping[str, str], seconds: float
+    ) -> AsyncGenerator[bytes]:
+        """Yield the lines of a streamed answer until it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All that there is; what is not among it is gone."""
+
+    items: list[Object]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object that is new or different."""
+
+    item: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An object that is gone, as it was."""
+
+    item: Object
+
+
+Change = Listed | Changed | Removed
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Collection(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    items: list[Object] | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str
+    object: Object
+
+    @property
+    def version(self) -> str:
+        """The version that the event leads to.
+
+        Raises:
+            msgspec.ValidationError: The object has none.
+        """
+        metadata = msgspec.convert(self.object.get("metadata"), _Metadata)
+        if not metadata.resource_version:
+            raise msgspec.ValidationError("the object has no version")
+        return metadata.resource_version
+
+
+async def listed(api: Api, path: str, *, seconds: float = READ_SECONDS) -> tuple[list[Object], str]:
+    """Return a collection's objects, and the version from which to watch it.
+
+    Args:
+        api: The client.
+        path: Of the collection.
+        seconds: For each page.
+
+    Raises:
+        ApiError: It cannot be read whole.
+    """
+    items: list[Object] = []
+    query = {"limit": str(PAGE)}
+    while True:
+        document = await api.read(path, query=query, seconds=seconds)
+        try:
+            page = msgspec.convert(document, _Collection)
+        except msgspec.ValidationError as error:
+            raise ApiError(f"{path} is not a list: {error}") from error
+        items += page.items or []
+        if not page.metadata.continue_:
+            return items, page.metadata.resource_version
+        query = {"limit": str(PAGE), "continue": page.metadata.continue_}
+
+
+async def forever(
+    api: Api, path: str, *, timing: Timing, failed: Callable[[ApiError], None]
+) -> AsyncGenerator[Change]:
+    """Yield a collection's changes without end; after each failure, list anew behind a pause.
+
+    Args:
+        api: The client.
+        path: Of the collection.
+        timing: How patient we are.
+        failed: Is told of each failure.
+    """
+    clock = asyncio.get_running_loop().time
+    growing = pauses(timing.pause, longest=timing.longest_pause)
+    while True:
+        start = clock()
+        try:
+            async with aclosing(changes(api, path, timing=timing)) as stream:
+                async for change in stream:
+                    yield change
+        except ApiError as error:
+            failed(error)
+        if clock() - start > timing.stable:
+            growing = pauses(timing.pause, longest=timing.longest_pause)
+        await asyncio.sleep(next(growing))
+
+
+async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Change]:
+    """Yield the list, then its changes over as many connections as it takes.
+
+    Raises:
+        ApiError: The thread is lost; only a new list helps.
+    """
+    items, version = await listed(api, path)
+    yield Listed(items)
+    clock = asyncio.get_running_loop().time
+    while True:
+        start, before = clock(), version
+        async with aclosing(_events(_connection(api, path, version, timing=timing))) as events:
+            async for event, reached in events:
+                version = reached  # the next connection goes on from here
+                match event.type:
+                    case "ADDED" | "MODIFIED":
+                        yield Changed(event.object)
+                    case "DELETED":
+                        yield Removed(event.object)
+        if version == before and clock() - start < HASTE_SECONDS:
+            raise ApiError(f"the watch of {path} ended as soon as it began")
+
+
+def _connection(api: Api, path: str, version: str, *, timing: Timing) -> AsyncGenerator[bytes]:
+    query = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": version,
+        "timeoutSeconds": str(max(1, round(timing.watch))),
+    }
+    return api.lines(path, query=query, seconds=timing.watch + timing.silence)
+
+
+def pauses(first: float, *, longest: float) -> Iterator[float]:
+    """Yield growing pauses, in seconds, each by chance up to half shorter.
+
+    Replicas that lost the same server must not all come back at once.
+    """
+    pause = first
+    while True:
+        yield pause * random.uniform(0.5, 1)  # noqa: S311 — no secret
+        pause = min(pause * 2, longest)
+
+
+async def _events(connection: AsyncGenerator[bytes]) -> AsyncGenerator[tuple[_Event, str]]:
+    """Yield the events of one connection, each with the version that it leads to.
+
+    Raises:
+        ApiError: A line is no event, or the server says that it cannot go on.
+    """
+    async with aclosing(connection):
+        async for line in connection:
+            try:
+                event = msgspec.json.decode(line, type=_Event)
+                if event.type == "ERROR":
+                    raise _refusal(event.object)
+                version = event.version
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                raise ApiError(f"the watch sent what is no event: {quoted(line[:100])}") from error
+            yield event, version
+
+
+def _refusal(status: Object) -> ApiError:
+    code = status.get("code")
+    return ApiError(
+        f"the watch ended: {quoted(status.get('message', 'no reason given'))}",
+        status=code if isinstance(code, int) else None,
+    )

@@ -1,0 +1,1 @@
+"""The process: listeners, connections, the serving certificate, and the HTTP around a review."""

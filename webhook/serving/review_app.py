@@ -1,0 +1,288 @@
+"""What is said over HTTP: reviews on one application, probes and metrics on the other.
+
+Belongs here: paths, statuses, and the limits of what is read. What an answer
+says is decided in `webhook.admission.reviewer`; who listens where, in `webhook.serving.process`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+from opentelemetry.trace import NoOpTracer, Tracer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from webhook import review as reviews
+from webhook.admission.reviewer import Reviewer
+from webhook.errors import NotReady, RequestError
+from webhook.logs import foreign
+from webhook.metrics import Metrics
+from webhook.review import (
+    Answer,
+    Review,
+)
+from webhook.serving import tracing
+from webhook.serving.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
+"""Bytes of all bodies that are under way: decoded they take several times that."""
+
+SMALL: Final = 64 * 1024
+"""Bytes of a body that never waits: of almost any review. Whoever reaches the port can announce
+large bodies and not send them; only other large ones wait for these."""
+
+BODY_SECONDS: Final = 5
+"""For a body to arrive, or to get its turn; the API server gives up after as many."""
+
+ANSWERS: Final = frozenset({"allowed", "refused"})
+"""Verdicts on a review; whatever else came was none, or not judged."""
+
+STATUS_TIMEOUT: Final = 408
+STATUS_INTERNAL: Final = 500
+STATUS_UNAVAILABLE: Final = 503
+
+Checks = dict[str, Callable[[], bool]]
+"""By name, what must hold before reviews are sent here."""
+
+_Judge = Callable[[Review], Awaitable[Answer]]
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Whether the process is on its way out, and what it still has to answer."""
+
+    draining: bool = False
+    under_way: int = 0
+
+
+class Budget:
+    """So many bytes at a time: what fits never waits, the rest takes turns."""
+
+    def __init__(self, total: int) -> None:
+        self._free = total
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def reserved(self, size: int, *, seconds: float) -> AsyncIterator[None]:
+        """Hold `size` bytes.
+
+        Raises:
+            NotReady: They did not become free in time.
+        """
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(lambda: self._free >= size)
+                self._free -= size
+        except TimeoutError as error:
+            raise NotReady("too many large reviews are under way: try again") from error
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
+REVIEWER: Final = web.AppKey("reviewer", Reviewer)
+METRICS: Final = web.AppKey("metrics", Metrics)
+BUDGET: Final = web.AppKey("budget", Budget)
+CONNECTIONS: Final = web.AppKey("connections", Connections)
+CHECKS: Final = web.AppKey("checks", Checks)
+TRACER: Final = web.AppKey("tracer", Tracer)
+
+
+def init_app(
+    reviewer: Reviewer,
+    *,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    connections: Connections,
+    tracer: Tracer | None = None,
+) -> web.Application:
+    """Return the application that answers reviews."""
+    app = web.Application(client_max_size=reviews.BODY_LIMIT)
+    app[REVIEWER] = reviewer
+    app[METRICS] = metrics
+    app[LIFECYCLE] = lifecycle
+    app[BUDGET] = Budget(BODIES_LIMIT)
+    app[CONNECTIONS] = connections
+    app[TRACER] = tracer or NoOpTracer()
+    app.router.add_post("/mutate", _mutate)
+    app.router.add_post("/validate", _validate)
+    return app
+
+
+def init_probe_app(checks: Checks, *, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+    """Return the application of probes and metrics; ready when each of `checks` is."""
+    app = web.Application()
+    app[CHECKS] = checks
+    app[METRICS] = metrics
+    app[LIFECYCLE] = lifecycle
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", _metrics)
+    return app
+
+
+async def _mutate(request: web.Request) -> web.Response:
+    return await _answered(request, request.app[REVIEWER].mutate)
+
+
+async def _validate(request: web.Request) -> web.Response:
+    return await _answered(request, request.app[REVIEWER].validate)
+
+
+async def _answered(request: web.Request, judge: _Judge) -> web.Response:
+    """Answer a review, count it, and log one line, whatever becomes of it."""
+    start, began = time.perf_counter(), time.time_ns()
+    lifecycle = request.app[LIFECYCLE]
+    lifecycle.under_way += 1
+    line: dict[str, Any] = {}
+    try:
+        response, verdict = await _judged(request, judge, line=line)
+    except RequestError as error:
+        line["reason"] = str(error)
+        response, verdict = _status(error.status, error), "invalid"
+    except NotReady as error:
+        line["reason"] = str(error)
+        response, verdict = _status(STATUS_UNAVAILABLE, error), "not_ready"
+    except Exception:  # noqa: BLE001 — one review's failure is not the next one's
+        _log.exception("a review failed", path=request.path, **line)
+        sentence = "the webhook failed on this review: its log says why"
+        response, verdict = _status(STATUS_INTERNAL, sentence), "error"
+    finally:
+        lifecycle.under_way -= 1
+    if verdict in ANSWERS:
+        request.app[CONNECTIONS].used(request.transport)
+    seconds = time.perf_counter() - start
+    metrics = request.app[METRICS]
+    metrics.reviews.labels(request.path, verdict).inc()
+    metrics.seconds.labels(request.path).observe(seconds)
+    finished = tracing.Finished(
+        path=request.path,
+        began=began,
+        status=response.status,
+        verdict=verdict,
+        headers=request.headers,
+        pod_uid=line.get("pod_uid"),
+        said=line,
+    )
+    if identity := tracing.record(request.app[TRACER], finished):
+        line["trace_id"] = identity
+    milliseconds = round(seconds * 1000, 1)
+    _log.info("review", path=request.path, verdict=verdict, milliseconds=milliseconds, **line)
+    if lifecycle.draining:
+        response.force_close()
+    return response
+
+
+async def _judged(
+    request: web.Request,
+    judge: _Judge,
+    *,
+    line: dict[str, Any],
+) -> tuple[web.Response, str]:
+    """Return the response and the verdict; fill the log's `line` as far as one gets."""
+    size = _announced(request)
+    counted = size if size > SMALL else 0
+    async with request.app[BUDGET].reserved(counted, seconds=BODY_SECONDS):
+        review = reviews.parse(await _body(request), content_type=request.content_type)
+        line |= _described(review)
+        answer = await judge(review)
+        line["policy"] = foreign(answer.policy)
+        if answer.refusal is not None:
+            line["reason"] = answer.refusal
+        body = reviews.encode(answer)
+    verdict = "allowed" if answer.refusal is None else "refused"
+    return web.Response(body=body, content_type="application/json"), verdict
+
+
+def _announced(request: web.Request) -> int:
+    """Return the bytes that the body may have, before any of them is read.
+
+    Raises:
+        RequestError: They are too many, or compressed.
+    """
+    if "Content-Encoding" in request.headers:
+        raise RequestError("the body is compressed: send it as it is", status=415)
+    size = reviews.BODY_LIMIT if request.content_length is None else request.content_length
+    if size > reviews.BODY_LIMIT:
+        raise reviews.too_large()
+    return size
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise RequestError(
+            f"the body did not arrive within {BODY_SECONDS} seconds", status=STATUS_TIMEOUT
+        ) from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise reviews.too_large() from error
+    # ConnectionResetError, and what aiohttp raises for a body that breaks its framing.
+    except (web.RequestPayloadError, OSError) as error:
+        raise RequestError("the body broke off") from error
+
+
+def _described(review: Review) -> dict[str, Any]:
+    """Return what a log line says of a review: names, nothing of the pod's contents."""
+    metadata = (review.object or {}).get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    generated, pod_uid = metadata.get("generateName"), metadata.get("uid")
+    described = {
+        "uid": foreign(review.uid),
+        "namespace": review.namespace,
+        "pod": foreign(review.name or (generated if isinstance(generated, str) else "")),
+        "dry_run": review.dry_run,
+    }
+    if isinstance(pod_uid, str):
+        described["pod_uid"] = foreign(pod_uid)
+    return described
+
+
+def _status(code: int, message: object) -> web.Response:
+    """Return an error as the `Status` object whose message the API server passes on."""
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": str(message),
+        "code": code,
+    }
+    response = web.json_response(status, status=code)
+    # Whatever is left of the body is not worth reading.
+    response.force_close()
+    return response
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    waiting = [name for name, ready in request.app[CHECKS].items() if not ready()]
+    if request.app[LIFECYCLE].draining:
+        waiting.append("draining")
+    if waiting:
+        return web.Response(status=STATUS_UNAVAILABLE, text=f"not ready: {', '.join(waiting)}\n")
+    return web.Response(text="ok\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

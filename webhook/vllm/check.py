@@ -1,0 +1,163 @@
+"""`workload.arguments: Check`: that vLLM opens what was verified, as far as its pod says.
+
+A guard against mistakes, not a boundary (`webhook.vllm.strict` is one): an image may
+start anything. For each container of the workload the caller asks
+
+    check(container, mounts_model=…, model_paths=(…)) -> Judgement
+
+with the container's JSON, whether it mounts a model, and the verified paths; and
+`recognised(container)` where it looks for the container that serves.
+
+vLLM is recognised by `vllm serve`, by `python -m vllm…`, and by arguments
+alone on a container that mounts the model. Then
+
+- refused: what is opened outside of the verified paths (model, tokenizer, config,
+  adapters, draft, chat template, download directory, `--config`, code by its
+  file); a chat template as text; a hub id, unless its revision is a full commit,
+  HF_HUB_OFFLINE is 1 and the cache's snapshot is verified; a URL; no model at
+  all; adapters and weights that are loaded later (VLLM_ALLOW_RUNTIME_LORA_UPDATING,
+  VLLM_SERVER_DEV_MODE, --weight-transfer-config); what decides of these and cannot
+  be read;
+- warned of: a shell or another program before vLLM; code that the image is to
+  bring (classes and plugins by name, PYTHONPATH, LD_PRELOAD, caches of compiled
+  code); options that the table does not know; `envFrom`; --trust-remote-code
+  without HF_HUB_OFFLINE, since config.json may name another repository;
+- covered: every path that is opened, for the gate to find in the signature. A
+  link is followed by the gate, not here. A relative path starts at workingDir;
+  without one it starts wherever the image says, and is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from validator.text import quoted
+from webhook.admission.pod import canonical
+from webhook.vllm import (
+    command_line,
+    parser,
+)
+from webhook.vllm import (
+    opened as openings,
+)
+from webhook.vllm.command_line import (
+    CommandLine,
+    Form,
+    MalformedError,
+)
+from webhook.vllm.covered import (
+    Draft,
+    Surroundings,
+    judge_openings,
+    judge_variables,
+)
+from webhook.vllm.parser import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What is to be said of a container's arguments and environment.
+
+    Attributes:
+        refusals: Why it must not run, a sentence each.
+        warnings: What a person should look at, a sentence each.
+        cover: Absolute, canonical paths that the signature must cover.
+        unread: What could not be read, a sentence each; they are warnings or refusals too.
+    """
+
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    cover: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def check(
+    container: Mapping[str, Any], *, mounts_model: bool, model_paths: Sequence[str]
+) -> Judgement:
+    """Judge a container of the workload.
+
+    Args:
+        container: Its JSON, as it will run.
+        mounts_model: Whether it mounts any of the models.
+        model_paths: The verified paths, absolute and canonical.
+    """
+    draft = Draft(where=f"container {quoted(container.get('name') or '')}")
+    try:
+        environment = command_line.environment(container)
+        line = command_line.read(container, environment.values)
+    except MalformedError as error:
+        return Judgement(refusals=(f"{draft.where}: {error}",))
+    if not mounts_model and line.form in (None, Form.BARE):
+        return Judgement()
+    surroundings = Surroundings(
+        environment=environment,
+        model_paths=tuple(model_paths),
+        working_dir=container.get("workingDir"),
+        mounts=_mounts(container) if mounts_model else (),
+    )
+    if environment.open:
+        draft.unknown("envFrom sets variables that cannot be read; name them in env")
+    if line.form is None:
+        program = f" ({quoted(line.program)})" if line.program else ""
+        draft.unknown(
+            f"what it runs{program} is not seen to be vLLM, so what it opens cannot be read; "
+            "start vLLM as `vllm serve`"
+        )
+    else:
+        _judge(draft, line, line.form, surroundings)
+    judge_variables(draft, surroundings)
+    return Judgement(
+        refusals=tuple(dict.fromkeys(draft.refusals)),
+        warnings=tuple(dict.fromkeys(draft.warnings)),
+        cover=tuple(dict.fromkeys(draft.cover)),
+        unread=tuple(dict.fromkeys(draft.unread)),
+    )
+
+
+def recognised(container: Mapping[str, Any]) -> bool:
+    """Tell whether a container is seen to start vLLM: by arguments alone, if they name a model."""
+    try:
+        environment = command_line.environment(container)
+        line = command_line.read(container, environment.values)
+        if line.form is not Form.BARE:
+            return line.form is not None
+        parsed = parser.parse(line.arguments, serve=False)
+    except (MalformedError, UnreadableError):
+        return False
+    flags = [given.flag for given in parsed.given]
+    return "--model" in flags or (line.arguments[0].startswith("/") and any(flags))
+
+
+def _judge(draft: Draft, line: CommandLine, form: Form, surroundings: Surroundings) -> None:
+    """Judge a command line that is vLLM's."""
+    if line.wrapped:
+        draft.unknown("another program starts vLLM, and what it changes cannot be read")
+    if line.module and line.module not in command_line.SERVER_MODULES:
+        draft.unknown(f"{quoted(line.module)} is read as if it were vLLM's server")
+    try:
+        parsed = parser.parse(line.arguments, serve=form is Form.SERVE)
+    except UnreadableError as error:
+        draft.unreadable(
+            f"vLLM's arguments cannot be read ({error}); write each option out in full, "
+            "with its value"
+        )
+        return
+    opened = openings.find(parsed, form=form)
+    for sentence in opened.unreadable:
+        draft.unreadable(f"{sentence}, so what it opens cannot be read; write it literally")
+    for sentence in opened.unread:
+        draft.unknown(f"{sentence}, and what it opens cannot be read")
+    judge_openings(draft, opened, surroundings, bare=form is Form.BARE)
+
+
+def _mounts(container: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return where a container mounts its volumes; None where its JSON does not say."""
+    mounts = container.get("volumeMounts")
+    if not isinstance(mounts, list):
+        return None
+    paths = (mount.get("mountPath") for mount in mounts if isinstance(mount, dict))
+    return tuple(canonical(path) for path in paths if isinstance(path, str))

@@ -1,0 +1,301 @@
+"""Whether what vLLM opens lies in what is verified.
+
+Belongs here: from an opening or a variable to a path, and the sentence where
+there is none. Does not belong here: what options mean, and what the signature
+covers: the gate looks at that, with the paths that are gathered here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from validator import contract
+from validator.text import (
+    printable,
+    quoted,
+)
+from webhook.admission.pod import (
+    canonical,
+    covers,
+)
+from webhook.vllm.command_line import (
+    Environment,
+    is_known,
+)
+from webhook.vllm.parser import (
+    TABLE,
+    Kind,
+    Variable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from webhook.vllm.opened import (
+        Opened,
+        Opening,
+    )
+
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_HUB_KINDS: Final = frozenset({Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT, Kind.ADAPTER})
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+
+_ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
+"""What huggingface_hub takes for true."""
+_OFF: Final = frozenset({"", "0", "false", "no", "off"})
+
+_TEMPLATE_TEXT: Final = frozenset("{}\n")
+"""Characters by which vLLM tells a chat template's text from its path."""
+
+PLACES_LIMIT: Final = 64
+"""Parts of a search path that are read; a reference that is repeated makes millions of them out
+of a kilobyte."""
+
+_PLUGINS: Final = "VLLM_PLUGINS"
+"""Which plugins vLLM loads, separated by commas; all, if it is not set."""
+
+_LIBRARY_PREFIXES: Final = ("LD_", "PYTHON")
+"""Variables of the loader and of Python: those that the table does not name count as code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a path is judged by.
+
+    Attributes:
+        environment: The container's variables.
+        model_paths: The verified paths.
+        working_dir: The container's own, where it gives one.
+        mounts: Where the container mounts volumes; None where its JSON does not say.
+    """
+
+    environment: Environment
+    model_paths: tuple[str, ...]
+    working_dir: object
+    mounts: tuple[str, ...] | None
+
+    @property
+    def offline(self) -> bool:
+        """Whether the hub is not asked."""
+        return self.environment.values.get("HF_HUB_OFFLINE", "").upper() in _ON
+
+    @property
+    def verified(self) -> str:
+        """The verified paths, for a sentence."""
+        return " or ".join(self.model_paths) or "a verified model"
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A judgement while it is made; `where` names the container."""
+
+    where: str
+    refusals: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    cover: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    def refuse(self, sentence: str) -> None:
+        """Add a refusal."""
+        self.refusals.append(printable(f"{self.where}: {sentence}"))
+
+    def warn(self, sentence: str) -> None:
+        """Add a warning."""
+        self.warnings.append(printable(f"{self.where}: {sentence}"))
+
+    def unknown(self, sentence: str) -> None:
+        """Add a warning of what could not be read."""
+        self.warn(sentence)
+        self.unread.append(self.warnings[-1])
+
+    def unreadable(self, sentence: str) -> None:
+        """Add a refusal of what could not be read."""
+        self.refuse(sentence)
+        self.unread.append(self.refusals[-1])
+
+
+def judge_openings(draft: Draft, opened: Opened, surroundings: Surroundings, *, bare: bool) -> None:
+    """Judge what a command line opens; `bare` where nothing but its arguments says vLLM."""
+    if not {opening.kind for opening in opened.openings} & {Kind.MODEL, Kind.ARGUMENTS}:
+        hint = " (or the command, if this is not vLLM)" if bare else ""
+        draft.refuse(
+            "vLLM is started without a model and would fetch one of its own choice; "
+            f"name the verified one{hint}: {surroundings.verified}"
+        )
+    if opened.trusts_code and not surroundings.offline:
+        draft.warn(
+            "--trust-remote-code runs code of other repositories where config.json names them; "
+            'set HF_HUB_OFFLINE to "1"'
+        )
+    caches = tuple(opening for opening in opened.openings if opening.kind is Kind.CACHE)
+    others = tuple(opening for opening in opened.openings if opening.kind is not Kind.CACHE)
+    from_hub = [opening for opening in others if _is_hub_id(opening, surroundings)]
+    for opening in from_hub:
+        for path in _snapshots(draft, opening, caches, surroundings):
+            _judge_path(draft, opening, path, surroundings)
+    for opening in others if from_hub else opened.openings:
+        if opening not in from_hub:
+            _judge_local(draft, opening, surroundings)
+
+
+def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
+    """Judge a container's variables."""
+    environment = surroundings.environment
+    for name in sorted(environment.values.keys() | environment.unknown):
+        value = environment.values.get(name)
+        if value is not None and not is_known(value):
+            value = None
+        kind = TABLE.environment.get(name, Variable.SAFE)
+        if name not in TABLE.environment and name.startswith(_LIBRARY_PREFIXES):
+            kind = Variable.CODE
+        inside: list[str] = []
+        if kind in (Variable.PATH, Variable.CODE):
+            if (value or "").count(":") >= PLACES_LIMIT:
+                draft.refuse(f"{name} names more than {PLACES_LIMIT} places; name fewer")
+                continue
+            inside = _inside(value or "", surroundings)
+        if kind is Variable.REMOTE and (value is None or value.strip().lower() not in _OFF):
+            draft.refuse(f"{name} lets vLLM load what no signature covers; remove it")
+        elif kind is Variable.PATH and value != "" and (not inside or ":" in (value or "")):
+            draft.refuse(
+                f"{name} names what vLLM loads, and is not seen to lie under "
+                f"{surroundings.verified}; remove it"
+            )
+        elif name == _PLUGINS and _leaves_out(value):
+            draft.refuse(
+                f"{name} leaves out the check inside vLLM; add {contract.VLLM_PLUGIN}, or remove it"
+            )
+        elif kind is Variable.CODE:
+            draft.warn(f"{name} decides which code runs; see that it is the image's own")
+        draft.cover += inside
+
+
+def _leaves_out(value: str | None) -> bool:
+    """Tell whether a list of plugins that can be read has no place for ours."""
+    return value is not None and contract.VLLM_PLUGIN not in value.split(",")
+
+
+def _inside(value: str, surroundings: Surroundings) -> list[str]:
+    """Return the parts of a search path that lie in a model."""
+    paths = [canonical(part) for part in value.split(":") if _is_plain(part)]
+    return [path for path in paths if any(covers(at, path) for at in surroundings.model_paths)]
+
+
+def _judge_local(draft: Draft, opening: Opening, surroundings: Surroundings) -> None:
+    """Judge an opening that is not looked up in the hub's cache."""
+    spelled = f"{opening.option} {quoted(opening.value)}"
+    if opening.kind is Kind.REMOTE:
+        draft.refuse(f"{spelled} loads what no signature covers; remove it")
+    elif not is_known(opening.value):
+        draft.unreadable(
+            f"{spelled} takes its value from elsewhere, and it cannot be read; write it literally"
+        )
+    elif opening.kind is Kind.TEMPLATE and _TEMPLATE_TEXT.intersection(opening.value):
+        draft.refuse(
+            f"{opening.option} gives a chat template as text, which the signature does not cover; "
+            "put it into a file of the model"
+        )
+    elif opening.kind is Kind.WATCHED or (opening.kind is Kind.CODE and "/" not in opening.value):
+        draft.warn(f"{spelled} may bring code; see that it is the image's own")
+    else:
+        for path in _path(draft, opening, surroundings):
+            _judge_path(draft, opening, path, surroundings)
+
+
+def _path(draft: Draft, opening: Opening, surroundings: Surroundings) -> Iterable[str]:
+    """Yield the absolute path that a value is, unless it cannot be one."""
+    value, spelled = opening.value, f"{opening.option} {quoted(opening.value)}"
+    instead = f"name a path under {surroundings.verified}"
+    start = surroundings.working_dir
+    if not value:
+        draft.refuse(f"{opening.option} is empty; {instead}")
+    elif "://" in value:
+        draft.refuse(f"{spelled} is fetched from elsewhere; {instead}")
+    elif ".." in value.split("/"):
+        draft.refuse(f"{spelled} goes up by '..', past links too; write the path out")
+    elif value.startswith("/"):
+        yield canonical(value)
+    elif isinstance(start, str) and start.startswith("/") and ".." not in start.split("/"):
+        yield canonical(posixpath.join(start, value))
+    else:
+        draft.refuse(
+            f"{spelled} is no verified path: a relative one starts where the image says, and a "
+            f"hub id may be anything; {instead}"
+        )
+
+
+def _judge_path(draft: Draft, opening: Opening, path: str, surroundings: Surroundings) -> None:
+    """Judge an absolute path, and gather it for the gate."""
+    spelled = f"{opening.option} {quoted(opening.value)}"
+    model = next((model for model in surroundings.model_paths if covers(model, path)), None)
+    mounts = surroundings.mounts
+    if model is None:
+        draft.refuse(
+            f"{spelled} lies outside of what is verified ({surroundings.verified}); "
+            "move it there and sign it, or leave it out"
+        )
+    elif mounts is not None and not any(covers(at, model) for at in mounts):
+        draft.refuse(f"{spelled} is verified, but not mounted in this container; mount it")
+    else:
+        draft.cover.append(path)
+        if opening.kind is Kind.ARGUMENTS:
+            draft.unknown(f"{spelled} holds more arguments, of which the signature alone decides")
+
+
+def _is_hub_id(opening: Opening, surroundings: Surroundings) -> bool:
+    """Tell whether a value is looked up in the hub's cache.
+
+    Without a revision it is not worth asking; below a workingDir it is a path first.
+    """
+    return (
+        opening.kind in _HUB_KINDS
+        and bool(opening.revisions)
+        and not surroundings.working_dir
+        and _HUB_ID.fullmatch(opening.value) is not None
+    )
+
+
+def _snapshots(
+    draft: Draft, opening: Opening, given: Iterable[Opening], surroundings: Surroundings
+) -> Iterable[str]:
+    """Yield where a hub id is found: its snapshot in each cache that vLLM looks into."""
+    spelled = f"{opening.option} {quoted(opening.value)}"
+    revision, *others = opening.revisions
+    caches = {*(cache.value for cache in given), *_caches(surroundings.environment)}
+    if others or not _COMMIT.fullmatch(revision):
+        draft.refuse(f"{spelled} needs one revision, as a full commit of 40 hexadecimal digits")
+    elif not surroundings.offline:
+        draft.refuse(
+            f"{spelled} may be fetched from the hub; name the snapshot's directory, or set "
+            'HF_HUB_OFFLINE to "1"'
+        )
+    elif not all(_is_plain(cache) for cache in caches):
+        draft.refuse(
+            f"{spelled} is looked up in a cache that cannot be told; set HF_HUB_CACHE to an "
+            "absolute path"
+        )
+    else:
+        for cache in sorted(caches):
+            folder = f"models--{opening.value.replace('/', '--')}"
+            yield canonical(f"{cache}/{folder}/snapshots/{revision}")
+
+
+def _caches(environment: Environment) -> Iterator[str]:
+    """Yield the hub's caches that the environment names; "" is one of which it does not tell."""
+    values = environment.values
+    names = {name for name, kind in TABLE.environment.items() if kind is Variable.CACHE}
+    if environment.open or environment.unknown & names:
+        yield ""
+    if "TRANSFORMERS_CACHE" in values:
+        yield values["TRANSFORMERS_CACHE"]
+    home = values.get("HF_HOME")
+    fallback = values.get("HUGGINGFACE_HUB_CACHE", f"{home}/hub" if home else "")
+    yield values.get("HF_HUB_CACHE", fallback)
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a path is absolute, and the same to Python's `expandvars`."""
+    return path.startswith("/") and "$" not in path and ".." not in path.split("/")

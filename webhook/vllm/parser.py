@@ -1,0 +1,287 @@
+"""Reads a command line as vLLM's own parser does, by the table that was generated from it.
+
+Belongs here: how vLLM spells (underscores, prefixes, `-O3`, dotted JSON), which
+option takes how many values. Does not belong here: what may be opened.
+
+vLLM parses with argparse, after rewriting the list of arguments. The rewriting
+is repeated here; the parsing is argparse itself, with vLLM's options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+import msgspec
+
+from validator.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ARGUMENTS_LIMIT: Final = 256
+"""Arguments of one command line that are read: many times what anybody writes."""
+
+
+KEPT_CHARACTERS: Final = 16 * 1024
+"""Length of a command line that is remembered; 256 of them are, so at most 4 MiB."""
+
+
+class Kind(StrEnum):
+    """What an option opens; the table says it in words."""
+
+    SAFE = "safe"
+    PEER = "peer"
+    MODEL = "model"
+    TOKENIZER = "tokenizer"
+    CONFIG = "config"
+    ADAPTER = "adapter"
+    DRAFT = "draft"
+    TEMPLATE = "template"
+    REVISION = "revision"
+    CACHE = "cache"
+    ARGUMENTS = "arguments"
+    CODE = "code"
+    WATCHED = "watched"
+    OVERRIDES = "overrides"
+    PATHS = "paths"
+    OPAQUE = "opaque"
+    REMOTE = "remote"
+
+
+class Variable(StrEnum):
+    """What an environment variable decides; the table says it in words."""
+
+    SAFE = "safe"
+    CODE = "code"
+    PATH = "path"
+    REMOTE = "remote"
+    CACHE = "cache"
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of a JSON option that opens something, and values with which it does not."""
+
+    kind: Kind
+    known: tuple[str, ...] = ()
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """An option of vLLM's: its spellings, how many values it takes, what they open."""
+
+    dest: str
+    flags: tuple[str, ...]
+    arity: int | str | None
+    kind: Kind
+    json: bool = False
+    known: tuple[str, ...] = ()
+    keys: dict[str, Key] = {}
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """What `scripts/generate_vllm_options.py` wrote."""
+
+    vllm: str
+    kinds: dict[str, dict[str, str]]
+    environment: dict[str, Variable]
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """An option as it was given: in full, with its values as text."""
+
+    option: Option
+    flag: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A command line that was read.
+
+    Attributes:
+        given: The options, in vLLM's order: dotted ones come last.
+        unknown: What is not an option of this vLLM, nor a value of one.
+    """
+
+    given: tuple[Given, ...] = field(default=())
+    unknown: tuple[str, ...] = field(default=())
+
+
+class UnreadableError(Exception):
+    """vLLM would not read this command line, or reads it in a way that is not known here."""
+
+
+TABLE: Final = msgspec.json.decode(
+    resources.files(__package__ or "webhook.vllm").joinpath("options.json").read_bytes(),
+    type=Table,
+)
+
+
+def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:
+    """Read vLLM's arguments.
+
+    Args:
+        arguments: Those behind `vllm serve` or behind the module's name.
+        serve: Whether it is `vllm serve`, which takes its first `--model` for its positional.
+
+    Raises:
+        UnreadableError: They are too many, ambiguous, or lack a value.
+    """
+    if len(arguments) > ARGUMENTS_LIMIT:
+        raise UnreadableError(
+            f"there are {len(arguments)} arguments, and {ARGUMENTS_LIMIT} are read"
+        )
+    # The pods of a workload are alike, and each comes twice or more, so most of
+    # them have been read before.
+    read = _parse_again if sum(map(len, arguments)) <= KEPT_CHARACTERS else _parse
+    return read(tuple(arguments), serve=serve)
+
+
+def _parse(arguments: tuple[str, ...], *, serve: bool) -> Parsed:
+    rewritten = _model_first(arguments) if serve else list(arguments)
+    given: list[Given] = []
+    try:
+        _, unknown = _parser().parse_known_args(
+            _undotted(_dashed(rewritten)), argparse.Namespace(given=given)
+        )
+    except RecursionError as error:
+        raise UnreadableError("a JSON value is nested too deeply") from error
+    return Parsed(given=tuple(given), unknown=tuple(unknown))
+
+
+_parse_again = functools.lru_cache(maxsize=256)(_parse)
+
+
+def _model_first(arguments: Sequence[str]) -> list[str]:
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--model="):
+            model, rest = argument.removeprefix("--model="), index + 1
+        elif argument == "--model":
+            if index + 1 == len(arguments):
+                raise UnreadableError("--model lacks its value")
+            model, rest = arguments[index + 1], index + 2
+        else:
+            continue
+        return [model, *arguments[:index], *arguments[rest:]]
+    return list(arguments)
+
+
+def _dashed(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with dashes for underscores in names, and `-O` spelled out.
+
+    Values that look like options are rewritten too, as vLLM does.
+    """
+    rewritten: list[str] = []
+    for index, argument in enumerate(arguments):
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
+        if argument.startswith("--help="):
+            rewritten.append("--help")
+        elif argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            head, dot, keys = name.partition(".")
+            rewritten.append(f"--{head.replace('_', '-')}{dot}{keys}{equals}{value}")
+        elif argument.startswith("-O") and argument != "-O":
+            rewritten += ["--optimization-level", argument[2:].removeprefix("=")]
+        elif argument == "-O" and following in ("0", "1", "2", "3"):
+            rewritten.append("--optimization-level")
+        else:
+            rewritten.append(argument)
+    return rewritten
+
+
+def _undotted(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `--option.key value` gathered into `--option JSON`, at the end."""
+    kept: list[str] = []
+    gathered: dict[str, dict[str, Any]] = {}
+    pending = iter(arguments)
+    for argument in pending:
+        name, equals, value = argument.partition("=")
+        if not argument.startswith("-") or "." not in name:
+            kept.append(argument)
+            continue
+        if not equals:
+            following = next(pending, None)
+            if following is None:
+                raise UnreadableError(f"{quoted(argument)} lacks its value")
+            value = following
+        listed = name.endswith("+")
+        option, *keys = name.removesuffix("+").split(".")
+        nested: Any = value.split(",") if listed else _value(value)
+        for key in reversed(keys):
+            nested = {key: nested}
+        _merge(gathered.setdefault(option, {}), nested)
+    for option, settings in gathered.items():
+        kept += [option, json.dumps(settings)]
+    return kept
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    except ValueError as error:
+        raise UnreadableError(f"{quoted(text)} is a number that Python does not read") from error
+
+
+def _merge(settings: dict[str, Any], update: dict[str, Any]) -> None:
+    for key, value in update.items():
+        present = settings.get(key)
+        if isinstance(present, dict) and isinstance(value, dict):
+            _merge(present, value)
+        elif isinstance(present, list) and isinstance(value, list):
+            settings[key] = present + value
+        else:
+            settings[key] = value
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UnreadableError(quoted(message)[1:-1])
+
+
+class _Collect(argparse.Action):
+    """Keeps what was given in the namespace: the parser itself has no state."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        self.option: Option = settings.pop("option")
+        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **settings)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        del parser
+        if values is None or (option_string is None and values == argparse.SUPPRESS):
+            values = []
+        texts = (values,) if isinstance(values, str) else tuple(values)
+        cast("list[Given]", namespace.given).append(
+            Given(option=self.option, flag=option_string or "", values=texts)
+        )
+
+
+@functools.cache  # built once: 318 options take 10 ms
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vllm", add_help=False, usage="")
+    for option in TABLE.options:
+        if option.flags:
+            parser.add_argument(
+                *option.flags,
+                dest=option.dest,
+                action=_Collect,
+                nargs=option.arity,
+                option=option,
+            )
+        else:
+            parser.add_argument(option.dest, action=_Collect, nargs=option.arity, option=option)
+    return parser

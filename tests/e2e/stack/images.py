@@ -21,7 +21,7 @@ from tests.support.caching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 PROGRAMS_IMAGE: Final = "docker.io/test/stack:1"
 PACKAGES: Final = ("libnuma1", "curl")
@@ -67,7 +67,7 @@ def _built(image: str, *, packages: Sequence[str] = (), files: Sequence[Path] = 
     return archive
 
 
-def _unpack(packages: Iterable[str], root: Path) -> None:
+def _unpack(packages: Sequence[str], root: Path) -> None:
     """Unpack Debian's packages, of this machine's release, into an image, with what they need."""
     with tempfile.TemporaryDirectory() as folder:
         for package in _missing(packages, root):
@@ -76,8 +76,10 @@ def _unpack(packages: Iterable[str], root: Path) -> None:
             execute("dpkg-deb", "--extract", archive, root)
 
 
-def _missing(packages: Iterable[str], root: Path) -> list[str]:
+def _missing(packages: Sequence[str], root: Path) -> list[str]:
     """Return the packages, and those that they depend on, that an image does not have."""
+    if not packages:
+        return []  # `apt-cache depends` ends with 100 when it is given no name
     others = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
     without = (f"--no-{kind}" for kind in others)
     listed = execute("apt-cache", "depends", "--recurse", *without, *packages)

@@ -154,7 +154,7 @@ def test_pips_settings_reach_the_build_and_leave_no_trace(
     assert given["ca.pem"] == "/etc/authority.pem"
     assert "index-url = https://index.example/simple" in written
     assert "cert = /run/secrets/ca.pem" in written
-    assert "virtualenv" not in written
+    assert "require-virtualenv" not in written
     assert not Path(given["pip.conf"]).exists()
 
 

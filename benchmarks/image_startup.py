@@ -21,13 +21,7 @@ from typing import Final
 from tests.e2e.images.building import find
 from tests.e2e.images.running import PYTHON
 from tests.e2e.images.unpacking import unpacked
-from tests.support.signed_model import (
-    FILES,
-    Signer,
-    Site,
-    statement,
-    write,
-)
+from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator import contract
 
 AT: Final = "/models/granite"

@@ -29,17 +29,7 @@ from certs.objects import (
     secret_patch,
     secret_path,
 )
-from certs.rotation import (
-    Issue,
-    MakeAuthority,
-    Publish,
-    Rest,
-    State,
-    Trust,
-    Wait,
-    pem,
-    plan,
-)
+from certs.rotation import Issue, MakeAuthority, Publish, Rest, State, Trust, Wait, pem, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

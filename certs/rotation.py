@@ -24,12 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.flaws import (
-    authority_flaw,
-    certificates,
-    is_issued_by,
-    serving_flaw,
-)
+from certs.flaws import authority_flaw, certificates, is_issued_by, serving_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -25,10 +25,7 @@ from certs.controller import Controller
 from certs.leadership import Leadership
 from certs.metrics import Metrics
 from certs.objects import lease_path
-from certs.worker import (
-    Worker,
-    ring,
-)
+from certs.worker import Worker, ring
 
 if TYPE_CHECKING:
     from pathlib import Path

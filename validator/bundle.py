@@ -14,13 +14,9 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from validator.errors import (
-    BundleError,
-)
+from validator.errors import BundleError
 from validator.files import load_json, read_file
-from validator.text import (
-    quoted,
-)
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,15 +12,9 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from validator.errors import (
-    BundleError,
-    Undecided,
-)
+from validator.errors import BundleError, Undecided
 from validator.limits import DEFAULT
-from validator.text import (
-    quoted,
-    unreadable,
-)
+from validator.text import quoted, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path

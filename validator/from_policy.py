@@ -13,10 +13,7 @@ from validator.tree.hashing import default_jobs
 from validator.verification import Request
 
 if TYPE_CHECKING:
-    from validator.policy.document import (
-        Model,
-        ModelValidation,
-    )
+    from validator.policy.document import Model, ModelValidation
 
 
 def requests(

@@ -15,10 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.bundle import PAYLOAD_TYPE
-from validator.errors import (
-    BundleError,
-    StatementError,
-)
+from validator.errors import BundleError, StatementError
 from validator.files import load_json
 from validator.text import quoted
 

@@ -18,23 +18,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from validator.bundle import Bundle, read_bundle
-from validator.errors import (
-    MethodError,
-    ModelError,
-    PinError,
-    SignatureError,
-    Undecided,
-)
+from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
 from validator.text import quoted
 from validator.tree import hashing
-from validator.tree.tree import (
-    Tree,
-    is_below,
-    is_missing,
-)
+from validator.tree.tree import Tree, is_below, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

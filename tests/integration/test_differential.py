@@ -17,18 +17,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
-from tests.support.models import (
-    LINKED_FOLDER,
-    NOT_A_FILE,
-    Scenario,
-    Site,
-    scenario,
-)
-from tests.support.mutations import (
-    MUTATIONS,
-    fitting,
-    mutate,
-)
+from tests.support.models import LINKED_FOLDER, NOT_A_FILE, Scenario, Site, scenario
+from tests.support.mutations import MUTATIONS, fitting, mutate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -25,12 +25,7 @@ from tests.support.fake_api_server import (
     policy,
     status,
 )
-from tests.support.webhook_process import (
-    POLICY,
-    Webhook,
-    pod,
-    review,
-)
+from tests.support.webhook_process import POLICY, Webhook, pod, review
 from webhook.review import BODY_LIMIT
 from webhook.serving.connections import CONNECTIONS_LIMIT
 

@@ -10,12 +10,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.e2e.api_server.processes import free_ports
-from tests.support.webhook_process import (
-    POLICY,
-    Webhook,
-    pod,
-    review,
-)
+from tests.support.webhook_process import POLICY, Webhook, pod, review
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

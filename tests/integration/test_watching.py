@@ -27,15 +27,9 @@ from validator.policy.document import ModelValidation
 from webhook.errors import NotReady, SetupError
 from webhook.metrics import Metrics
 from webhook.policies.choice import BrokenPolicy
-from webhook.policies.cluster import (
-    ClusterApi,
-    ClusterSource,
-)
+from webhook.policies.cluster import ClusterApi, ClusterSource
 from webhook.policies.store import identity
-from webhook.policies.watch import (
-    Timing,
-    pauses,
-)
+from webhook.policies.watch import Timing, pauses
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:

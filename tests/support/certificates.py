@@ -13,12 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.support.signed_model import (
-    PAYLOAD_TYPE,
-    Document,
-    b64,
-    dsse_bundle,
-)
+from tests.support.signed_model import PAYLOAD_TYPE, Document, b64, dsse_bundle
 from validator.signatures.certificate import CertificateVerifier
 
 if TYPE_CHECKING:

@@ -7,14 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.pods import (
-    MODEL,
-    container,
-    mount,
-    pod,
-    policy,
-    vllm,
-)
+from tests.support.pods import MODEL, container, mount, pod, policy, vllm
 from validator.contract import GATE_CONTAINER, MODEL_VOLUME, MONITOR_CONTAINER, SCRATCH_VOLUME
 
 Document = dict[str, Any]

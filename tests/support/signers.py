@@ -30,10 +30,7 @@ from model_signing import hashing, signing, verifying
 from validator.errors import ValidatorError
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
-from validator.signatures.keyless import (
-    Expected,
-    SigstoreVerifier,
-)
+from validator.signatures.keyless import Expected, SigstoreVerifier
 from validator.signatures.trusted_root import TrustedRoot
 from validator.verification import Request, verify
 
@@ -43,10 +40,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tests.sigstore import PrivateSigstore
-    from tests.support.models import (
-        Scenario,
-        Site,
-    )
+    from tests.support.models import Scenario, Site
     from validator.signatures import Verifier
 
 ALICE: Final = "alice@example.com"

@@ -23,11 +23,7 @@ from validator.cli import (
     verify_sigstore,
 )
 from validator.contract import ExitCode
-from validator.errors import (
-    PolicyError,
-    Refused,
-    Undecided,
-)
+from validator.errors import PolicyError, Refused, Undecided
 from validator.text import quoted
 
 if TYPE_CHECKING:

@@ -12,12 +12,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from validator import contract
-from validator.errors import (
-    PolicyError,
-    Refused,
-    Undecided,
-    ValidatorError,
-)
+from validator.errors import PolicyError, Refused, Undecided, ValidatorError
 from validator.text import quoted
 
 if TYPE_CHECKING:

@@ -25,14 +25,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from validator.monitor.loop import (
-        Finding,
-        Verify,
-    )
-    from validator.policy.document import (
-        ModelValidation,
-        Revalidation,
-    )
+    from validator.monitor.loop import Finding, Verify
+    from validator.policy.document import ModelValidation, Revalidation
     from validator.report import Report
     from validator.verification import Request
 

@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from validator.cli import progress
 from validator.contract import ExitCode
-from validator.errors import (
-    ModelError,
-    PolicyError,
-    Refused,
-    Undecided,
-    ValidatorError,
-)
+from validator.errors import ModelError, PolicyError, Refused, Undecided, ValidatorError
 from validator.text import quoted
 
 if TYPE_CHECKING:

@@ -21,10 +21,7 @@ from validator.errors import PolicyError, Refused, Undecided
 if TYPE_CHECKING:
     import argparse
 
-    from validator.policy.document import (
-        Model,
-        ModelValidation,
-    )
+    from validator.policy.document import Model, ModelValidation
     from validator.report import Report
     from validator.verification import Request
 

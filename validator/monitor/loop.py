@@ -15,19 +15,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from validator.errors import (
-    Refused,
-    Undecided,
-)
-from validator.report import (
-    Verdict,
-    worst,
-)
+from validator.errors import Refused, Undecided
+from validator.report import Verdict, worst
 from validator.text import printable, size
-from validator.tree.tree import (
-    Identity,
-    Tree,
-)
+from validator.tree.tree import Identity, Tree
 from validator.verification import GIT_PATHS
 
 if TYPE_CHECKING:

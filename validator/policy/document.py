@@ -26,10 +26,7 @@ from msgspec import Meta
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.text import (
-    printable,
-    quoted,
-)
+from validator.text import printable, quoted
 
 if TYPE_CHECKING:
     from typing import Self

@@ -23,10 +23,7 @@ from cryptography.x509.verification import (
 )
 
 from validator.bundle import Method
-from validator.errors import (
-    PolicyError,
-    SignatureError,
-)
+from validator.errors import PolicyError, SignatureError
 from validator.signatures import Signed, Signer, ecdsa
 from validator.text import quoted
 

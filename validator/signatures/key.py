@@ -7,17 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from validator.bundle import Method
-from validator.errors import (
-    PolicyError,
-    SignatureError,
-)
+from validator.errors import PolicyError, SignatureError
 from validator.signatures import Signed, Signer, ecdsa
 from validator.text import quoted
 

@@ -29,11 +29,7 @@ from sigstore.verify import policy as library
 from sigstore_models.trustroot.v1 import TrustedRoot as LibraryRoot
 
 from validator.bundle import Method
-from validator.errors import (
-    PolicyError,
-    SignatureError,
-    Undecided,
-)
+from validator.errors import PolicyError, SignatureError, Undecided
 from validator.signatures import Signed, Signer
 from validator.text import quoted
 

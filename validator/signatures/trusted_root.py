@@ -17,11 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from validator.errors import (
-    BundleError,
-    PolicyError,
-    Undecided,
-)
+from validator.errors import BundleError, PolicyError, Undecided
 from validator.files import load_json
 from validator.text import quoted
 

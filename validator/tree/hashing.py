@@ -18,19 +18,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided
 from validator.statement import Hash
-from validator.text import (
-    quoted,
-    unreadable,
-)
+from validator.text import quoted, unreadable
 from validator.tree.tree import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from validator.tree.tree import (
-        Entry,
-        Tree,
-    )
+    from validator.tree.tree import Entry, Tree
 
 BUFFER_BYTES: Final = 1024 * 1024
 """One read. Measured: 64 KiB to 1 MiB are equally fast."""

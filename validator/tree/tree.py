@@ -15,15 +15,9 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from validator.errors import (
-    ModelError,
-    Undecided,
-)
+from validator.errors import ModelError, Undecided
 from validator.statement import SINGLE_FILE
-from validator.text import (
-    quoted,
-    unreadable,
-)
+from validator.text import quoted, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

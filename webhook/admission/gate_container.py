@@ -12,33 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy.document import (
-    Amounts,
-    ModelValidation,
-)
+from validator.policy.document import Amounts, ModelValidation
 from validator.text import quoted
-from webhook.admission import (
-    quantities,
-    storage,
-)
-from webhook.admission.pod import (
-    JSON,
-    Mount,
-    Placed,
-    Pod,
-    Resources,
-    covers,
-    related,
-)
+from webhook.admission import quantities, storage
+from webhook.admission.pod import JSON, Mount, Placed, Pod, Resources, covers, related
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from webhook.admission.storage import (
-        Place,
-        Volume,
-    )
+    from webhook.admission.storage import Place, Volume
     from webhook.settings import GateSettings
 
 MEMORY: Final = "256Mi"

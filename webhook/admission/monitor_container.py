@@ -14,10 +14,7 @@ from webhook.admission import gate_container, quantities
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
-    from webhook.admission.pod import (
-        JSON,
-        Pod,
-    )
+    from webhook.admission.pod import JSON, Pod
     from webhook.settings import GateSettings
 
 CPU: Final = "250m"

@@ -13,37 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
 from validator.text import quoted
-from webhook.admission import (
-    gate_container,
-    monitor_container,
-    storage,
-)
-from webhook.admission import (
-    pod as pods,
-)
-from webhook.admission.pod import (
-    JSON,
-    Placed,
-    Pod,
-    SecurityContext,
-)
+from webhook.admission import gate_container, monitor_container, storage
+from webhook.admission import pod as pods
+from webhook.admission.pod import JSON, Placed, Pod, SecurityContext
 from webhook.errors import PodRefused
-from webhook.vllm import (
-    check,
-    strict,
-)
+from webhook.vllm import check, strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from validator.policy.document import (
-        Model,
-        ModelValidation,
-    )
-    from webhook.admission.storage import (
-        Place,
-        Volume,
-    )
+    from validator.policy.document import Model, ModelValidation
+    from webhook.admission.storage import Place, Volume
     from webhook.settings import GateSettings, NamespaceOptions
 
 CAPABILITIES: Final = frozenset(

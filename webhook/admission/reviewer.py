@@ -17,18 +17,10 @@ import msgspec
 from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
-from webhook.admission import (
-    json_patch,
-    mutation,
-    validation,
-)
+from webhook.admission import json_patch, mutation, validation
 from webhook.errors import NotReady, PodRefused, RequestError
 from webhook.policies import choice
-from webhook.review import (
-    Answer,
-    Review,
-    too_deep,
-)
+from webhook.review import Answer, Review, too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

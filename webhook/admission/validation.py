@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from validator import contract
 from validator.text import quoted
-from webhook.admission import (
-    json_patch,
-    mutation,
-    storage,
-)
-from webhook.admission import (
-    pod as pods,
-)
+from webhook.admission import json_patch, mutation, storage
+from webhook.admission import pod as pods
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from validator.policy.document import ModelValidation
-    from webhook.admission.pod import (
-        JSON,
-        Placed,
-        Pod,
-    )
+    from webhook.admission.pod import JSON, Placed, Pod
     from webhook.admission.storage import Volume
     from webhook.settings import GateSettings, NamespaceOptions
 

@@ -16,10 +16,7 @@ import yaml
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.yaml_documents import load_all
-from webhook.admission import (
-    json_patch,
-    mutation,
-)
+from webhook.admission import json_patch, mutation
 from webhook.cli import templates
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused, SetupError
@@ -31,10 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from webhook.cli.templates import (
-        Document,
-        Template,
-    )
+    from webhook.cli.templates import Document, Template
     from webhook.policies.store import Store
     from webhook.settings import GateSettings
 

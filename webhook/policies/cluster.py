@@ -22,20 +22,8 @@ from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.errors import NotReady, SetupError
 from webhook.policies import watch
-from webhook.policies.store import (
-    Store,
-    identity,
-    namespace_options,
-    read,
-)
-from webhook.policies.watch import (
-    GONE,
-    ApiError,
-    Changed,
-    Listed,
-    Removed,
-    Timing,
-)
+from webhook.policies.store import Store, identity, namespace_options, read
+from webhook.policies.watch import GONE, ApiError, Changed, Listed, Removed, Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -44,10 +32,7 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from webhook.metrics import Metrics
     from webhook.policies.choice import Policy
-    from webhook.policies.watch import (
-        Change,
-        Object,
-    )
+    from webhook.policies.watch import Change, Object
     from webhook.settings import NamespaceOptions
 
 POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"

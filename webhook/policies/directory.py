@@ -11,17 +11,11 @@ import structlog
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy.document import (
-    FILE_LIMIT,
-    ModelValidation,
-)
+from validator.policy.document import FILE_LIMIT, ModelValidation
 from validator.policy.yaml_documents import load_all
 from validator.text import quoted
 from webhook.errors import SetupError
-from webhook.policies.store import (
-    Store,
-    namespace_options,
-)
+from webhook.policies.store import Store, namespace_options
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:

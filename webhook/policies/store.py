@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.text import quoted
-from webhook.policies.choice import (
-    BrokenPolicy,
-    Policy,
-)
+from webhook.policies.choice import BrokenPolicy, Policy
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:

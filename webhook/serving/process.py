@@ -20,15 +20,8 @@ from webhook.admission.reviewer import Reviewer
 from webhook.metrics import Metrics
 from webhook.policies.directory import DirectorySource
 from webhook.serving.certificate import ServingCertificate
-from webhook.serving.connections import (
-    Connections,
-    Listener,
-)
-from webhook.serving.review_app import (
-    Lifecycle,
-    init_app,
-    init_probe_app,
-)
+from webhook.serving.connections import Connections, Listener
+from webhook.serving.review_app import Lifecycle, init_app, init_probe_app
 from webhook.serving.tracing import tracer
 
 if TYPE_CHECKING:

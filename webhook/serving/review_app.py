@@ -23,10 +23,7 @@ from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
 from webhook.logs import foreign
 from webhook.metrics import Metrics
-from webhook.review import (
-    Answer,
-    Review,
-)
+from webhook.review import Answer, Review
 from webhook.serving import tracing
 from webhook.serving.connections import Connections
 

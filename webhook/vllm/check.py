@@ -34,24 +34,10 @@ from typing import TYPE_CHECKING, Any
 
 from validator.text import quoted
 from webhook.admission.pod import canonical
-from webhook.vllm import (
-    command_line,
-    parser,
-)
-from webhook.vllm import (
-    opened as openings,
-)
-from webhook.vllm.command_line import (
-    CommandLine,
-    Form,
-    MalformedError,
-)
-from webhook.vllm.covered import (
-    Draft,
-    Surroundings,
-    judge_openings,
-    judge_variables,
-)
+from webhook.vllm import command_line, parser
+from webhook.vllm import opened as openings
+from webhook.vllm.command_line import CommandLine, Form, MalformedError
+from webhook.vllm.covered import Draft, Surroundings, judge_openings, judge_variables
 from webhook.vllm.parser import UnreadableError
 
 if TYPE_CHECKING:

@@ -13,31 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from validator.text import (
-    printable,
-    quoted,
-)
-from webhook.admission.pod import (
-    canonical,
-    covers,
-)
-from webhook.vllm.command_line import (
-    Environment,
-    is_known,
-)
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-    Variable,
-)
+from validator.text import printable, quoted
+from webhook.admission.pod import canonical, covers
+from webhook.vllm.command_line import Environment, is_known
+from webhook.vllm.parser import TABLE, Kind, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from webhook.vllm.opened import (
-        Opened,
-        Opening,
-    )
+    from webhook.vllm.opened import Opened, Opening
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _HUB_KINDS: Final = frozenset({Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT, Kind.ADAPTER})

@@ -11,23 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from validator.text import quoted
-from webhook.vllm.command_line import (
-    Form,
-    is_known,
-)
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-)
+from webhook.vllm.command_line import Form, is_known
+from webhook.vllm.parser import TABLE, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.vllm.parser import (
-        Given,
-        Key,
-        Parsed,
-    )
+    from webhook.vllm.parser import Given, Key, Parsed
 
 JSON_LIMIT: Final = 64 * 1024
 """Characters of one JSON value that is read."""

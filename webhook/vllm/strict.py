@@ -33,22 +33,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
 from validator.text import quoted
-from webhook.admission.pod import (
-    canonical,
-    covers,
-)
+from webhook.admission.pod import canonical, covers
 from webhook.vllm import command_line
-from webhook.vllm.command_line import (
-    Form,
-    MalformedError,
-    is_known,
-)
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-    Option,
-    Variable,
-)
+from webhook.vllm.command_line import Form, MalformedError, is_known
+from webhook.vllm.parser import TABLE, Kind, Option, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

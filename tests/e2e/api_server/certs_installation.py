@@ -10,18 +10,12 @@ import yaml
 
 from tests.e2e.api_server import manifests
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.webhook_registration import (
-    GROUP,
-    KINDS,
-)
+from tests.e2e.api_server.webhook_registration import GROUP, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 FOLDER = Path(__file__).parents[3] / "manifests" / "webhook" / "components" / "self-signed"
 NAMESPACE = "model-validation"

@@ -12,28 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.e2e.api_server.certs_installation import (
-    ACCOUNT,
-    NAMESPACE,
-)
-from tests.e2e.api_server.processes import (
-    Program,
-    free_ports,
-    until,
-)
-from tests.e2e.api_server.serving import (
-    ROOT,
-    kubeconfig,
-)
+from tests.e2e.api_server.certs_installation import ACCOUNT, NAMESPACE
+from tests.e2e.api_server.processes import Program, free_ports, until
+from tests.e2e.api_server.serving import ROOT, kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 PREFIX = "model_validation_certs_"
 START_SECONDS = 60

@@ -13,23 +13,9 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from tests.e2e.api_server.client import (
-    Answer,
-    ApiServer,
-    Document,
-    as_document,
-)
-from tests.e2e.api_server.issuing import (
-    Authority,
-    key_pem,
-    new_key,
-)
-from tests.e2e.api_server.processes import (
-    LOOPBACK,
-    Host,
-    Program,
-    free_ports,
-)
+from tests.e2e.api_server.client import Answer, ApiServer, Document, as_document
+from tests.e2e.api_server.issuing import Authority, key_pem, new_key
+from tests.e2e.api_server.processes import LOOPBACK, Host, Program, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.api_server import manifests
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.serving import (
-    ACCOUNT,
-    NAMESPACE,
-    install,
-)
+from tests.e2e.api_server.serving import ACCOUNT, NAMESPACE, install
 from tests.e2e.api_server.webhook_registration import LABEL_KEYS
 from tests.e2e.api_server.workloads import vllm_spec
 from validator.contract import GATE_CONTAINER
@@ -19,10 +15,7 @@ from validator.contract import GATE_CONTAINER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        Answer,
-        ControlPlane,
-    )
+    from tests.e2e.api_server.control_plane import Answer, ControlPlane
 
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {

@@ -14,24 +14,13 @@ from typing import TYPE_CHECKING
 
 from certs.issuing import issue, new_authority
 from tests.e2e.api_server import manifests
-from tests.e2e.api_server.processes import (
-    Program,
-    free_ports,
-)
-from tests.e2e.api_server.webhook_registration import (
-    Endpoint,
-    mutating,
-    registered,
-    validating,
-)
+from tests.e2e.api_server.processes import Program, free_ports
+from tests.e2e.api_server.webhook_registration import Endpoint, mutating, registered, validating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 ROOT = Path(__file__).parents[3]
 GATE_IMAGE = "model-validation/validator:0.1.0"

@@ -8,23 +8,14 @@ import pytest
 
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.serving import in_force
-from tests.e2e.api_server.webhook_registration import (
-    registered,
-    validating,
-)
-from tests.e2e.api_server.workloads import (
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.webhook_registration import registered, validating
+from tests.e2e.api_server.workloads import vllm_spec, workload
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import TeamFactory
     from tests.e2e.api_server.serving import ServingWebhook
 

@@ -16,14 +16,7 @@ from tests.e2e.api_server.test_admission_workloads import (
     init_names,
     limit_range,
 )
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    pod_of,
-    policy,
-    vllm,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.workloads import KINDS, pod_of, policy, vllm, vllm_spec, workload
 from validator.contract import (
     GATE_CONTAINER,
     MONITOR_CONTAINER,
@@ -35,10 +28,7 @@ from webhook.admission.mutation import mutate
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import TeamFactory
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]

@@ -13,10 +13,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 
 from tests.e2e.api_server.serving import GATE_IMAGE
 from tests.e2e.api_server.workloads import policy as manifest
-from tests.support.generated_pods import (
-    pods,
-    policies,
-)
+from tests.support.generated_pods import pods, policies
 from validator.contract import LABEL
 from validator.policy.document import ModelValidation
 from webhook.admission.json_patch import patch
@@ -26,10 +23,7 @@ from webhook.errors import PodRefused
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import NamespaceFactory
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]

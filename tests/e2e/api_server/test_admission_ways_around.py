@@ -13,38 +13,15 @@ import pytest
 
 from tests.e2e.api_server.other_webhook import other_webhook
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.webhook_registration import (
-    LABEL_KEYS,
-    mutating_all,
-    registered,
-)
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    pod_of,
-    policy,
-    vllm,
-    vllm_spec,
-    workload,
-)
-from validator.contract import (
-    GATE_CONTAINER,
-    MODEL_VOLUME,
-    NAMESPACE_POLICY_LABEL,
-    SCRATCH_VOLUME,
-)
+from tests.e2e.api_server.webhook_registration import LABEL_KEYS, mutating_all, registered
+from tests.e2e.api_server.workloads import MODEL, pod_of, policy, vllm, vllm_spec, workload
+from validator.contract import GATE_CONTAINER, MODEL_VOLUME, NAMESPACE_POLICY_LABEL, SCRATCH_VOLUME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        Answer,
-        ControlPlane,
-        Document,
-    )
-    from tests.e2e.api_server.fixtures import (
-        NamespaceFactory,
-        TeamFactory,
-    )
+    from tests.e2e.api_server.control_plane import Answer, ControlPlane, Document
+    from tests.e2e.api_server.fixtures import NamespaceFactory, TeamFactory
     from tests.e2e.api_server.other_webhook import Patch
     from tests.e2e.api_server.serving import ServingWebhook
 

@@ -14,34 +14,16 @@ from kubernetes_asyncio.config import load_kube_config
 from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.other_webhook import other_webhook
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.serving import (
-    GATE_IMAGE,
-    in_force,
-    running_webhook,
-)
-from tests.e2e.api_server.webhook_registration import (
-    mutating_all,
-    registered,
-)
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    MODEL,
-    pod_of,
-    policy,
-    vllm,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.serving import GATE_IMAGE, in_force, running_webhook
+from tests.e2e.api_server.webhook_registration import mutating_all, registered
+from tests.e2e.api_server.workloads import KINDS, MODEL, pod_of, policy, vllm, vllm_spec, workload
 from validator.contract import GATE_CONTAINER, SCRATCH_VOLUME, SERVICE_ACCOUNT_PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.api_server.control_plane import Document
-    from tests.e2e.api_server.fixtures import (
-        NamespaceFactory,
-        TeamFactory,
-    )
+    from tests.e2e.api_server.fixtures import NamespaceFactory, TeamFactory
     from tests.e2e.api_server.other_webhook import Patch
     from tests.e2e.api_server.serving import ServingWebhook
 

@@ -24,10 +24,7 @@ from tests.e2e.api_server.issuing import Authority
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("installation")]
 

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs.flaws import (
-    certificates,
-    is_issued_by,
-)
+from certs.flaws import certificates, is_issued_by
 from tests.e2e.api_server import manifests
 from tests.e2e.api_server.certs_installation import (
     CONFIGURATIONS,
@@ -32,20 +29,14 @@ from tests.e2e.api_server.installing import installed
 from tests.e2e.api_server.mounting import mounted
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.serving import running_webhook
-from tests.e2e.api_server.workloads import (
-    policy,
-    workload,
-)
+from tests.e2e.api_server.workloads import policy, workload
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.serving import ServingWebhook
 
 pytestmark = pytest.mark.apiserver

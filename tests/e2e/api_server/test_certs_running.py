@@ -29,11 +29,7 @@ from tests.e2e.api_server.certs_installation import (
     SERVING,
 )
 from tests.e2e.api_server.certs_running import running_certs
-from tests.e2e.api_server.installing import (
-    CLIENT_SIDE,
-    SERVER_SIDE,
-    installed,
-)
+from tests.e2e.api_server.installing import CLIENT_SIDE, SERVER_SIDE, installed
 from tests.e2e.api_server.issuing import Authority
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.serving import kubeconfig
@@ -45,10 +41,7 @@ if TYPE_CHECKING:
 
     from certs.objects import Kind
     from tests.e2e.api_server.certs_running import RunningCerts
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 pytestmark = pytest.mark.apiserver
 

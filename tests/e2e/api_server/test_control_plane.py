@@ -13,28 +13,10 @@ import pytest
 
 from tests.e2e.api_server import building
 from tests.e2e.api_server.control_plane import ControlPlane
-from tests.e2e.api_server.other_webhook import (
-    Patch,
-    other_webhook,
-)
-from tests.e2e.api_server.processes import (
-    ControlPlaneError,
-    Program,
-    until,
-)
-from tests.e2e.api_server.webhook_registration import (
-    mutating,
-    mutating_all,
-    registered,
-    validating,
-)
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    pod_of,
-    vllm,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.other_webhook import Patch, other_webhook
+from tests.e2e.api_server.processes import ControlPlaneError, Program, until
+from tests.e2e.api_server.webhook_registration import mutating, mutating_all, registered, validating
+from tests.e2e.api_server.workloads import KINDS, pod_of, vllm, vllm_spec, workload
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.control_plane import Document

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.api_server.other_webhook import other_webhook
-from tests.e2e.api_server.webhook_registration import (
-    mutating,
-    registered,
-    validating,
-)
+from tests.e2e.api_server.webhook_registration import mutating, registered, validating
 from tests.e2e.api_server.workloads import workload
 
 if TYPE_CHECKING:

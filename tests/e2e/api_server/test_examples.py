@@ -15,10 +15,7 @@ from validator.contract import GATE_CONTAINER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import NamespaceFactory
 
 EXAMPLES = Path(__file__).parents[3] / "manifests" / "examples"

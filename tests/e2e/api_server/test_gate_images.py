@@ -10,32 +10,16 @@ import pytest
 from tests.e2e.api_server import manifests
 from tests.e2e.api_server.policies import denied
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.serving import (
-    ACCOUNT,
-    GATE_IMAGE,
-    NAMESPACE,
-    running_webhook,
-)
-from tests.e2e.api_server.webhook_registration import (
-    mutating,
-    registered,
-    validating,
-)
-from tests.e2e.api_server.workloads import (
-    vllm,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.serving import ACCOUNT, GATE_IMAGE, NAMESPACE, running_webhook
+from tests.e2e.api_server.webhook_registration import mutating, registered, validating
+from tests.e2e.api_server.workloads import vllm, vllm_spec, workload
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import TeamFactory
     from tests.e2e.api_server.serving import ServingWebhook
 

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server import manifests
-from tests.e2e.api_server.installing import (
-    NAMESPACE,
-    installed,
-    stored,
-)
+from tests.e2e.api_server.installing import NAMESPACE, installed, stored
 from tests.e2e.api_server.processes import until
 
 if TYPE_CHECKING:

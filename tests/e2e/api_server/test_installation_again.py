@@ -7,26 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.api_server import manifests
-from tests.e2e.api_server.installing import (
-    CLIENT_SIDE,
-    NAMESPACE,
-    SERVER_SIDE,
-    installed,
-    stored,
-)
+from tests.e2e.api_server.installing import CLIENT_SIDE, NAMESPACE, SERVER_SIDE, installed, stored
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.workloads import (
-    policy,
-    workload,
-)
+from tests.e2e.api_server.workloads import policy, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 NOT_STORED = {"componentstatuses", "events"}  # or not for long
 JSON_PATCH = "application/json-patch+json"

@@ -9,24 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.api_server.serving import (
-    in_force,
-    running_webhook,
-)
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    pod_of,
-    workload,
-)
+from tests.e2e.api_server.serving import in_force, running_webhook
+from tests.e2e.api_server.workloads import KINDS, pod_of, workload
 from validator.contract import GATE_CONTAINER, LABEL, OPERATOR_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import TeamFactory
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("compatible")]

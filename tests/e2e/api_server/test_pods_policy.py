@@ -8,25 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.policies import denied
-from tests.e2e.api_server.serving import (
-    GATE_IMAGE,
-    in_force,
-)
+from tests.e2e.api_server.serving import GATE_IMAGE, in_force
 from tests.e2e.api_server.webhook_registration import LABEL_KEYS
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    pod_of,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.workloads import KINDS, pod_of, vllm_spec, workload
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.control_plane import (
-        Answer,
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import Answer, ControlPlane, Document
     from tests.e2e.api_server.fixtures import TeamFactory
     from tests.e2e.api_server.serving import ServingWebhook
 

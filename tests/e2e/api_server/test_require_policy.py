@@ -9,19 +9,11 @@ import pytest
 from tests.e2e.api_server.policies import denied
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.serving import GATE_IMAGE
-from tests.e2e.api_server.workloads import (
-    KINDS,
-    pod_of,
-    vllm_spec,
-    workload,
-)
+from tests.e2e.api_server.workloads import KINDS, pod_of, vllm_spec, workload
 from validator.contract import GATE_CONTAINER, OPERATOR_LABEL
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import NamespaceFactory
 
 REQUIRE = {"validation.rhtas.redhat.com/require": "true"}

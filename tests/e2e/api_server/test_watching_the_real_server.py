@@ -13,20 +13,9 @@ import pytest
 
 from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.serving import (
-    in_force,
-    running_webhook,
-)
-from tests.e2e.api_server.webhook_registration import (
-    mutating,
-    registered,
-    validating,
-)
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    policy,
-    workload,
-)
+from tests.e2e.api_server.serving import in_force, running_webhook
+from tests.e2e.api_server.webhook_registration import mutating, registered, validating
+from tests.e2e.api_server.workloads import MODEL, policy, workload
 from validator.contract import GATE_CONTAINER, NAMESPACE_POLICY_LABEL
 from validator.policy.crd import definition
 
@@ -34,10 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        Answer,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import Answer, Document
     from tests.e2e.api_server.serving import ServingWebhook
 
 pytestmark = pytest.mark.apiserver

@@ -18,10 +18,7 @@ from tests.e2e.api_server.processes import until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.e2e.api_server.client import (
-        ApiServer,
-        Document,
-    )
+    from tests.e2e.api_server.client import ApiServer, Document
 
 LABEL_KEYS = ("validation.rhtas.redhat.com/ml", "validation.ml.sigstore.dev/ml")
 TIMEOUT_SECONDS = 5

@@ -19,17 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e.images import base
-from tests.e2e.images.buildah import (
-    ImagesMissingError,
-    buildah,
-    check_machine,
-)
+from tests.e2e.images.buildah import ImagesMissingError, buildah, check_machine
 from tests.e2e.images.package_index import secrets
-from tests.support.caching import (
-    cache,
-    exclusive,
-    say,
-)
+from tests.support.caching import cache, exclusive, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.e2e.images import building
-from tests.e2e.images.buildah import (
-    ImagesMissingError,
-    check_machine,
-)
+from tests.e2e.images.buildah import ImagesMissingError, check_machine
 from tests.e2e.images.unpacking import unpacked
 
 if TYPE_CHECKING:

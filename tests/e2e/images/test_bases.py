@@ -6,17 +6,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 from tests.e2e.images import base
-from tests.e2e.images.buildah import (
-    buildah,
-    container,
-)
+from tests.e2e.images.buildah import buildah, container
 from tests.e2e.images.building import build_on
 from tests.e2e.images.running import PYTHON
 from tests.e2e.images.unpacking import unpacked
-from tests.support.caching import (
-    cache,
-    exclusive,
-)
+from tests.support.caching import cache, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

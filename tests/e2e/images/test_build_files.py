@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Final
 import grimp
 import pytest
 
-from tests.e2e.images.building import (
-    ROOT,
-    images,
-)
+from tests.e2e.images.building import ROOT, images
 from tests.e2e.images.package_index import secrets
 
 if TYPE_CHECKING:

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.images.building import ROOT
-from tests.e2e.images.running import (
-    PYTHON,
-    USER,
-)
+from tests.e2e.images.running import PYTHON, USER
 from tests.e2e.images.unpacking import own_bytes
 
 if TYPE_CHECKING:

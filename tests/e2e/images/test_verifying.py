@@ -10,17 +10,8 @@ import pytest
 import yaml
 
 from tests.e2e.images.building import ROOT
-from tests.e2e.images.running import (
-    PYTHON,
-    USER,
-)
-from tests.support.signed_model import (
-    FILES,
-    Signer,
-    Site,
-    statement,
-    write,
-)
+from tests.e2e.images.running import PYTHON, USER
+from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator import contract
 
 if TYPE_CHECKING:

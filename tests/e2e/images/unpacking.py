@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.images import base
-from tests.e2e.images.buildah import (
-    buildah,
-    container,
-)
+from tests.e2e.images.buildah import buildah, container
 from tests.e2e.images.running import Unpacked
-from tests.support.caching import (
-    cache,
-    exclusive,
-)
+from tests.support.caching import cache, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,14 +15,8 @@ import threading
 from tests.e2e.api_server import building
 from tests.e2e.api_server.processes import ControlPlaneError
 from tests.e2e.images.buildah import ImagesMissingError
-from tests.e2e.node.cluster import (
-    JOIN,
-    NEW,
-)
-from tests.e2e.node.running import (
-    build,
-    running_cluster,
-)
+from tests.e2e.node.cluster import JOIN, NEW
+from tests.e2e.node.running import build, running_cluster
 from tests.support.caching import say
 
 SIDE_BY_SIDE = 4

@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.e2e.api_server.client import (
-    ApiServer,
-    Document,
-)
-from tests.e2e.api_server.processes import (
-    ControlPlaneError,
-    until,
-)
+from tests.e2e.api_server.client import ApiServer, Document
+from tests.e2e.api_server.processes import ControlPlaneError, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.e2e.node.cluster import (
-    JOIN,
-    NEW,
-    Cluster,
-)
+from tests.e2e.node.cluster import JOIN, NEW, Cluster
 from tests.e2e.node.models import ModelStore
 from tests.e2e.node.running import running_cluster
 

@@ -7,10 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.api_server.manifests import WEBHOOK
-from tests.e2e.images import (
-    base,
-    building,
-)
+from tests.e2e.images import base, building
 from tests.e2e.images.buildah import buildah
 from tests.e2e.node.models import WORKLOAD_IMAGE
 from tests.support.caching import cache

@@ -16,12 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.e2e.api_server.processes import (
-    ControlPlaneError,
-    Host,
-    Program,
-    children,
-)
+from tests.e2e.api_server.processes import ControlPlaneError, Host, Program, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

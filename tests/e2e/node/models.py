@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    policy,
-    workload,
-)
+from tests.e2e.api_server.workloads import MODEL, policy, workload
 from tests.support.signers import KeyPair
 
 if TYPE_CHECKING:

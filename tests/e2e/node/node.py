@@ -9,19 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.e2e.api_server.control_plane import (
-    NODE,
-    ControlPlane,
-)
-from tests.e2e.api_server.processes import (
-    ControlPlaneError,
-    Program,
-    until,
-)
-from tests.e2e.node import (
-    archives,
-    settings,
-)
+from tests.e2e.api_server.control_plane import NODE, ControlPlane
+from tests.e2e.api_server.processes import ControlPlaneError, Program, until
+from tests.e2e.node import archives, settings
 from tests.e2e.node.machine import Machine
 
 if TYPE_CHECKING:

@@ -13,10 +13,7 @@ from tests.e2e.node.models import serving
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.client import (
-        ApiServer,
-        Document,
-    )
+    from tests.e2e.api_server.client import ApiServer, Document
 
 AT_A_TIME: Final = 2
 PAUSE_SECONDS: Final = 0.02

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.node import installing
-from tests.e2e.node.documents import (
-    DOCS,
-    commands,
-)
+from tests.e2e.node.documents import DOCS, commands
 
 if TYPE_CHECKING:
     from tests.e2e.node.cluster import Cluster

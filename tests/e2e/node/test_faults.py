@@ -15,10 +15,7 @@ from tests.e2e.api_server.control_plane import NODE
 from tests.e2e.api_server.workloads import workload
 from tests.e2e.node import installing
 from tests.e2e.node.cluster import condition
-from tests.e2e.node.models import (
-    serving,
-    serving_spec,
-)
+from tests.e2e.node.models import serving, serving_spec
 from tests.e2e.node.streams import Stream
 from tests.support.caching import say
 
@@ -26,10 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
     from tests.e2e.node.node import Node
 

@@ -8,35 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    workload,
-)
-from tests.e2e.node.cluster import (
-    gate_messages,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    WEIGHTS,
-    WORKLOAD_IMAGE,
-    serving,
-    serving_spec,
-)
+from tests.e2e.api_server.workloads import MODEL, workload
+from tests.e2e.node.cluster import gate_messages, started, statuses
+from tests.e2e.node.models import WEIGHTS, WORKLOAD_IMAGE, serving, serving_spec
 from validator.contract import GATE_CONTAINER, LABEL, MONITOR_CONTAINER, SCRATCH_VOLUME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.api_server.client import Document
-    from tests.e2e.node.cluster import (
-        Cluster,
-        Executed,
-    )
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.cluster import Cluster, Executed
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 ENDLESS_BYTES: Final = 1 << 40
 """A sparse file of that size needs no disk, and ten minutes to be hashed."""

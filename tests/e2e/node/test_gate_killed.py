@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.node.cluster import (
-    condition,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    FILES,
-    WEIGHTS,
-    serving,
-)
+from tests.e2e.node.cluster import condition, started, statuses
+from tests.e2e.node.models import FILES, WEIGHTS, serving
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
 
 if TYPE_CHECKING:
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
     from tests.e2e.node.node import Node
 

@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.e2e.api_server.workloads import MODEL
-from tests.e2e.node.cluster import (
-    condition,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    FILES,
-    WEIGHTS,
-    server,
-    serving,
-)
+from tests.e2e.node.cluster import condition, started, statuses
+from tests.e2e.node.models import FILES, WEIGHTS, server, serving
 from validator.contract import ENVIRONMENT_LIMIT, GATE_CONTAINER, POLICY_VARIABLE
 
 if TYPE_CHECKING:
@@ -31,10 +22,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 MERGE: Final = "application/merge-patch+json"
 ENDLESS_BYTES: Final = 1 << 40

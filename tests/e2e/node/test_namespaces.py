@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.api_server.workloads import workload
-from tests.e2e.node.models import (
-    serving,
-    serving_spec,
-)
+from tests.e2e.node.models import serving, serving_spec
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 QUOTA: Final[Document] = {
     "apiVersion": "v1",

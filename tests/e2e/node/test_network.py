@@ -9,10 +9,7 @@ from tests.e2e.node.models import serving
 
 if TYPE_CHECKING:
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.sigstore import PrivateSigstore
 
 COUNTERS: Final = ("Tcp.ActiveOpens", "Udp.OutDatagrams", "Udp6OutDatagrams")

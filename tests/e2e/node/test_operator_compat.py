@@ -9,10 +9,7 @@ import pytest
 from tests.e2e.api_server.manifests import WEBHOOK
 from tests.e2e.api_server.workloads import workload
 from tests.e2e.node import installing
-from tests.e2e.node.models import (
-    WEIGHTS,
-    serving_spec,
-)
+from tests.e2e.node.models import WEIGHTS, serving_spec
 from validator.contract import OPERATOR_LABEL
 
 if TYPE_CHECKING:
@@ -20,10 +17,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 pytestmark = pytest.mark.usefixtures("own_cluster", "compatible")
 

@@ -9,22 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    workload,
-)
-from tests.e2e.node.cluster import (
-    condition,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    FILES,
-    WEIGHTS,
-    server,
-    serving,
-    serving_spec,
-)
+from tests.e2e.api_server.workloads import MODEL, workload
+from tests.e2e.node.cluster import condition, started, statuses
+from tests.e2e.node.models import FILES, WEIGHTS, server, serving, serving_spec
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
 
 if TYPE_CHECKING:
@@ -32,10 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
 
 OFTEN: Final = {"interval": "10s"}

@@ -11,10 +11,7 @@ import yaml
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.sigstore import PrivateSigstore
 
 EXAMPLE: Final = Path(__file__).parents[3] / "manifests" / "examples" / "standalone-job.yaml"

@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.node.cluster import (
-    began,
-    ended,
-    started,
-)
-from tests.e2e.node.models import (
-    downloading,
-    server,
-    serving,
-)
+from tests.e2e.node.cluster import began, ended, started
+from tests.e2e.node.models import downloading, server, serving
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
 
 

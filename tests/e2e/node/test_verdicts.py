@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.e2e.node.cluster import (
-    began,
-    condition,
-    ended,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    WEIGHTS,
-    serving,
-)
+from tests.e2e.node.cluster import began, condition, ended, started, statuses
+from tests.e2e.node.models import WEIGHTS, serving
 from tests.support.signers import KeyPair
 from validator.contract import GATE_CONTAINER
 
@@ -26,10 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
 
 REFUSED: Final = '{"verdict":"refused","reason":"'

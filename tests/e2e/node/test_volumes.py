@@ -14,13 +14,7 @@ import pytest
 
 from tests.e2e.api_server.workloads import MODEL
 from tests.e2e.node.cluster import statuses
-from tests.e2e.node.models import (
-    FILES,
-    ModelStore,
-    server,
-    serving,
-    sign,
-)
+from tests.e2e.node.models import FILES, ModelStore, server, serving, sign
 from validator.contract import GATE_CONTAINER, MODEL_VOLUME, NAMESPACE_HOST_PATH_LABEL
 
 if TYPE_CHECKING:
@@ -28,10 +22,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 REVISION: Final = "3d6f5a8b0c1e2d4f6a8b0c1e2d4f6a8b0c1e2d4f"
 

@@ -11,38 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.api_server.workloads import (
-    MODEL,
-    workload,
-)
-from tests.e2e.node.cluster import (
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    WEIGHTS,
-    server,
-    serving,
-    serving_spec,
-)
-from validator.contract import (
-    GATE_CONTAINER,
-    LABEL,
-    NAMESPACE_POLICY_LABEL,
-)
+from tests.e2e.api_server.workloads import MODEL, workload
+from tests.e2e.node.cluster import started, statuses
+from tests.e2e.node.models import WEIGHTS, server, serving, serving_spec
+from validator.contract import GATE_CONTAINER, LABEL, NAMESPACE_POLICY_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.api_server.client import (
-        Answer,
-        Document,
-    )
+    from tests.e2e.api_server.client import Answer, Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
 
 REQUIRE: Final = "validation.rhtas.redhat.com/require"

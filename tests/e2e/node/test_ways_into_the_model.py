@@ -5,24 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.e2e.api_server.workloads import MODEL
-from tests.e2e.node.cluster import (
-    gate_messages,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    WEIGHTS,
-    server,
-    serving,
-)
+from tests.e2e.node.cluster import gate_messages, started, statuses
+from tests.e2e.node.models import WEIGHTS, server, serving
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 MODEL_MOUNT: Final = {"name": "model", "mountPath": "/models"}
 

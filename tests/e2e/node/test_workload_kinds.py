@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.workloads import workload
-from tests.e2e.node.cluster import (
-    began,
-    condition,
-    ended,
-    gate_messages,
-    started,
-    statuses,
-)
-from tests.e2e.node.models import (
-    RESTRICTED,
-    WEIGHTS,
-    downloading,
-    server,
-    serving,
-    serving_spec,
-)
+from tests.e2e.node.cluster import began, condition, ended, gate_messages, started, statuses
+from tests.e2e.node.models import RESTRICTED, WEIGHTS, downloading, server, serving, serving_spec
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 ENDS = ["python3", "-c", "print('inference done')"]
 WRITES = """

@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.other_webhook import other_webhook
-from tests.e2e.api_server.webhook_registration import (
-    mutating_all,
-    registered,
-)
-from tests.e2e.node.cluster import (
-    began,
-    ended,
-    started,
-)
-from tests.e2e.node.models import (
-    RESTRICTED,
-    WEIGHTS,
-    downloading,
-    server,
-    serving,
-)
+from tests.e2e.api_server.webhook_registration import mutating_all, registered
+from tests.e2e.node.cluster import began, ended, started
+from tests.e2e.node.models import RESTRICTED, WEIGHTS, downloading, server, serving
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
@@ -33,10 +20,7 @@ if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
     from tests.e2e.api_server.other_webhook import Patch
     from tests.e2e.node.cluster import Cluster
-    from tests.e2e.node.fixtures import (
-        SpaceFactory,
-        StoreFactory,
-    )
+    from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
     from tests.e2e.node.models import ModelStore
 
 BRINGS_WEIGHTS = f"open('/models/granite/{WEIGHTS}', 'w').write('a' * 4096)"

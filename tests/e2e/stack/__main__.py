@@ -20,14 +20,8 @@ from tests.e2e.api_server import building
 from tests.e2e.api_server.processes import ControlPlaneError
 from tests.e2e.images.buildah import ImagesMissingError
 from tests.e2e.stack.environments import EnvironmentMissingError
-from tests.e2e.stack.running import (
-    install,
-    running_stack,
-)
-from tests.e2e.stack.stack import (
-    JOIN,
-    SCREENSHOT,
-)
+from tests.e2e.stack.running import install, running_stack
+from tests.e2e.stack.stack import JOIN, SCREENSHOT
 from tests.support.caching import say
 
 ARTIFACTS: Final = Path(__file__).parents[3] / "build" / "e2e-stack"

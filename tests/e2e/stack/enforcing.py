@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.e2e.api_server.control_plane import (
-    NODE,
-    SERVICES,
-)
+from tests.e2e.api_server.control_plane import NODE, SERVICES
 from tests.e2e.api_server.processes import Program
 
 if TYPE_CHECKING:

@@ -20,11 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.support.caching import (
-    cache,
-    exclusive,
-    say,
-)
+from tests.support.caching import cache, exclusive, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack.stack import (
-    JOIN,
-    Stack,
-)
+from tests.e2e.stack.stack import JOIN, Stack
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -12,21 +12,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.e2e.api_server.processes import (
-    ControlPlaneError,
-    Host,
-    Program,
-)
+from tests.e2e.api_server.processes import ControlPlaneError, Host, Program
 from tests.e2e.node.machine import enter
-from tests.e2e.stack import (
-    environments,
-    git_server,
-    overlay,
-)
-from tests.e2e.stack.definitions import (
-    SOURCES,
-    definitions,
-)
+from tests.e2e.stack import environments, git_server, overlay
+from tests.e2e.stack.definitions import SOURCES, definitions
 from tests.e2e.stack.manifests import FLUX
 
 if TYPE_CHECKING:

@@ -9,16 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.images import base
-from tests.e2e.images.buildah import (
-    buildah,
-    container,
-    execute,
-)
-from tests.support.caching import (
-    cache,
-    exclusive,
-    say,
-)
+from tests.e2e.images.buildah import buildah, container, execute
+from tests.support.caching import cache, exclusive, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,35 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.e2e.api_server import (
-    building,
-    manifests,
-)
+from tests.e2e.api_server import building, manifests
 from tests.e2e.node.running import running_cluster
-from tests.e2e.stack import (
-    enforcing,
-    environments,
-    envoy,
-    images,
-    neighbours,
-    overlay,
-    tiny_model,
-)
-from tests.e2e.stack.definitions import (
-    GATEWAY,
-    MODULES,
-    definitions,
-)
+from tests.e2e.stack import enforcing, environments, envoy, images, neighbours, overlay, tiny_model
+from tests.e2e.stack.definitions import GATEWAY, MODULES, definitions
 from tests.e2e.stack.sigstore import SigstoreOnMachine
-from tests.e2e.stack.stack import (
-    DEBUG,
-    Stack,
-)
-from tests.support.caching import (
-    cache,
-    exclusive,
-    say,
-)
+from tests.e2e.stack.stack import DEBUG, Stack
+from tests.support.caching import cache, exclusive, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
-from tests.e2e.api_server.processes import (
-    Host,
-    Program,
-)
+from tests.e2e.api_server.processes import Host, Program
 from tests.sigstore.authority import ISSUER, Identity
 from tests.sigstore.private import ALICE, PrivateSigstore
 

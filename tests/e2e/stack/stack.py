@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.e2e.api_server.processes import ControlPlaneError
-from tests.e2e.node.cluster import (
-    Cluster,
-    condition,
-)
+from tests.e2e.node.cluster import Cluster, condition
 from tests.e2e.node.machine import enter
-from tests.e2e.stack.overlay import (
-    MODEL,
-    NAMESPACE,
-)
+from tests.e2e.stack.overlay import MODEL, NAMESPACE
 from tests.e2e.stack.sigstore import SigstoreFiles
 
 if TYPE_CHECKING:

@@ -8,11 +8,7 @@ import pytest
 import yaml
 
 from tests.e2e.stack import manifests
-from tests.e2e.stack.manifests import (
-    BUILDS,
-    OVERLAYS,
-    PREPARING,
-)
+from tests.e2e.stack.manifests import BUILDS, OVERLAYS, PREPARING
 from validator.policy.document import ModelValidation
 from webhook.cli import main
 

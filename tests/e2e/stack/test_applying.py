@@ -9,19 +9,12 @@ import pytest
 
 from tests.e2e.api_server.manifests import built
 from tests.e2e.stack import manifests
-from tests.e2e.stack.manifests import (
-    FLUX,
-    OVERLAYS,
-    STACK,
-)
+from tests.e2e.stack.manifests import FLUX, OVERLAYS, STACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
 KEEPING = ("-l", "app.kubernetes.io/component!=storage")
 

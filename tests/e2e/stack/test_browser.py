@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.stack import (
-    environments,
-    envoy,
-)
-from tests.e2e.stack.overlay import (
-    EMAIL,
-    HOST,
-    PASSWORD,
-)
+from tests.e2e.stack import environments, envoy
+from tests.e2e.stack.overlay import EMAIL, HOST, PASSWORD
 from tests.e2e.stack.stack import SCREENSHOT
 from tests.e2e.stack.webui import QUESTION
 

@@ -6,10 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.e2e.node.cluster import statuses
-from tests.e2e.stack.overlay import (
-    MODEL,
-    NAMESPACE,
-)
+from tests.e2e.stack.overlay import MODEL, NAMESPACE
 from tests.e2e.stack.webui import Session
 
 if TYPE_CHECKING:

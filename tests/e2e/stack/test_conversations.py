@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.e2e.stack.webui import (
-    QUESTION,
-    Session,
-)
+from tests.e2e.stack.webui import QUESTION, Session
 
 if TYPE_CHECKING:
     from tests.e2e.stack.stack import Stack

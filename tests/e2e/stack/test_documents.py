@@ -16,16 +16,9 @@ import pytest
 from tests.e2e.api_server import building
 from tests.e2e.api_server.processes import until
 from tests.e2e.node.cluster import statuses
-from tests.e2e.node.documents import (
-    DOCS,
-    sections,
-)
+from tests.e2e.node.documents import DOCS, sections
 from tests.e2e.stack.overlay import NAMESPACE
-from tests.e2e.stack.running import (
-    DEPLOYMENTS,
-    TRUST_CONFIG,
-    bring_debug_pod,
-)
+from tests.e2e.stack.running import DEPLOYMENTS, TRUST_CONFIG, bring_debug_pod
 from tests.e2e.stack.stack import START_SECONDS
 from tests.e2e.stack.webui import LISTING_SECONDS
 

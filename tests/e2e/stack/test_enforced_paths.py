@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.stack.neighbours import (
-    COLLECTOR,
-    ELSEWHERE,
-    MONITORING,
-    OBSERVABILITY,
-)
+from tests.e2e.stack.neighbours import COLLECTOR, ELSEWHERE, MONITORING, OBSERVABILITY
 from tests.e2e.stack.overlay import NAMESPACE
 
 if TYPE_CHECKING:

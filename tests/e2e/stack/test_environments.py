@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import environments
-from tests.e2e.stack.environments import (
-    ENVIRONMENTS,
-    EnvironmentMissingError,
-)
+from tests.e2e.stack.environments import ENVIRONMENTS, EnvironmentMissingError
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

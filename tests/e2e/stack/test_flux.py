@@ -13,14 +13,8 @@ from tests.e2e.api_server import building
 from tests.e2e.node import installing
 from tests.e2e.node.cluster import condition
 from tests.e2e.stack import flux
-from tests.e2e.stack.overlay import (
-    ACCOUNT,
-    CLAIMS,
-)
-from tests.e2e.stack.webui import (
-    QUESTION,
-    Session,
-)
+from tests.e2e.stack.overlay import ACCOUNT, CLAIMS
+from tests.e2e.stack.webui import QUESTION, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

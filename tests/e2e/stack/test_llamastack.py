@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.api_server.processes import (
-    Program,
-    free_ports,
-    until,
-)
-from tests.e2e.stack import (
-    environments,
-    fake_vllm,
-    manifests,
-)
+from tests.e2e.api_server.processes import Program, free_ports, until
+from tests.e2e.stack import environments, fake_vllm, manifests
 from tests.e2e.stack.environments import EnvironmentMissingError
 
 if TYPE_CHECKING:

@@ -11,10 +11,7 @@ import yaml
 from tests.e2e.api_server.manifests import built
 from tests.e2e.node.documents import DOCS
 from tests.e2e.stack import manifests
-from tests.e2e.stack.manifests import (
-    BUILDS,
-    OVERLAYS,
-)
+from tests.e2e.stack.manifests import BUILDS, OVERLAYS
 from validator.policy.document import ModelValidation
 from webhook.admission.quantities import value
 

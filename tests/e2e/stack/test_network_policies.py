@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.stack import manifests
-from tests.e2e.stack.network import (
-    Endpoint,
-    Port,
-    allowed,
-)
+from tests.e2e.stack.network import Endpoint, Port, allowed
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.control_plane import Document

@@ -11,23 +11,14 @@ import yaml
 
 from tests.e2e.api_server import manifests as webhook_manifests
 from tests.e2e.api_server.manifests import built
-from tests.e2e.stack import (
-    manifests,
-    schemas,
-)
-from tests.e2e.stack.manifests import (
-    BUILDS,
-    FLUX,
-)
+from tests.e2e.stack import manifests, schemas
+from tests.e2e.stack.manifests import BUILDS, FLUX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import (
-        ControlPlane,
-        Document,
-    )
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
 
     Check = Callable[[Iterable[Document]], dict[str, str]]
 

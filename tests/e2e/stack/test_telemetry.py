@@ -6,15 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.api_server.processes import until
-from tests.e2e.node.cluster import (
-    condition,
-    statuses,
-)
-from tests.e2e.stack.neighbours import (
-    COLLECTOR,
-    MONITORING,
-    OBSERVABILITY,
-)
+from tests.e2e.node.cluster import condition, statuses
+from tests.e2e.stack.neighbours import COLLECTOR, MONITORING, OBSERVABILITY
 from tests.e2e.stack.overlay import NAMESPACE
 from tests.e2e.stack.webui import Session
 from validator.contract import GATE_CONTAINER

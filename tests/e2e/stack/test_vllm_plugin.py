@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.e2e.stack import (
-    environments,
-    tiny_model,
-)
-from tests.e2e.stack.engines import (
-    SERVER,
-    Installation,
-)
-from tests.support.signers import (
-    KeyPair,
-    quiet,
-)
+from tests.e2e.stack import environments, tiny_model
+from tests.e2e.stack.engines import SERVER, Installation
+from tests.support.signers import KeyPair, quiet
 from validator import contract
 
 if TYPE_CHECKING:

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.e2e.api_server.processes import until
-from tests.e2e.stack.overlay import (
-    EMAIL,
-    PASSWORD,
-)
+from tests.e2e.stack.overlay import EMAIL, PASSWORD
 
 if TYPE_CHECKING:
     from tests.e2e.stack.stack import Stack

@@ -8,12 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certs.flaws import (
-    authority_flaw,
-    certificates,
-    is_issued_by,
-    serving_flaw,
-)
+from certs.flaws import authority_flaw, certificates, is_issued_by, serving_flaw
 from certs.issuing import Authority, ServingPair, issue, new_authority
 
 if TYPE_CHECKING:

@@ -9,11 +9,7 @@ import msgspec
 import pytest
 
 from certs.errors import ApiError, Conflict
-from certs.leadership import (
-    LEASE_SECONDS,
-    Leadership,
-    may_claim,
-)
+from certs.leadership import LEASE_SECONDS, Leadership, may_claim
 from certs.objects import Claim, lease_path
 
 if TYPE_CHECKING:

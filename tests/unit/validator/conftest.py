@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.signed_model import (
-    FILES,
-    Signer,
-    Site,
-    statement,
-    write,
-)
+from tests.support.signed_model import FILES, Signer, Site, statement, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

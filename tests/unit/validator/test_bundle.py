@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.signed_model import (
-    MEDIA_TYPE,
-    Document,
-    Signer,
-    b64,
-    statement,
-)
-from validator.bundle import (
-    Bundle,
-    Method,
-    parse_bundle,
-    read_bundle,
-)
+from tests.support.signed_model import MEDIA_TYPE, Document, Signer, b64, statement
+from validator.bundle import Bundle, Method, parse_bundle, read_bundle
 from validator.errors import BundleError, Undecided
 from validator.files import read_file
 from validator.limits import DEFAULT, Limits

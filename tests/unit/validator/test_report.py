@@ -12,20 +12,9 @@ from hypothesis import strategies as st
 
 from validator.bundle import Method
 from validator.contract import TERMINATION_MESSAGE_LIMIT
-from validator.report import (
-    Report,
-    Verdict,
-    short_message,
-    termination_message,
-)
+from validator.report import Report, Verdict, short_message, termination_message
 from validator.signatures import Signer
-from validator.text import (
-    QUOTE_LIMIT,
-    printable,
-    quoted,
-    size,
-    unreadable,
-)
+from validator.text import QUOTE_LIMIT, printable, quoted, size, unreadable
 
 SIGNER = Signer(
     method=Method.SIGSTORE,

@@ -24,14 +24,8 @@ from validator.errors import (
 from validator.limits import DEFAULT
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
-from validator.signatures.keyless import (
-    Expected,
-    SigstoreVerifier,
-)
-from validator.signatures.trusted_root import (
-    STAGING_URL,
-    TrustedRoot,
-)
+from validator.signatures.keyless import Expected, SigstoreVerifier
+from validator.signatures.trusted_root import STAGING_URL, TrustedRoot
 from validator.statement import parse_statement
 from validator.verification import Request, verify
 

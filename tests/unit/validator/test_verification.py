@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.certificates import (
-    NOW,
-    Party,
-    material,
-)
+from tests.support.certificates import NOW, Party, material
 from tests.support.signed_model import (
     FILES,
     Document,

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 
 from webhook.errors import RequestError
-from webhook.review import (
-    BODY_LIMIT,
-    Answer,
-    encode,
-    parse,
-)
+from webhook.review import BODY_LIMIT, Answer, encode, parse
 
 JSON = "application/json"
 Make = Callable[..., bytes]

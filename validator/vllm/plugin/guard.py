@@ -20,22 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from validator import contract
-from validator.errors import (
-    PolicyError,
-    Refused,
-    Undecided,
-)
+from validator.errors import PolicyError, Refused, Undecided
 from validator.files import read_anchor
 from validator.policy.document import ModelValidation
-from validator.text import (
-    printable,
-    quoted,
-    size,
-)
-from validator.vllm.plugin import (
-    engine_arguments,
-    inherited_verdicts,
-)
+from validator.text import printable, quoted, size
+from validator.vllm.plugin import engine_arguments, inherited_verdicts
 
 if TYPE_CHECKING:
     import logging

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 
 from validator.cli import progress
-from validator.cli.progress import (
-    Bar,
-    JsonLines,
-    Lines,
-    Silent,
-)
+from validator.cli.progress import Bar, JsonLines, Lines, Silent
 
 
 class Clock:

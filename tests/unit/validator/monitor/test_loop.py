@@ -10,22 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.signed_model import (
-    FILES,
-    Signer,
-    Site,
-    statement,
-    write,
-)
+from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator.errors import Refused, Undecided
 from validator.monitor import loop
-from validator.monitor.loop import (
-    POLL_LIMIT_SECONDS,
-    POLL_SECONDS,
-    RETRY_SECONDS,
-    Cause,
-    Monitor,
-)
+from validator.monitor.loop import POLL_LIMIT_SECONDS, POLL_SECONDS, RETRY_SECONDS, Cause, Monitor
 from validator.report import Report, Verdict
 from validator.verification import Request, verify
 
@@ -34,10 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from validator.monitor.loop import (
-        Finding,
-        Sight,
-    )
+    from validator.monitor.loop import Finding, Sight
 
 INTERVAL = 600.0
 GOOD, BAD, OPEN = Verdict.VERIFIED, Verdict.REFUSED, Verdict.UNDECIDED

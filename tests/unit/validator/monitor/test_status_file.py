@@ -10,12 +10,7 @@ import pytest
 
 from tests.unit.validator.cli.test_progress import Clock
 from validator.monitor import status_file
-from validator.monitor.status_file import (
-    BEAT_SECONDS,
-    SENTENCE_LIMIT,
-    STALE_SECONDS,
-    Standing,
-)
+from validator.monitor.status_file import BEAT_SECONDS, SENTENCE_LIMIT, STALE_SECONDS, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,16 +9,9 @@ import pytest
 
 from tests.support.signed_model import write
 from validator.limits import DEFAULT
-from validator.monitor.throttle import (
-    SHORTEST_SECONDS,
-    Throttle,
-)
+from validator.monitor.throttle import SHORTEST_SECONDS, Throttle
 from validator.statement import Hash
-from validator.tree.hashing import (
-    BUFFER_BYTES,
-    Range,
-    hash_ranges,
-)
+from validator.tree.hashing import BUFFER_BYTES, Range, hash_ranges
 from validator.tree.tree import Tree
 
 if TYPE_CHECKING:

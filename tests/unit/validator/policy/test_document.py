@@ -9,10 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.certificates import Party
-from tests.support.signed_model import (
-    Document,
-    Signer,
-)
+from tests.support.signed_model import Document, Signer
 from validator import contract
 from validator.errors import PolicyError, Undecided
 from validator.policy import document as policy

@@ -3,11 +3,7 @@ from __future__ import annotations
 import pytest
 
 from validator.errors import PolicyError
-from validator.policy.yaml_documents import (
-    DEPTH_LIMIT,
-    DOCUMENTS_LIMIT,
-    load_all,
-)
+from validator.policy.yaml_documents import DEPTH_LIMIT, DOCUMENTS_LIMIT, load_all
 
 
 def load(text: bytes | str, *, limit: int = 10_000) -> list[object]:

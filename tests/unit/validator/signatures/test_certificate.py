@@ -8,21 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.support.certificates import (
-    CA,
-    CODE_SIGNING,
-    DAY,
-    LEAF,
-    NOW,
-    Party,
-    Profile,
-    material,
-)
-from tests.support.signed_model import (
-    Document,
-    Signer,
-    b64,
-)
+from tests.support.certificates import CA, CODE_SIGNING, DAY, LEAF, NOW, Party, Profile, material
+from tests.support.signed_model import Document, Signer, b64
 from validator.bundle import parse_bundle
 from validator.errors import PolicyError, SignatureError
 from validator.limits import DEFAULT

@@ -13,15 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.support.certificates import (
-    NOW,
-    Party,
-)
-from tests.support.signed_model import (
-    Document,
-    Signer,
-    b64,
-)
+from tests.support.certificates import NOW, Party
+from tests.support.signed_model import Document, Signer, b64
 from validator.bundle import parse_bundle
 from validator.errors import PolicyError, SignatureError
 from validator.limits import DEFAULT

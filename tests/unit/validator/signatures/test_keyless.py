@@ -21,23 +21,12 @@ from tests.sigstore.attacks import (
 from tests.sigstore.authority import Identity
 from tests.sigstore.log import Log
 from tests.sigstore.private import ALICE, Flavour
-from tests.support.signed_model import (
-    PAYLOAD_TYPE,
-    Document,
-    Site,
-    statement,
-)
+from tests.support.signed_model import PAYLOAD_TYPE, Document, Site, statement
 from validator.bundle import Method, parse_bundle
 from validator.errors import BundleError, PolicyError, SignatureError, StatementError, Undecided
 from validator.limits import DEFAULT
-from validator.signatures.keyless import (
-    Expected,
-    SigstoreVerifier,
-)
-from validator.signatures.trusted_root import (
-    STAGING_URL,
-    TrustedRoot,
-)
+from validator.signatures.keyless import Expected, SigstoreVerifier
+from validator.signatures.trusted_root import STAGING_URL, TrustedRoot
 from validator.verification import verify
 
 if TYPE_CHECKING:

@@ -11,11 +11,7 @@ import pytest
 
 from validator.errors import PolicyError, Undecided
 from validator.signatures import trusted_root
-from validator.signatures.trusted_root import (
-    PRODUCTION_URL,
-    STAGING_URL,
-    TrustedRoot,
-)
+from validator.signatures.trusted_root import PRODUCTION_URL, STAGING_URL, TrustedRoot
 
 if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore

@@ -13,17 +13,8 @@ from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement import Hash
 from validator.tree import hashing
-from validator.tree.hashing import (
-    BUFFER_BYTES,
-    SMALL_BYTES,
-    Outcome,
-    Range,
-    hash_ranges,
-)
-from validator.tree.tree import (
-    Entry,
-    Tree,
-)
+from validator.tree.hashing import BUFFER_BYTES, SMALL_BYTES, Outcome, Range, hash_ranges
+from validator.tree.tree import Entry, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from validator.limits import DEFAULT
-from validator.tree.mounts import (
-    leaves_its_volume,
-    mount_points,
-)
+from validator.tree.mounts import leaves_its_volume, mount_points
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,7 @@ import pytest
 from tests.support.signed_model import write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT, Limits
-from validator.tree.tree import (
-    Listing,
-    Tree,
-)
+from validator.tree.tree import Listing, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

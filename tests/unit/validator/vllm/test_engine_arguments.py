@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from validator.vllm.plugin import engine_arguments
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-    Variable,
-)
+from webhook.vllm.parser import TABLE, Kind, Variable
 
 ROOT: Final = Path(__file__).parents[4]
 

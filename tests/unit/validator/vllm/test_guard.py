@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support import fake_vllm
-from tests.support.signed_model import (
-    FILES,
-    statement,
-    write,
-)
+from tests.support.signed_model import FILES, statement, write
 from validator import contract
 from validator.errors import ModelError, PinError, PolicyError, Refused, Undecided
-from validator.vllm.plugin import (
-    inherited_verdicts,
-    register,
-)
+from validator.vllm.plugin import inherited_verdicts, register
 from validator.vllm.plugin.guard import Guard
 
 if TYPE_CHECKING:

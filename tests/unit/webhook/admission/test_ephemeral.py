@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pods import (
-    claim,
-    mount,
-    mutated,
-    pod,
-    policy,
-)
+from tests.support.pods import claim, mount, mutated, pod, policy
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME
 from webhook.admission.validation import check_ephemeral
 from webhook.errors import PodRefused

@@ -10,14 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.pods import (
-    container,
-    mount,
-    pod,
-    policy,
-    run,
-    vllm,
-)
+from tests.support.pods import container, mount, pod, policy, run, vllm
 from webhook.admission.json_patch import patch
 
 _SCALARS = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["", "a", "~", "/", "é"])

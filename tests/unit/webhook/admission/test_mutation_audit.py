@@ -6,17 +6,7 @@ import json
 
 import pytest
 
-from tests.support.pods import (
-    NAMESPACE,
-    SETTINGS,
-    claim,
-    gate_of,
-    mount,
-    pod,
-    policy,
-    run,
-    vllm,
-)
+from tests.support.pods import NAMESPACE, SETTINGS, claim, gate_of, mount, pod, policy, run, vllm
 from validator import contract
 from webhook.admission.validation import check_created
 

@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.pods import (
-    claim,
-    container,
-    mount,
-    mutated,
-    names,
-    pod,
-    run,
-    vllm,
-)
+from tests.support.pods import claim, container, mount, mutated, names, pod, run, vllm
 from validator.contract import GATE_CONTAINER
 from webhook.errors import PodRefused
 

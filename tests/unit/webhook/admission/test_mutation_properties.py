@@ -10,25 +10,12 @@ import jsonpatch
 from hypothesis import HealthCheck, assume, event, given, reject, settings
 from hypothesis import strategies as st
 
-from tests.support.generated_pods import (
-    anything,
-    damaged,
-    pods,
-    policies,
-)
-from tests.support.pods import (
-    NAMESPACE,
-    SETTINGS,
-    gate_of,
-    run,
-)
+from tests.support.generated_pods import anything, damaged, pods, policies
+from tests.support.pods import NAMESPACE, SETTINGS, gate_of, run
 from webhook.admission import pod as wire
 from webhook.admission import storage
 from webhook.admission.json_patch import patch
-from webhook.admission.validation import (
-    check_created,
-    check_ephemeral,
-)
+from webhook.admission.validation import check_created, check_ephemeral
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:

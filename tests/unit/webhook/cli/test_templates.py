@@ -5,11 +5,7 @@ from typing import Any
 import pytest
 
 from validator.errors import PolicyError
-from webhook.cli.templates import (
-    PLACES,
-    flattened,
-    template,
-)
+from webhook.cli.templates import PLACES, flattened, template
 
 POD: dict[str, Any] = {
     "metadata": {"labels": {"a": "b"}},

@@ -7,10 +7,7 @@ import pytest
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL, OPERATOR_LABEL
 from validator.policy.document import ModelValidation
 from webhook.errors import PodRefused
-from webhook.policies.choice import (
-    BrokenPolicy,
-    select,
-)
+from webhook.policies.choice import BrokenPolicy, select
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:

@@ -10,10 +10,7 @@ from prometheus_client import CollectorRegistry
 from validator.policy.document import ModelValidation
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
-from webhook.policies.directory import (
-    DirectorySource,
-    load_directory,
-)
+from webhook.policies.directory import DirectorySource, load_directory
 from webhook.policies.store import identity
 from webhook.settings import NamespaceOptions
 

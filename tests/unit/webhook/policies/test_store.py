@@ -7,12 +7,7 @@ import pytest
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from webhook.policies.choice import BrokenPolicy
-from webhook.policies.store import (
-    PREVIOUS_LIMIT,
-    PREVIOUS_SECONDS,
-    Store,
-    read,
-)
+from webhook.policies.store import PREVIOUS_LIMIT, PREVIOUS_SECONDS, Store, read
 from webhook.settings import NamespaceOptions
 
 

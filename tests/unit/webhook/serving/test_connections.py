@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from webhook.serving.connections import (
-    Connections,
-    Listener,
-)
+from webhook.serving.connections import Connections, Listener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

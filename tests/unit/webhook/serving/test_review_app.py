@@ -12,12 +12,7 @@ from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.serving import process
 from webhook.serving.connections import Connections
-from webhook.serving.review_app import (
-    Budget,
-    Lifecycle,
-    init_app,
-    init_probe_app,
-)
+from webhook.serving.review_app import Budget, Lifecycle, init_app, init_probe_app
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from webhook.vllm.check import (
-    Judgement,
-    check,
-    recognised,
-)
+from webhook.vllm.check import Judgement, check, recognised
 
 MODEL = "/models/granite"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

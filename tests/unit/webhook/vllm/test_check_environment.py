@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from webhook.vllm.check import (
-    Judgement,
-    check,
-)
+from webhook.vllm.check import Judgement, check
 
 MODEL = "/models/granite"
 

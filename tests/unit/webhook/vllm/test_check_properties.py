@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.vllm import strict
-from webhook.vllm.check import (
-    check,
-    recognised,
-)
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-    Variable,
-)
+from webhook.vllm.check import check, recognised
+from webhook.vllm.parser import TABLE, Kind, Variable
 
 MODEL: Final = "/models/granite"
 FLAGS: Final = tuple(flag for option in TABLE.options for flag in option.flags)

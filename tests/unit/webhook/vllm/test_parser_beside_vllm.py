@@ -19,11 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from webhook.vllm import parser as vllm_parser
-from webhook.vllm.parser import (
-    TABLE,
-    Kind,
-    Option,
-)
+from webhook.vllm.parser import TABLE, Kind, Option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

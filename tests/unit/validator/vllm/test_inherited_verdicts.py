@@ -59,7 +59,8 @@ def test_children_and_their_children_believe_it() -> None:
 def test_a_process_that_is_no_descendant_does_not_believe_it() -> None:
     """A variable that was copied says nothing: here the verdict is of a child that is a sibling."""
     leave = (
-        "import os; from validator.vllm.plugin import inherited_verdicts as verdicts; environment = {}; "
+        "import os; from validator.vllm.plugin import inherited_verdicts as verdicts; "
+        "environment = {}; "
         f"verdicts.leave(environment, policy={POLICY!r}, paths={PATHS!r}); "
         "print(environment[verdicts.VARIABLE], flush=True); input()"
     )

@@ -1,16 +1,10 @@
-"""What all tests share: the other sides' fixtures, and how hypothesis runs."""
+"""What all tests share: the private Sigstore, and how hypothesis runs."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = [
-    "tests.e2e.api_server.fixtures",
-    "tests.e2e.images.fixtures",
-    "tests.e2e.node.fixtures",
-    "tests.sigstore.fixtures",
-    "tests.e2e.stack.fixtures",
-]
+pytest_plugins = ["tests.sigstore.fixtures"]
 
 # No test is timed: the machine may be busy. CI draws the same examples each time.
 settings.register_profile(

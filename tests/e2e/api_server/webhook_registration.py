@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.e2e.api_server import manifests
+from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.processes import until
 
 if TYPE_CHECKING:

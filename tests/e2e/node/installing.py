@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Final
 
-from tests.e2e.api_server.manifests import WEBHOOK
+from tests.e2e.api_server.installation.manifests import WEBHOOK
 from tests.e2e.images import base, building
 from tests.e2e.images.buildah import buildah
 from tests.e2e.node.models import WORKLOAD_IMAGE

@@ -75,7 +75,7 @@ def _show() -> int:
 
 def _test(names: tuple[str, ...], options: list[str]) -> int:
     start = time.monotonic()
-    files = [f"tests/e2e/stack/test_{name}.py" for name in names]
+    files = [f"tests/e2e/stack/scenarios/test_{name}.py" for name in names]
     with running_stack() as stack:
         install(stack)
         ARTIFACTS.mkdir(parents=True, exist_ok=True)

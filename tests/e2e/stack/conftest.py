@@ -11,8 +11,8 @@ import yaml
 from tests.e2e.api_server import building
 from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.fixtures import REQUIRE
-from tests.e2e.api_server.manifests import WEBHOOK
-from tests.e2e.stack.definitions import DefinitionsMissingError, definitions
+from tests.e2e.api_server.installation.manifests import WEBHOOK
+from tests.e2e.stack.static.definitions import DefinitionsMissingError, definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

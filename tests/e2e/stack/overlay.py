@@ -17,8 +17,8 @@ from tests.e2e.api_server.client import Document
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.e2e.stack.beside.sigstore import SigstoreFiles
     from tests.e2e.stack.environments import Installed
-    from tests.e2e.stack.sigstore import SigstoreFiles
 
 SHARED: Final = Path(__file__).parent / "overlay"
 NAMESPACE: Final = "llm"

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.e2e.api_server import building, manifests
+from tests.e2e.api_server import building
+from tests.e2e.api_server.installation import manifests
 from tests.e2e.node.running import running_cluster
-from tests.e2e.stack import enforcing, environments, envoy, images, neighbours, overlay, tiny_model
-from tests.e2e.stack.definitions import GATEWAY, MODULES, definitions
-from tests.e2e.stack.sigstore import SigstoreOnMachine
+from tests.e2e.stack import environments, images, overlay, tiny_model
+from tests.e2e.stack.beside import enforcing, envoy, neighbours
+from tests.e2e.stack.beside.sigstore import SigstoreOnMachine
 from tests.e2e.stack.stack import DEBUG, Stack
+from tests.e2e.stack.static.definitions import GATEWAY, MODULES, definitions
 from tests.support.caching import cache, exclusive, say
 
 if TYPE_CHECKING:

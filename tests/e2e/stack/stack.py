@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Self
 from tests.e2e.api_server.processes import ControlPlaneError
 from tests.e2e.node.cluster import Cluster, condition
 from tests.e2e.node.machine import enter
+from tests.e2e.stack.beside.sigstore import SigstoreFiles
 from tests.e2e.stack.overlay import MODEL, NAMESPACE
-from tests.e2e.stack.sigstore import SigstoreFiles
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.client import Document
@@ -29,7 +29,7 @@ START_SECONDS: Final = 600
 """Importing torch on two busy cores takes minutes; more than ten are a hang."""
 SIGNING_SECONDS: Final = 120
 ASKING_SECONDS: Final = 120
-ASKING: Final = Path(__file__).with_name("asking.py")
+ASKING: Final = Path(__file__).parent / "beside" / "asking.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("vllm") is None,
-        reason="vLLM is not installed here: tests/e2e/stack/test_vllm_plugin.py runs this where "
-        "it is",
+        reason="vLLM is not installed here: "
+        "tests/e2e/stack/programs/test_vllm_plugin.py runs this where it is",
     ),
     pytest.mark.filterwarnings("default"),  # vLLM and torch have their own
 ]

@@ -1,0 +1,1 @@
+"""Our webhook before a real API server: what is admitted, changed and refused."""

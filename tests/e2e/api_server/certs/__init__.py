@@ -1,0 +1,1 @@
+"""`python -m certs` before a real API server."""

@@ -1,0 +1,201 @@
+"""A rotation of the authority under load: no review fails, and no new connection is refused."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from base64 import b64decode
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from certs.flaws import certificates, is_issued_by
+from tests.e2e.api_server.admission.serving import running_webhook
+from tests.e2e.api_server.certs.installation import (
+    CONFIGURATIONS,
+    NAMESPACE,
+    SERVICE,
+    SERVING,
+    STRATEGIC,
+)
+from tests.e2e.api_server.certs.running import running_certs
+from tests.e2e.api_server.installation import manifests
+from tests.e2e.api_server.installation.installing import installed
+from tests.e2e.api_server.mounting import mounted
+from tests.e2e.api_server.processes import until
+from tests.e2e.api_server.workloads import policy, workload
+from validator.contract import GATE_CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.e2e.api_server.admission.serving import ServingWebhook
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
+
+pytestmark = pytest.mark.apiserver
+
+OVERLAP = 8
+"""Seconds for both replicas to serve with a new certificate: they take up to `LAGS` + 2."""
+
+LAGS = (0.5, 2.0)
+"""Seconds after which the two kubelets show a changed Secret."""
+
+LIFETIMES = ("--serving-lifetime", "75s", "--authority-lifetime", "81s")
+"""So that an authority is due after 51 s, and gone after 81: a rotation takes 20 of these 30."""
+
+ROTATION_SECONDS = 120
+PAUSE_SECONDS = 0.02
+SERVER_NAME = f"{SERVICE}.{NAMESPACE}.svc"
+
+_log = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="module")
+def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
+    """A control plane of this module's own, with what `kubectl apply -k` installs."""
+    with installed(empty, manifests.overlay_folder("default")):
+        yield empty
+
+
+@dataclass(slots=True)
+class Load:
+    """What was asked in the background, again and again, and what became of it."""
+
+    answered: int = 0
+    failed: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def keep(self, ask: Callable[[], str | None]) -> None:
+        """Ask until the end; `ask` returns what went wrong."""
+        while not self.ended.wait(PAUSE_SECONDS):
+            try:
+                complaint = ask()
+            except OSError as error:
+                complaint = repr(error)
+            if complaint is None:
+                self.answered += 1
+            else:
+                self.failed.append(complaint)
+
+
+@contextmanager
+def under_load(*asks: Callable[[], str | None]) -> Iterator[list[Load]]:
+    """Ask each of these in a thread of its own inside the block."""
+    loads = [Load() for _ in asks]
+    threads = [
+        threading.Thread(target=load.keep, args=(ask,))
+        for load, ask in zip(loads, asks, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield loads
+    finally:
+        for load, thread in zip(loads, threads, strict=True):
+            load.ended.set()
+            thread.join()
+
+
+def bundle(cluster: ControlPlane, path: str = CONFIGURATIONS[0]) -> bytes:
+    """Return what a configuration trusts."""
+    (entry,) = cluster.call("GET", path).document["webhooks"]
+    return b64decode(entry["clientConfig"].get("caBundle", ""))
+
+
+def create_a_pod(cluster: ControlPlane) -> str | None:
+    """Have the API server ask both replicas about a pod; return what went wrong."""
+    answer = cluster.create(workload("Pod", "models"), dry_run=True)
+    gates = [each["name"] for each in answer.document.get("spec", {}).get("initContainers", [])]
+    return None if gates == [GATE_CONTAINER] else f"{answer.status} {answer.message}"
+
+
+def connect_anew(cluster: ControlPlane, webhook: ServingWebhook) -> str | None:
+    """Connect as an API server does that trusts what is published; return what went wrong."""
+    trust = ssl.create_default_context(cadata=bundle(cluster).decode())
+    host, _, port = webhook.endpoint.address.partition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=5) as connection,
+        trust.wrap_socket(connection, server_hostname=SERVER_NAME),
+    ):
+        return None
+
+
+def reached_at(cluster: ControlPlane, ports: list[str]) -> None:
+    """Let the Service lead to this machine, and each configuration to one of the replicas."""
+    service = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}"
+    spec: Document = {"type": "ExternalName", "externalName": "localhost"}
+    gone = dict.fromkeys(("clusterIP", "clusterIPs", "selector"))
+    changes: list[tuple[str, Document]] = [(service, {"spec": spec | gone})]
+    for path, port in zip(CONFIGURATIONS, ports, strict=True):
+        (entry,) = cluster.call("GET", path).document["webhooks"]
+        client = {"service": {"port": int(port)}}
+        changes.append((path, {"webhooks": [{"name": entry["name"], "clientConfig": client}]}))
+    for path, change in changes:
+        answer = cluster.call("PATCH", path, change, content_type=STRATEGIC)
+        assert answer.status == 200, answer.message
+
+
+def test_no_review_fails_while_the_authority_is_rotated(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    """Old alone, both, a certificate by the new one, new alone: at each moment all is answered."""
+    with ExitStack() as stack:
+        options = ("--overlap", f"{OVERLAP}s", *LIFETIMES)
+        certs = stack.enter_context(running_certs(cluster, tmp_path / "certs", *options))
+        until(lambda: certs.ready and bundle(cluster) != b"", what="it is issued", seconds=30)
+        replicas = []
+        for number, lag in enumerate(LAGS):
+            tls = tmp_path / f"tls-{number}"
+            keys = ("tls.crt", "tls.key")
+            stack.enter_context(mounted(cluster, SERVING, tls, keys=keys, lag=lag))
+            until((tls / "tls.crt").exists, what="the Secret is mounted")
+            folder = tmp_path / f"webhook-{number}"
+            folder.mkdir()
+            replicas.append(stack.enter_context(running_webhook(cluster, folder, tls=tls)))
+        reached_at(cluster, [each.endpoint.address.rpartition(":")[2] for each in replicas])
+        cluster.make_namespace("models")
+        cluster.created(policy("models"))
+        until(lambda: create_a_pod(cluster) is None, what="pods are reviewed", seconds=30)
+
+        asks = [partial(create_a_pod, cluster)] * 2
+        asks += [partial(connect_anew, cluster, each) for each in replicas]
+        with under_load(*asks) as loads:
+            stages = list(_stages(cluster, loads, end=time.monotonic() + ROTATION_SECONDS))
+        lines = certs.lines()
+
+    creates, connections = loads[:2], loads[2:]
+    assert [each.failed for each in loads] == [[], [], [], []]
+    assert stages == [(1, "old"), (2, "old"), (2, "new"), (1, "new")]
+    assert sum(each.answered for each in creates) > 100
+    assert sum(each.answered for each in connections) > 100
+    assert "not done" not in [line["event"] for line in lines]
+
+
+def _stages(cluster: ControlPlane, loads: list[Load], *, end: float) -> Iterator[tuple[int, str]]:
+    """Yield how many are trusted and who issued the certificate, at each change of these.
+
+    Ends two seconds behind the last of four stages, or at the time `end`.
+    """
+    start, last, old = time.monotonic(), (0, ""), certificates(bundle(cluster))[0]
+    seen = 0
+    while time.monotonic() < end and seen < 4:
+        trusted = certificates(bundle(cluster))
+        leaf = b64decode(cluster.call("GET", SERVING).document["data"]["tls.crt"])
+        by_old = is_issued_by(certificates(leaf)[0], old)
+        stage = len(trusted), "old" if by_old else "new"
+        if stage != last:
+            last, seen = stage, seen + 1
+            answered = [each.answered for each in loads]
+            _log.info("%.1f s: %s, answered %s", time.monotonic() - start, stage, answered)
+            yield stage
+        time.sleep(0.1)
+    time.sleep(OVERLAP / 2)
+    answered, failed = [each.answered for each in loads], [len(each.failed) for each in loads]
+    _log.info("%.1f s: answered %s, failed %s", time.monotonic() - start, answered, failed)

@@ -1,0 +1,1 @@
+"""Attacks and failures on a real node: none leads past the gate."""

@@ -1,0 +1,1 @@
+"""The webhook on a real node, as its users have it."""

@@ -1,0 +1,1 @@
+"""The programs beside the stack: gateway, Flux, collector, Sigstore, browser."""

@@ -1,0 +1,1 @@
+"""One program of the stack by itself, as the manifests configure it."""

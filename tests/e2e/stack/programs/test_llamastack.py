@@ -1,0 +1,167 @@
+"""Llama Stack with the manifests' configuration and environment, as its own program takes them."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.api_server.processes import Program, free_ports, until
+from tests.e2e.stack import environments
+from tests.e2e.stack.beside import fake_vllm
+from tests.e2e.stack.environments import EnvironmentMissingError
+from tests.e2e.stack.static import manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.stack.beside.fake_vllm import Asked
+
+START_SECONDS = 120
+"""Ready after 15 s alone; a machine whose cores are all busy takes several times that."""
+MODEL = f"vllm/{fake_vllm.MODEL}"
+SEARCH = {"model": MODEL, "input": "What is new?", "tools": [{"type": "web_search"}]}
+
+pytestmark = pytest.mark.apiserver
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaStack:
+    """A running Llama Stack, and the port at which it looks for vLLM."""
+
+    url: str
+    vllm_port: int
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+        """Return status and text of an answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 — to our own program
+            f"{self.url}{path}", data, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 — as above
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def running(folder: Path, **variables: str) -> Iterator[LlamaStack]:
+    """Run it inside the block, its folders of the container below a folder of this machine."""
+    try:
+        program = environments.find("ogx").path / "bin" / "ogx"
+    except EnvironmentMissingError as error:
+        pytest.skip(str(error))
+    port, vllm_port = free_ports(2)
+    documents = manifests.build("granite")
+    pod = manifests.named(documents, "Deployment", "llamastack")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {each["name"]: each.get("value", "") for each in container["env"]}
+    environment |= {
+        "VLLM_URL": f"http://127.0.0.1:{vllm_port}/v1",
+        "OGX_PORT": str(port),
+        "PATH": "/usr/bin:/bin",
+        **variables,
+    }
+    places = {
+        mount["mountPath"]: f"{folder}/{mount['name']}" for mount in container["volumeMounts"]
+    }
+    # The image's entrypoint: `ogx stack run` of what this variable names.
+    config = _moved(environment["RUN_CONFIG_PATH"], places)
+    _write_files(documents, pod, folder, places)
+    command = [
+        *("env", "-i", *(f"{name}={_moved(value, places)}" for name, value in environment.items())),
+        *(str(program), "stack", "run", config),
+    ]
+    process = Program(command, log=folder / "llamastack.log", folder=folder)
+    stack = LlamaStack(f"http://127.0.0.1:{port}", vllm_port)
+    try:
+        process.start()
+        process.wait_until(lambda: stack.ask("/v1/health")[0] == 200, seconds=START_SECONDS)
+        yield stack
+    finally:
+        process.close()
+
+
+def _moved(text: str, places: dict[str, str]) -> str:
+    for inside, outside in places.items():
+        text = text.replace(inside, outside) if inside != "/tmp" else text  # noqa: S108 — a mount
+    return text
+
+
+def _write_files(
+    documents: list[dict[str, Any]], pod: dict[str, Any], folder: Path, places: dict[str, str]
+) -> None:
+    (source,) = (each["configMap"] for each in pod["volumes"] if "configMap" in each)
+    data = manifests.named(documents, "ConfigMap", source["name"])["data"]
+    for item in source["items"]:
+        path = folder / "config" / item["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_moved(data[item["key"]], places))
+    (folder / "state").mkdir()
+
+
+@pytest.fixture(scope="module")
+def keyless(
+    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LlamaStack]:
+    """Llama Stack without a key for the search; vLLM is still loading."""
+    del programs
+    with running(tmp_path_factory.mktemp("keyless")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def vllm(keyless: LlamaStack) -> Iterator[Asked]:
+    """VLLM serves, and Llama Stack has noticed."""
+    with fake_vllm.serving(keyless.vllm_port) as asked:
+        until(lambda: MODEL in keyless.ask("/v1/models")[1], what="the model is listed", seconds=60)
+        yield asked
+
+
+def test_health_answers_under_both_paths_before_vllm_does(keyless: LlamaStack) -> None:
+    """`curl http://llamastack:8321/health` is what the guide says."""
+    assert keyless.ask("/health") == keyless.ask("/v1/health") == (200, '{"status":"OK"}')
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_chat_is_streamed_token_by_token(keyless: LlamaStack) -> None:
+    """What vLLM writes reaches Open WebUI as it was written."""
+    asked = [{"role": "user", "content": "Is it?"}]
+    status, text = keyless.ask(
+        "/v1/chat/completions", {"model": MODEL, "messages": asked, "stream": True}
+    )
+    assert status == 200
+    events = [line.removeprefix("data: ") for line in text.splitlines() if "delta" in line]
+    deltas = [json.loads(event)["choices"][0]["delta"].get("content") for event in events]
+    assert tuple(filter(None, deltas)) == fake_vllm.TOKENS
+
+
+def test_a_search_without_a_key_says_that_there_is_none(keyless: LlamaStack, vllm: Asked) -> None:
+    """And nothing is asked of vLLM or of the Internet."""
+    assert keyless.ask("/v1/responses", SEARCH) == (
+        400,
+        '{"detail":"Tool \'web_search\' not found"}',
+    )
+    assert vllm == []
+
+
+@pytest.mark.usefixtures("programs")
+def test_with_a_key_the_model_is_offered_the_search(tmp_path: Path) -> None:
+    """By its name; whether to use it is the model's choice, and here it does not."""
+    with (
+        running(tmp_path, TAVILY_SEARCH_API_KEY="tvly-none") as stack,
+        fake_vllm.serving(stack.vllm_port) as asked,
+    ):
+        until(lambda: MODEL in stack.ask("/v1/models")[1], what="the model is listed", seconds=60)
+        status, text = stack.ask("/v1/responses", SEARCH)
+    assert status == 200
+    assert "".join(fake_vllm.TOKENS) in text
+    (request,) = asked
+    assert [tool["function"]["name"] for tool in request["tools"]] == ["web_search"]

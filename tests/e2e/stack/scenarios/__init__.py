@@ -1,0 +1,1 @@
+"""The stack on a real node, as its users have it."""

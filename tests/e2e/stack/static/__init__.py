@@ -1,0 +1,1 @@
+"""The stack's manifests, checked without a node."""

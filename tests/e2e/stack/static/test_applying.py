@@ -1,0 +1,104 @@
+"""The overlays on a real API server: applied, as pods admitted, and taken off again."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.api_server.installation.manifests import built
+from tests.e2e.stack.static import manifests
+from tests.e2e.stack.static.manifests import FLUX, OVERLAYS, STACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
+
+KEEPING = ("-l", "app.kubernetes.io/component!=storage")
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture(autouse=True)
+def _gone(cluster: ControlPlane) -> Iterator[None]:
+    """Take off what a test leaves; that a namespace goes is a controller's work, done here."""
+    yield
+    for kind in ("deployment", "service", "persistentvolumeclaim", "modelvalidation", "secret"):
+        cluster.kubectl(
+            *("delete", kind, "--all", "-n", "llm", "--wait=false", "--ignore-not-found"),
+            check=False,
+        )
+    patch = '{"metadata":{"finalizers":null}}'
+    for claim in ("vllm-models", "open-webui"):
+        cluster.kubectl("patch", "pvc", claim, "-n", "llm", "-p", patch, check=False)
+    cluster.remove_namespace("llm")
+
+
+def apply(cluster: ControlPlane, documents: list[Document]) -> None:
+    """Apply objects, and make the ServiceAccounts that a controller would make."""
+    cluster.apply(map(manifests.without_sops, documents))
+    account = {"name": "default", "namespace": "llm"}
+    cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_it_applies_and_its_pods_are_restricted(cluster: ControlPlane, overlay: str) -> None:
+    """The API server takes each object, and each pod, under Pod Security `restricted`."""
+    documents = manifests.build(overlay)
+    apply(cluster, documents)
+    pods = manifests.pods([*documents, *manifests.build("prepare")])
+    apply(cluster, manifests.of_kind(manifests.build("prepare"), "ServiceAccount"))
+    assert len(pods) == 5
+    for pod in pods:
+        answer = cluster.create(pod, dry_run=True)
+        assert (answer.status, answer.warnings) == (http.client.CREATED, ()), answer.message
+
+
+@pytest.mark.parametrize("overlay", ["granite", "production"])
+def test_deleting_it_leaves_the_volumes(cluster: ControlPlane, overlay: str) -> None:
+    """As the guide says: all but the namespace and the two claims goes, models and chats stay."""
+    folder = str(STACK / "overlays" / overlay)
+    cluster.kubectl("apply", "-k", folder)
+    cluster.kubectl("delete", "-k", folder, *KEEPING, "--wait=false")
+    left = cluster.kubectl("get", "-k", folder, "--ignore-not-found", "-o", "name").stdout
+    assert set(left.split()) == {
+        "namespace/llm",
+        "persistentvolumeclaim/open-webui",
+        "persistentvolumeclaim/vllm-models",
+    }
+
+
+def test_flux_keeps_the_volumes_too() -> None:
+    """What `kubectl delete` is told to leave is what Flux is told not to prune."""
+    prune = "kustomize.toolkit.fluxcd.io/prune"
+    for each in manifests.build("example"):
+        metadata = each["metadata"]
+        stays = metadata["labels"].get("app.kubernetes.io/component") == "storage"
+        assert (metadata.get("annotations", {}).get(prune) == "disabled") is stays
+        assert stays is (each["kind"] in ("Namespace", "PersistentVolumeClaim"))
+
+
+def test_flux_installs_the_webhook_before_the_stack(cluster: ControlPlane) -> None:
+    """Its objects are taken; the stack waits for the webhook, which is waited for whole."""
+    documents = built(FLUX)
+    cluster.make_namespace("flux-system")
+    cluster.apply(documents)
+    webhook, stack = (
+        manifests.named(documents, "Kustomization", name)["spec"]
+        for name in ("model-validation-webhook", "llm")
+    )
+    assert webhook["wait"] is True
+    assert stack["dependsOn"] == [{"name": "model-validation-webhook"}]
+    assert stack["decryption"] == {"provider": "sops", "secretRef": {"name": "sops-age"}}
+    root = STACK.parents[1]
+    for each in (webhook, stack):
+        assert (root / each["path"] / "kustomization.yaml").is_file()
+        assert each["sourceRef"] == {"kind": "GitRepository", "name": "llm"}
+        assert each["prune"] is True
+    found = built(root / stack["path"])
+    checked = {(each["kind"], each["name"]) for each in stack["healthChecks"]}
+    assert checked == {
+        (each["kind"], each["metadata"]["name"]) for each in manifests.of_kind(found, "Deployment")
+    }

@@ -1,4 +1,4 @@
-"""The fixtures of the lanes; a unit test never loads them, since pytest reads this file only here."""
+"""The fixtures of the lanes. Pytest reads this file for this folder alone, so no unit test does."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ FIXTURES: Final = (
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Load the lanes' fixtures and the hooks beside them."""
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Load the lanes' fixtures, before a conftest of a folder below imports one of them."""
     for module in FIXTURES:
-        config.pluginmanager.import_plugin(module)
+        pluginmanager.import_plugin(module)

@@ -64,7 +64,9 @@ def test_an_environment_that_is_not_whole_is_not_found(
     _link_python(nowhere)
     own = environments.Environment(name="vllm", python=HERE)
     monkeypatch.setitem(ENVIRONMENTS, "vllm", own)
-    with pytest.raises(EnvironmentMissingError, match=r"python -m tests\.stack\.environments vllm"):
+    with pytest.raises(
+        EnvironmentMissingError, match=r"python -m tests\.e2e\.stack\.environments vllm"
+    ):
         environments.find("vllm")
     whole = environments._place(own)
     whole.path.mkdir(parents=True)

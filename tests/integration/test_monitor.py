@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.test_command_line import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
+from tests.support.desk import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
 from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator import contract
 from validator.monitor.loop import POLL_SECONDS

@@ -1,0 +1,137 @@
+"""Wrong usage ends with 2, and what cannot be decided with 3."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Final
+
+import pytest
+
+from tests.support.certificates import Party
+from tests.support.desk import COMMAND, Desk, run
+
+MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "nothing": ((), "the following arguments are required: COMMAND"),
+    "no method": (("verify",), "required: METHOD"),
+    "unknown method": (("verify", "gpg"), "invalid choice: 'gpg'"),
+    "no key": (("verify", "key", "{model}"), "--public-key"),
+    "no identity": (("verify", "sigstore", "{model}"), "--identity"),
+    "no authority": (("verify", "certificate", "{model}"), "--certificate-chain"),
+    "abbreviated option": (
+        ("verify", "key", "{model}", "--public-key", "{key}", "--ignore-unsigned"),
+        "unrecognized arguments: --ignore-unsigned",
+    ),
+    "no jobs": (
+        ("verify", "key", "{model}", "--public-key", "{key}", "--jobs", "0"),
+        "invalid positive number value: '0'",
+    ),
+    "digest of another kind": (
+        ("verify", "key", "{model}", "--public-key", "{key}", "--digest", "sha512:00"),
+        "--digest 'sha512:00' is not 'sha256:' and 64 lower-case hexadecimal digits",
+    ),
+    "key that is a certificate": (
+        ("verify", "key", "{model}", "--public-key", "{ca}"),
+        "not a public key in PEM form",
+    ),
+    "key that is private": (
+        ("verify", "key", "{model}", "--public-key", "{private}"),
+        "it looks like a private key",
+    ),
+    "authority that is a key": (
+        ("verify", "certificate", "{model}", "--certificate-chain", "{key}"),
+        "not certificates in PEM form",
+    ),
+    "two roots": (
+        (
+            *("verify", "sigstore", "{model}", "--identity=a", "--identity-provider=b"),
+            *("--trust-config={key}", "--trusted-root={key}"),
+        ),
+        "not allowed with argument",
+    ),
+    "file and public instance": (
+        (
+            *("verify", "sigstore", "{model}", "--identity=a", "--identity-provider=b"),
+            *("--trusted-root={key}", "--staging"),
+        ),
+        "--staging and --online choose a public root",
+    ),
+    "root that is none": (
+        (
+            *("verify", "sigstore", "{model}", "--identity=a", "--identity-provider=b"),
+            "--trusted-root={key}",
+        ),
+        "the trusted root is not JSON",
+    ),
+    "policy that is none": (("verify", "policy", "{key}"), "expected a mapping"),
+    "no policy at all": (
+        ("verify", "policy"),
+        "no policy: name its FILE, or set $MODEL_VALIDATION_POLICY as the webhook does",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISUSED)
+def test_misuse_ends_with_two(desk: Desk, case: str) -> None:
+    """A wrong command line or policy is no verdict on the model, and says what is wrong."""
+    arguments, said = MISUSED[case]
+    (desk.folder / "ca.pem").write_bytes(Party.root().pem)
+    (desk.folder / "private").write_text("-----BEGIN PRIVATE KEY-----\n")
+    names = {
+        "model": desk.site.model,
+        "key": desk.key,
+        "ca": desk.folder / "ca.pem",
+        "private": desk.folder / "private",
+    }
+    ended = run(*(argument.format(**names) for argument in arguments))
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("key", "{model}", "--public-key=absent"), "there is no public key at 'absent'"),
+        (("key", "{model}", "--public-key={model}"), "is not a regular file"),
+        (("key", "{model}", "--public-key=/dev/zero"), "is not a regular file"),
+        (("certificate", "{model}", "--certificate-chain=absent"), "there is no certificate chain"),
+        (
+            (
+                *("sigstore", "{model}", "--identity=a", "--identity-provider=b"),
+                "--trusted-root=absent",
+            ),
+            "there is no trusted root at 'absent'",
+        ),
+        (("policy", "absent"), "there is no policy at 'absent'"),
+    ],
+)
+def test_a_missing_anchor_ends_with_three(
+    desk: Desk, arguments: tuple[str, ...], said: str
+) -> None:
+    """Nothing can be said of the model."""
+    ended = run("verify", *(text.format(model=desk.site.model) for text in arguments))
+    assert (ended.code, ended.out) == (3, "")
+    assert said in ended.err
+
+
+def obeying_permissions() -> tuple[str, ...]:
+    """Return how the command is run so that file permissions count for root, too."""
+    if os.geteuid() != 0:
+        return COMMAND
+    prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    if shutil.which("setpriv") is None:
+        pytest.skip("root obeys permissions only under `setpriv` (util-linux)")
+    return (*prefix, *COMMAND)
+
+
+@pytest.mark.parametrize("closed", ["config.json", "weights", "model.sig", "."])
+def test_what_cannot_be_read_ends_with_three(desk: Desk, closed: str) -> None:
+    """Neither verified nor refused, with the path and the system's reason."""
+    path = desk.site.model / closed
+    path.chmod(0)
+    try:
+        ended = desk.verify(prefix=obeying_permissions())
+    finally:
+        path.chmod(0o755)
+    assert ended.code == 3
+    assert "cannot be read: Permission denied" in ended.text

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from tests.support.policies import policy_document
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -168,19 +170,14 @@ class FakeApiServer:
 
 def policy(name: str, *, namespace: str = "models", generation: int = 1, **spec: Any) -> Object:
     """Return a policy as the API server has it."""
-    model = {"path": f"/models/{generation}"}
-    return {
-        "apiVersion": "rhtas.redhat.com/v1alpha1",
-        "kind": "ModelValidation",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "uid": f"uid-of-{name}",
-            "generation": generation,
-            "managedFields": [],
-        },
-        "spec": {"model": model, "config": {"privateKeyConfig": {"publicKey": "PEM"}}} | spec,
-    }
+    metadata = {"uid": f"uid-of-{name}", "generation": generation, "managedFields": []}
+    return policy_document(
+        name,
+        namespace=namespace,
+        metadata=metadata,
+        model={"path": f"/models/{generation}"},
+        **spec,
+    )
 
 
 def namespace(name: str, **labels: str) -> Object:

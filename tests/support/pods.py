@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.support import policies
 from validator import contract
 from validator.policy.document import ModelValidation
 from webhook.admission.mutation import mutate
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-MODEL = "/models/granite"
+MODEL = policies.MODEL
+KEY = policies.KEY
 IMAGE = "registry.example/model-validator:1"
 SETTINGS = GateSettings(image=IMAGE, accepted_images=("registry.example/model-validator:0",))
 NAMESPACE = NamespaceOptions(name="team")
-KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -67,17 +68,11 @@ def pod(*containers: Document, **spec: Any) -> Document:
     }
 
 
-def policy(*, model: Document | None = None, config: Document | None = None, **spec: Any) -> Any:
-    """Return a policy: the model at `MODEL`, signed with a key that is inline."""
-    named = {} if "models" in spec else {"model": {"path": MODEL} | (model or {})}
+def policy(**changes: Any) -> ModelValidation:
+    """Return the policy of `policy_document`, as the API server has it."""
+    metadata = {"uid": "u-1", "generation": 3}
     return ModelValidation.from_object(
-        {
-            "apiVersion": contract.API_VERSION,
-            "kind": contract.KIND,
-            "metadata": {"name": "granite", "namespace": "team", "uid": "u-1", "generation": 3},
-            "spec": {"config": config or {"privateKeyConfig": {"publicKey": KEY}}} | named | spec,
-        },
-        source="test",
+        policies.policy_document(metadata=metadata, **changes), source="test"
     )
 
 

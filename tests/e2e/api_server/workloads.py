@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.api_server.webhook_registration import LABEL_KEYS
-from validator import contract
+from tests.support.policies import policy_document
 
 if TYPE_CHECKING:
     from tests.e2e.api_server.control_plane import Document
@@ -58,21 +58,9 @@ def vllm_spec(**changes: Any) -> Document:
     return spec | changes
 
 
-def policy(
-    namespace: str, *, name: str = "granite", model: Document | None = None, **spec: Any
-) -> Document:
+def policy(namespace: str, **changes: Any) -> Document:
     """Return a ModelValidation: who signs the model, by a key that is inline."""
-    key = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
-    return {
-        "apiVersion": contract.API_VERSION,
-        "kind": contract.KIND,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "model": {"path": MODEL} | (model or {}),
-            "config": {"privateKeyConfig": {"publicKey": key}},
-        }
-        | spec,
-    }
+    return policy_document(namespace=namespace, **changes)
 
 
 def workload(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jsonpatch
 import pytest
 
+from tests.support.policies import policy_document
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
 from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
@@ -74,16 +75,13 @@ def reviewer(cluster: Cluster) -> Reviewer:
 
 def policy(name: str = "granite", *, generation: int = 1, key: str = "PEM") -> ModelValidation:
     """Make a policy that adds its model's volume."""
-    volume = {"persistentVolumeClaim": {"claimName": "models"}}
-    document = {
-        "apiVersion": "rhtas.redhat.com/v1alpha1",
-        "kind": "ModelValidation",
-        "metadata": {"name": name, "namespace": "models", "uid": "u", "generation": generation},
-        "spec": {
-            "model": {"path": "/models/granite", "volume": volume},
-            "config": {"privateKeyConfig": {"publicKey": key}},
-        },
-    }
+    document = policy_document(
+        name,
+        namespace="models",
+        metadata={"uid": "u", "generation": generation},
+        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
+        config={"privateKeyConfig": {"publicKey": key}},
+    )
     return ModelValidation.from_object(document, source="test")
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.policies import policy_document
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL, OPERATOR_LABEL
 from validator.policy.document import ModelValidation
 from webhook.errors import PodRefused
@@ -16,19 +17,8 @@ if TYPE_CHECKING:
 
 def policy(name: str, *, default: bool = False, deleted: bool = False) -> ModelValidation:
     """Make a policy with this name."""
-    metadata: dict[str, Any] = {"name": name, "namespace": "models"}
-    if deleted:
-        metadata["deletionTimestamp"] = "2026-11-23T12:00:00Z"
-    document = {
-        "apiVersion": "rhtas.redhat.com/v1alpha1",
-        "kind": "ModelValidation",
-        "metadata": metadata,
-        "spec": {
-            "model": {"path": "/models/granite"},
-            "config": {"privateKeyConfig": {"keyPath": "/keys/pub.pem"}},
-            "default": default,
-        },
-    }
+    metadata = {"deletionTimestamp": "2026-11-23T12:00:00Z"} if deleted else {}
+    document = policy_document(name, namespace="models", metadata=metadata, default=default)
     return ModelValidation.from_object(document, source="test")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.policies import policy_document
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from webhook.policies.choice import BrokenPolicy
@@ -37,15 +38,8 @@ def policy(
 
 def document(name: str, *, namespace: str | None = "models", **metadata: Any) -> dict[str, Any]:
     """Return the document of a policy."""
-    return {
-        "apiVersion": "rhtas.redhat.com/v1alpha1",
-        "kind": "ModelValidation",
-        "metadata": {"name": name, "namespace": namespace} | metadata,
-        "spec": {
-            "model": {"path": f"/models/{metadata.get('generation', 1)}"},
-            "config": {"privateKeyConfig": {"keyPath": "/keys/pub.pem"}},
-        },
-    }
+    path = f"/models/{metadata.get('generation', 1)}"
+    return policy_document(name, namespace=namespace, metadata=metadata, model={"path": path})
 
 
 @pytest.fixture

@@ -175,8 +175,7 @@ def policy(name: str, *, namespace: str = "models", generation: int = 1, **spec:
         name,
         namespace=namespace,
         metadata=metadata,
-        model={"path": f"/models/{generation}"},
-        **spec,
+        **{"model": {"path": f"/models/{generation}"}} | spec,
     )
 
 

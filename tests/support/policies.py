@@ -33,9 +33,10 @@ def policy_document(
     """
     where = {} if namespace is None else {"namespace": namespace}
     named = {} if "models" in spec else {"model": {"path": MODEL} | (model or {})}
+    signed = {"privateKeyConfig": {"publicKey": KEY}} if config is None else config
     return {
         "apiVersion": contract.API_VERSION,
         "kind": contract.KIND,
         "metadata": {"name": name} | where | (metadata or {}),
-        "spec": named | {"config": config or {"privateKeyConfig": {"publicKey": KEY}}} | spec,
+        "spec": named | {"config": signed} | spec,
     }

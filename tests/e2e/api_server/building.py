@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[2]
 KUBERNETES = TESTS / "e2e" / "api_server" / "tools"
 STACK = TESTS / "e2e" / "stack" / "modules"
+RELEASES = TESTS / "e2e" / "api_server" / "releases"
+RELEASE = "MODEL_VALIDATION_KUBERNETES"
+"""Names another release of Kubernetes, such as `v1.35`, whose API server the tests are to use."""
 MODULES = {
     KUBERNETES: {
         "etcd": "go.etcd.io/etcd/server/v3",
@@ -51,6 +54,10 @@ MODULES = {
     STACK / "flux": {
         name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")
     },
+    **{
+        folder: {f"kube-apiserver-{folder.name}": "k8s.io/kubernetes/cmd/kube-apiserver"}
+        for folder in sorted(RELEASES.glob("v*"))
+    },
 }
 """Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
 
@@ -73,15 +80,23 @@ class ProgramsMissingError(Exception):
     """A program is not there, or could not be built; the message says what to do."""
 
 
-def kubernetes_version() -> str:
-    """Return the pinned version of Kubernetes, such as `v1.36.3`."""
-    required = re.compile(r"^\s*k8s\.io/kubernetes (v\S+)$", re.MULTILINE)
-    pinned = required.search((KUBERNETES / "go.mod").read_text())
+def kubernetes_version(module: Path | None = None) -> str:
+    """Return the version of Kubernetes that a module pins, such as `v1.36.3`.
+
+    Args:
+        module: The folder of the module; by default the one whose API server the tests use.
+    """
+    folder = module or _module(_named("kube-apiserver"))
+    required = re.compile(r"^(?:require)?\s*k8s\.io/kubernetes (v\S+)$", re.MULTILINE)
+    pinned = required.search((folder / "go.mod").read_text())
     if pinned is None:
-        raise ProgramsMissingError(
-            "tests/e2e/api_server/tools/go.mod does not require k8s.io/kubernetes."
-        )
+        raise ProgramsMissingError(f"{folder / 'go.mod'} does not require k8s.io/kubernetes.")
     return pinned[1]
+
+
+def releases() -> tuple[str, ...]:
+    """Return the other releases of Kubernetes whose API server can be built, such as `v1.35`."""
+    return tuple(folder.name for folder in sorted(RELEASES.glob("v*")))
 
 
 def find(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
@@ -90,7 +105,7 @@ def find(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
     Raises:
         ProgramsMissingError: one is neither in `KUBEBUILDER_ASSETS` nor in the cache.
     """
-    found = {name: _own(name) or _cached(name) for name in names}
+    found = {name: _own(name) or _cached(_named(name)) for name in names}
     missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
         raise ProgramsMissingError(
@@ -111,7 +126,19 @@ def build(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
     except ProgramsMissingError:
         pass
     with _lock():
-        return {name: _own(name) or _built(name) for name in names}
+        return {name: _own(name) or _built(_named(name)) for name in names}
+
+
+def _named(program: str) -> str:
+    """Return the name by which `PACKAGES` knows a program: the API server's may be a release's."""
+    release = os.environ.get(RELEASE)
+    if program != "kube-apiserver" or not release:
+        return program
+    if release not in releases():
+        raise ProgramsMissingError(
+            f"{RELEASE} names {release}, and the releases are {', '.join(releases())}."
+        )
+    return f"{program}-{release}"
 
 
 def _own(name: str) -> Path | None:
@@ -130,7 +157,7 @@ def _built(name: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{name}.{os.getpid()}")
     try:
-        flags = ["-trimpath", "-ldflags", _link_flags(), "-o", str(partial)]
+        flags = ["-trimpath", "-ldflags", _link_flags(name), "-o", str(partial)]
         _go("build", *flags, PACKAGES[name], folder=_module(name))
         partial.replace(target)
     finally:
@@ -142,7 +169,7 @@ def _built(name: str) -> Path:
 def _cached(name: str) -> Path:
     module = _module(name)
     sources = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
-    built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags()
+    built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags(name)
     key = hashlib.sha256(sources + built_by.encode()).hexdigest()[:16]
     return _cache() / key / name
 
@@ -156,9 +183,10 @@ def _cache() -> Path:
     return Path(base) / "model-validation" / "bin"
 
 
-def _link_flags() -> str:
+def _link_flags(name: str) -> str:
     """Return flags that strip, and that make the server say its version as a release does."""
-    version = kubernetes_version()
+    module = _module(name)
+    version = kubernetes_version(module if module.parent == RELEASES else KUBERNETES)
     major, minor, _ = version.removeprefix("v").split(".", 2)
     told = {
         "gitVersion": version,

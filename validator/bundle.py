@@ -1,9 +1,9 @@
-"""Sigstore bundles as files: read within limits, taken apart, nothing believed.
+"""Sigstore bundles as files: read within limits and decoded; nothing in them is trusted yet.
 
 Steps 1 and 2 of the verification. The parser is ours because sigstore-python's
-cannot read what is signed by a key or a certificate; it takes the
-specification's leniencies (`keyid` absent, empty or null; `tlogEntries` absent;
-`publicKey` with a hint or the key itself) and nothing else.
+cannot read bundles that a key or a certificate signed. It accepts the variants that the
+specification lists (`keyid` absent, empty or null; `tlogEntries` absent; `publicKey` with
+a hint or the key itself) and no others.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
-"""What key and certificate bundles must be; sigstore-python judges the keyless ones."""
+"""The media type of key and certificate bundles; sigstore-python checks that of keyless ones."""
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
 
 class Method(enum.StrEnum):
-    """How a bundle was signed, as the OMS specification calls it."""
+    """The signing method of a bundle, by the OMS specification's names."""
 
     SIGSTORE = "sigstore"
     KEY = "key"
@@ -55,7 +55,7 @@ class Bundle:
     Attributes:
         raw: The file's bytes.
         media_type: The bundle's own media type.
-        method: How it claims to be signed.
+        method: The signing method that it claims.
         payload: The DSSE payload, decoded.
         payload_type: The DSSE payload's type.
         signature: The one DSSE signature, decoded.
@@ -76,7 +76,7 @@ class Bundle:
 
 
 def read_bundle(path: Path, *, limits: Limits) -> Bundle:
-    """Read the signature file at `path` and take it apart.
+    """Read the signature file at `path` and decode it.
 
     Raises:
         BundleError: There is none, or it is not a Sigstore bundle around a DSSE
@@ -89,7 +89,7 @@ def read_bundle(path: Path, *, limits: Limits) -> Bundle:
 
 
 def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
-    """Take the bytes of a bundle apart.
+    """Decode the bytes of a bundle.
 
     Raises:
         BundleError: They are not a Sigstore bundle around a DSSE envelope with

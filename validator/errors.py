@@ -1,4 +1,4 @@
-"""The validator's errors, split by who is at fault.
+"""The validator's errors, split by who is at fault: every one that leaves the library.
 
     ValidatorError
     ├── PolicyError            the policy or the command line is wrong     exit 2
@@ -6,12 +6,14 @@
     │   ├── BundleError        step 1: the bundle cannot be read as one
     │   ├── MethodError        step 2: signed by another method than the policy's
     │   ├── SignatureError     step 3: the signature or the signer does not hold
-    │   ├── StatementError     steps 4 to 6: what was signed is not an OMS statement
-    │   ├── ModelError         steps 7 and 8: the files are not the signed ones
-    │   └── PinError           step 9: another model than the pinned one
+    │   ├── StatementError     steps 4 to 6: the signed payload is not an OMS statement
+    │   ├── PinError           step 7: another model than the pinned one
+    │   └── ModelError         steps 8 and 9: the files are not the signed ones
     └── Undecided              no verdict: unreadable file, missing trust root  exit 3
 
-Each message is one sentence: what is wrong, where, and what to do about it.
+A bare `Refused` is for a workload that opens files of no verified model: no step of one
+model's verification can see that. Each message is one sentence: what is wrong, where, and
+what to do about it. The numbers are those of docs/verification.md.
 Exit codes belong to the command line; nothing here ends a process.
 """
 
@@ -43,7 +45,11 @@ class SignatureError(Refused):
 
 
 class StatementError(Refused):
-    """What was signed is not a statement of OpenSSF Model Signing v1.0."""
+    """The signed payload is not a statement of OpenSSF Model Signing v1.0."""
+
+
+class PinError(Refused):
+    """The signature holds, but for another model than the pinned one."""
 
 
 class ModelError(Refused):
@@ -55,10 +61,6 @@ class ModelError(Refused):
     def __init__(self, summary: str, mismatches: tuple[str, ...] = ()) -> None:
         super().__init__(summary)
         self.mismatches = mismatches
-
-
-class PinError(Refused):
-    """The signature holds, but for another model than the pinned one."""
 
 
 class Undecided(ValidatorError):  # noqa: N818 — as Refused

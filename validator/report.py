@@ -17,11 +17,11 @@ from validator.text import printable, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from validator.signatures import Signer
+    from validator.signatures import ProvenSigner
 
 
 class Verdict(enum.StrEnum):
-    """How a verification ended."""
+    """The outcome of a verification."""
 
     VERIFIED = "verified"
     REFUSED = "refused"
@@ -33,21 +33,21 @@ _SEVERITY: Final = (Verdict.VERIFIED, Verdict.UNDECIDED, Verdict.REFUSED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What there is to say about one verification.
+    """The result of one verification, for people and programs.
 
     Attributes:
-        verdict: How it ended.
+        verdict: The outcome.
         model: The model's path, as it was given.
         reason: One sentence, where it was not verified.
         mismatches: One sentence for each file that is not the signed one.
-        signer: Who signed; None where that could not be established.
+        signer: The proven signer; None where none could be established.
         digest: The signed root digest, hexadecimal SHA-256.
         files: Files covered by the signature.
         bytes: Their size.
         hash: The hash function's name.
         ignored: Paths that exist and are not covered.
         unsigned: Number of files beside the signed ones that were let pass.
-        notes: What a reviewer should know, one sentence each.
+        notes: Remarks for a reviewer, one sentence each.
         seconds: Wall-clock time of the verification.
     """
 
@@ -55,7 +55,7 @@ class Report:
     model: str
     reason: str | None = None
     mismatches: tuple[str, ...] = ()
-    signer: Signer | None = None
+    signer: ProvenSigner | None = None
     digest: str | None = None
     files: int = 0
     bytes: int = 0
@@ -66,7 +66,7 @@ class Report:
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values; what is not known is left out."""
+        """Return it as JSON-ready values; unknown ones are left out."""
         signer: dict[str, Any] | None = None
         if self.signer:
             signer = {
@@ -137,7 +137,7 @@ def summary(reports: Sequence[Report], *, context: Mapping[str, Any]) -> dict[st
 
     Args:
         reports: One for each model.
-        context: What stands beside them, such as the policy.
+        context: Further fields beside them, such as the policy's name.
     """
     decides = worst(reports).as_dict()
     shown = {key: decides[key] for key in ("verdict", "reason") if key in decides}

@@ -1,8 +1,7 @@
-"""What was signed: an in-toto statement that lists a model's resources.
+"""The signed statement (in-toto), which lists a model's resources.
 
-Steps 4 to 6 of the verification: `parse_statement` turns the payload into
-values that later steps need not doubt, or refuses it. Nothing here touches the
-model.
+Steps 4 to 6 of the verification: `parse_statement` turns the payload into values that
+later steps need not check again, or refuses it. Nothing here touches the model.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class Resource(NamedTuple):
         name: Path below the model's root, or `SINGLE_FILE`.
         digest: Hexadecimal, lower-case.
         start: First byte.
-        end: One behind the last byte; None for "to the file's end".
+        end: The byte after the last one; None for "to the file's end".
     """
 
     name: str
@@ -69,15 +68,15 @@ class Resource(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A model as its signer described it.
+    """A model as its signer describes it.
 
     Attributes:
-        model_name: What the signer called it; information only.
+        model_name: The signer's name for it; information only.
         root_digest: SHA-256 over the resources' digests, hexadecimal.
         resources: In the signed order.
         hash: Of all resources.
         shard_size: Bytes of a shard; None where whole files were hashed.
-        allow_symlinks: Whether links stand for what they lead to.
+        allow_symlinks: Whether a link stands for its target's content.
         ignore_paths: Paths that the signer left out, relative to the model.
         legacy: Whether it is of the older predicate, which says less.
     """
@@ -100,7 +99,7 @@ class Statement:
 def parse_statement(
     payload: bytes, *, payload_type: str, limits: Limits, allow_legacy: bool
 ) -> Statement:
-    """Return what the signed payload says, checked in itself.
+    """Return the statement in a signed payload, checked for contradictions.
 
     Raises:
         StatementError: It is not an in-toto v1 statement of the OMS predicate,
@@ -142,10 +141,10 @@ def parse_statement(
     if not isinstance(predicate, dict):
         raise StatementError("the signed statement has no predicate")
 
-    # Step 6: how the model was serialized. Read before step 5, which needs it.
+    # Step 5: the serialization of the model.
     hash_, shard_size, allow_symlinks, ignore_paths = _serialization(predicate)
 
-    # Step 5: the resources' names and digests, and their sum.
+    # Step 6: the resources' names and digests, and the digest over all of them.
     resources = _resources(predicate.get("resources"), hash_, shard_size, limits)
     root_digest = _subject_digest(subjects[0])
     if _root(resources) != root_digest:

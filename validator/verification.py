@@ -1,12 +1,11 @@
 """Is this model the one that an accepted signer signed? The function to review.
 
-`verify` is the whole decision, in the ten steps of docs/verification.md; each
-step raises an error of its own kind, and nothing after a step doubts it again.
-It either returns a report with the verdict "verified", or raises.
+`verify` is the whole decision. It runs the ten steps of docs/verification.md in their
+order; each raises an error of its own class, and no later step checks the same again. It
+either returns a report with the verdict "verified", or raises.
 
-What is trusted: the `Request`, and the verifiers in it with their trust
-anchors. What is not: the signature file, and everything below the model's path,
-which may change while it is read.
+Trusted: the `Request`, and the verifiers in it with their trust anchors. Not trusted: the
+signature file, and everything below the model's path, which may change while it is read.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to verify, and what is accepted.
+    """A model to verify, and what is accepted.
 
     Attributes:
         model: Directory or file.
@@ -47,7 +46,7 @@ class Request:
         verifiers: Accepted signers; one suffices.
         ignore_paths: Paths below the model that need not be signed, relative to it.
         ignore_git_paths: Whether `GIT_PATHS` need not be signed.
-        ignore_unsigned_files: Whether files may lie beside the signed ones.
+        ignore_unsigned_files: Whether unsigned files may lie beside the signed ones.
         digests: Accepted root digests, "sha256:" and hexadecimal; empty for any.
         must_cover: Paths below the model that the workload opens; each must be signed.
         allow_legacy: Whether the predicate of v0.2 is accepted.
@@ -77,8 +76,8 @@ def verify(
     """Verify one model.
 
     Args:
-        request: What to verify, and what is accepted.
-        now: The time that certificates are judged by; the clock's, if absent.
+        request: The model, and what is accepted.
+        now: The time at which certificates must be valid; the clock's, if absent.
         progress: Called with bytes hashed and bytes in all, from several threads.
 
     Returns:
@@ -91,18 +90,21 @@ def verify(
     began = time.monotonic()
     now = now or datetime.now(UTC)
 
-    # Said first, because it is the more helpful sentence; nothing rests on it.
+    # Before step 1, because it is the more helpful sentence; nothing depends on it.
     if is_missing(request.model):
         raise ModelError(f"there is no model at {quoted(request.model)}")
 
-    # 1. Read the signature file: bounded, one reading only, and a bundle.
+    # 1. Read the signature file: within limits, unambiguous JSON, and a bundle.
     bundle = read_bundle(request.signature, limits=request.limits)
 
-    # 2. and 3. The method is an accepted one, and the signature holds for an accepted signer.
-    signed = _verify_signature(bundle, request, now)
+    # 2. The bundle's signing method is an accepted one.
+    fitting = _fitting_verifiers(bundle, request)
 
-    # 4., 5. and 6. What was signed is an OMS statement, consistent in itself.
-    # Method, hash, shards, links and ignores are the signer's, from here on.
+    # 3. The signature holds, for an accepted signer.
+    signed = _verify_signature(bundle, fitting, request, now)
+
+    # 4., 5. and 6. The payload is an OMS statement without contradictions. From here on,
+    # method, hash, shards, links and ignored paths are those that the signer chose.
     statement = parse_statement(
         signed.payload,
         payload_type=signed.payload_type,
@@ -110,7 +112,7 @@ def verify(
         allow_legacy=request.allow_legacy,
     )
 
-    # 9. It is the pinned model. Before the files are read, since it needs none of them.
+    # 7. It is the pinned model.
     if request.digests and f"sha256:{statement.root_digest}" not in request.digests:
         raise PinError(
             f"the model is signed, but it is not the pinned one: its digest is "
@@ -119,7 +121,7 @@ def verify(
 
     expected = _by_file(statement)
     with Tree.open(request.model) as tree:
-        # 7. List the model without leaving it.
+        # 8. List the model without leaving it.
         def walk() -> Listing:
             return tree.walk(
                 ignored=_ignored(statement, request),
@@ -131,9 +133,9 @@ def verify(
 
         listing = walk()
 
-        # 8. The files are the signed ones: names, sizes, contents; nothing has
-        # moved meanwhile; and what the workload opens is among them. All
-        # differences are collected.
+        # 9. The files are the signed ones: names, sizes and contents; nothing has changed
+        # meanwhile; and the files that the workload opens are among them. All differences
+        # are collected.
         parts, sizes = _parts(expected, listing)
         contents, unreadable = _hash(tree, parts, statement.hash, request.jobs, progress)
         mismatches = [
@@ -146,7 +148,7 @@ def verify(
         ]
         _raise_for(mismatches, [*listing.unreadable, *unreadable], request)
 
-    # 10. Say what was verified, and what was not covered.
+    # 10. Report what was verified, and what the signature does not cover.
     return Report(
         verdict=Verdict.VERIFIED,
         model=str(request.model),
@@ -162,14 +164,21 @@ def verify(
     )
 
 
-def _verify_signature(bundle: Bundle, request: Request, now: datetime) -> Signed:
-    """Steps 2 and 3: one accepted signer suffices."""
+def _fitting_verifiers(bundle: Bundle, request: Request) -> list[Verifier]:
+    """Step 2: the accepted signers that sign by the bundle's method."""
     fitting = [verifier for verifier in request.verifiers if verifier.method is bundle.method]
     if not fitting:
         accepted = " or ".join(sorted({str(verifier.method) for verifier in request.verifiers}))
         raise MethodError(
             f"the model was signed by {bundle.method}, and only {accepted or 'nothing'} is accepted"
         )
+    return fitting
+
+
+def _verify_signature(
+    bundle: Bundle, fitting: list[Verifier], request: Request, now: datetime
+) -> Signed:
+    """Step 3: one accepted signer suffices."""
     reasons = []
     for verifier in fitting:
         try:
@@ -184,7 +193,7 @@ def _verify_signature(bundle: Bundle, request: Request, now: datetime) -> Signed
 
 
 def _ignored(statement: Statement, request: Request) -> frozenset[str]:
-    """Step 6: the signer's ignores, and those that the policy adds."""
+    """Step 5: the signer's ignored paths, and those that the policy adds."""
     git = GIT_PATHS if request.ignore_git_paths else ()
     return frozenset((*statement.ignore_paths, *request.ignore_paths, *git))
 
@@ -199,7 +208,7 @@ def _by_file(statement: Statement) -> dict[str, list[Resource]]:
 def _differing_names(
     tree: Tree, expected: Mapping[str, list[Resource]], listing: Listing, request: Request
 ) -> list[str]:
-    """Step 8: every signed file is there, and every file is signed."""
+    """Step 9: every signed file is there, and every file is signed."""
     if tree.is_single_file != (SINGLE_FILE in expected):
         kinds = ("a directory", "a single file")
         found, signed = kinds[tree.is_single_file], kinds[SINGLE_FILE in expected]
@@ -218,7 +227,7 @@ def _differing_names(
 def _parts(
     expected: Mapping[str, list[Resource]], listing: Listing
 ) -> tuple[list[tuple[Resource, hashing.Range]], list[str]]:
-    """Step 8: what is to be hashed, and the files whose shards say another size."""
+    """Step 9: the ranges to hash, and the files whose size is not the signed shards' size."""
     parts: list[tuple[Resource, hashing.Range]] = []
     mismatches = []
     for name, resources in expected.items():
@@ -228,7 +237,7 @@ def _parts(
         size = entry.identity.size
         ends = [part.end for part in resources if part.end is not None]
         if ends and (signed_size := max(ends)) != size:
-            # Without this, bytes appended behind the last shard would go unseen.
+            # Without this, bytes appended after the last shard would go unnoticed.
             mismatches.append(f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed")
             continue
         for part in resources:
@@ -244,7 +253,7 @@ def _hash(
     jobs: int,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[str], list[str]]:
-    """Step 8: hash and compare; return mismatches and what could not be read."""
+    """Step 9: hash and compare; return mismatches, and sentences on unreadable files."""
     ranges = [part for _, part in parts]
     total = sum(part.size for part in ranges)
     done = 0
@@ -274,7 +283,7 @@ def _hash(
 
 
 def _moved(before: Listing, after: Listing) -> list[str]:
-    """Step 8: the second walk must find what the first one did."""
+    """Step 9: the second listing must equal the first one."""
     moved: list[str] = []
     if before.files != after.files:
         names = before.files.keys() | after.files.keys()
@@ -287,9 +296,9 @@ def _moved(before: Listing, after: Listing) -> list[str]:
 def _not_covered(
     paths: Iterable[str], expected: Mapping[str, list[Resource]], ignored: frozenset[str]
 ) -> list[str]:
-    """Step 8: what the workload opens is signed: a file itself, a directory by what is in it.
+    """Step 9: every path that the workload opens is signed, a directory by the files in it.
 
-    In an ignored directory, what lies beside the signed files is not.
+    An ignored directory is not covered: unsigned files may lie beside the signed ones in it.
     """
     return [
         f"the workload opens {quoted(path)}, which the signature does not cover"

@@ -1,8 +1,8 @@
-"""Step 3 of the verification: who signed this payload?
+"""Step 3 of the verification: does the signature hold, and who signed?
 
-One module for each way of signing; each has a `Verifier` that holds its trust
-anchor and turns an unverified bundle into a signed payload, or raises. Loading
-this package loads none of them: a check by key must not pay for sigstore.
+Belongs here: one module for each signing method, with a `Verifier` that holds its trust
+anchor and turns an unverified bundle into a signed payload, or raises. Importing this
+package imports none of them, so that a check by key does not load sigstore.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
-    """Who signed, as far as the signature proves it; for the report.
+class ProvenSigner:
+    """The signer, as far as the signature proves who it is; for the report.
 
     Attributes:
-        method: The way of signing.
+        method: The signing method.
         identity: The certificate's identity or subject, or the key's fingerprint.
-        issuer: Who vouches for the identity; None for keys.
+        issuer: The party that vouches for the identity; None for keys.
         log_index: The entry's global index in the transparency log.
         signed_at: Trusted time of the signature; None where there is none.
-        trusted_root: What is known of the root of trust: digest and date.
-        notes: What a reviewer should know, one sentence each.
+        trusted_root: Digest, source and age of the root of trust, in words.
+        notes: Remarks for a reviewer, one sentence each.
     """
 
     method: Method
@@ -45,15 +45,15 @@ class Signed:
 
     payload: bytes
     payload_type: str
-    signer: Signer
+    signer: ProvenSigner
 
 
 class Verifier(Protocol):
-    """Holds a trust anchor and judges bundles of its method."""
+    """Holds a trust anchor and verifies bundles of its method."""
 
     @property
     def method(self) -> Method:
-        """The way of signing that it judges."""
+        """The signing method that it verifies."""
         ...
 
     def verify(self, bundle: Bundle, *, now: datetime, allow_legacy: bool) -> Signed:
@@ -61,7 +61,7 @@ class Verifier(Protocol):
 
         Raises:
             SignatureError: The signature or its signer does not hold.
-            Undecided: The trust anchor cannot be had.
+            Undecided: The trust anchor cannot be used.
         """
         ...
 
@@ -73,6 +73,6 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 
 def legacy_pae(payload_type: str, payload: bytes) -> bytes:
-    """Return what model_signing v0.2 signed instead: the payload as Python shows bytes."""
+    """Return the bytes that model_signing v0.2 signed: the payload as Python's repr of bytes."""
     kind = payload_type.encode()
     return b"DSSEV1 %d %b %d %a" % (len(kind), kind, len(payload), payload)

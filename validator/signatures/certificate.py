@@ -1,9 +1,9 @@
-"""Signatures by a certificate: given authorities are the trust anchors, never the system's.
+"""Signatures by a certificate: the trust anchors are the given authorities, never the system's.
 
-The path is cryptography's to verify. Its web profile would refuse what signers
-in the wild make (leaves that are CAs, without a subject alternative name), so
-extensions are permitted as they come, and the rules of signing are ours, on top:
-valid now, `digitalSignature`, and `codeSigning` where extended usages are given.
+cryptography verifies the path. Its profile for the web would refuse certificates that
+signers really have (leaves that are CAs, or without a subject alternative name), so every
+extension that it knows is permitted, and the rules of signing are added here: valid now,
+`digitalSignature`, and `codeSigning` where extended usages are given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cryptography.x509.verification import (
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError
-from validator.signatures import Signed, Signer, ecdsa
+from validator.signatures import ProvenSigner, Signed, ecdsa
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class CertificateVerifier:
         return Signed(
             payload=bundle.payload,
             payload_type=bundle.payload_type,
-            signer=Signer(
+            signer=ProvenSigner(
                 method=Method.CERTIFICATE,
                 identity=_names(leaf),
                 issuer=leaf.issuer.rfc4514_string(),
@@ -136,7 +136,7 @@ def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 
 def _check_dates(leaf: x509.Certificate, now: datetime) -> None:
-    # Signatures of this method carry no trusted time, so the date that counts is today's.
+    # Signatures of this method carry no trusted time, so today's date decides.
     if now > leaf.not_valid_after_utc:
         raise SignatureError(
             f"the certificate of {_names(leaf)} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: "
@@ -165,7 +165,7 @@ def _check_usage(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> N
 
 
 def _may_issue(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    """Refuse an issuer whose key is not meant for it: signers' certificates may be CA:TRUE."""
+    """Refuse an issuer whose key must not issue: a signer's own certificate may be CA:TRUE."""
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("an issuer's key usage lacks keyCertSign, so it may not issue")
 
@@ -178,7 +178,7 @@ def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
 
 
 def _order_hint(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
-    """Tell the most common mistake apart: a chain that starts with the authority."""
+    """Return a hint on the most common mistake: a chain that starts with the authority."""
     for other in others:
         if other.issuer == leaf.subject and other.subject != leaf.subject:
             return "; the chain is in the wrong order: the signer's certificate comes first"

@@ -1,4 +1,4 @@
-"""ECDSA over DSSE, as the OMS specification has it: the hash follows from the curve."""
+"""ECDSA over DSSE, as the OMS specification defines it: the hash follows from the curve."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def supported(key: object) -> ec.EllipticCurvePublicKey:
 
 
 def verify(key: ec.EllipticCurvePublicKey, bundle: Bundle, *, allow_legacy: bool) -> bool:
-    """Check the bundle's one DSSE signature by `key`; True if it holds in the older form only.
+    """Check the bundle's one DSSE signature by `key`.
+
+    Returns:
+        Whether it holds in the form of model_signing v0.2 only.
 
     Raises:
         SignatureError: It does not hold.

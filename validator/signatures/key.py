@@ -1,4 +1,4 @@
-"""Signatures by a key pair: the public key is the trust anchor, the bundle's is ignored."""
+"""Signatures by a key pair: the policy's public key is the trust anchor, never the bundle's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError
-from validator.signatures import Signed, Signer, ecdsa
+from validator.signatures import ProvenSigner, Signed, ecdsa
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class KeyVerifier:
         return Signed(
             payload=bundle.payload,
             payload_type=bundle.payload_type,
-            signer=Signer(
+            signer=ProvenSigner(
                 method=Method.KEY,
                 identity=f"sha256:{self.fingerprint}",
                 notes=("signed in the form of v0.2",) if legacy else (),

@@ -1,8 +1,8 @@
-"""Keyless signatures: everything about Sigstore is sigstore-python's to verify.
+"""Keyless signatures, which sigstore-python verifies.
 
-Chain to Fulcio, SCT, transparency log (Rekor v1 and v2), timestamps and
-identity are checked by its `Verifier.verify_dsse`, offline, on a root that is
-passed in. Ours is only who is accepted, and the sentence.
+Its `Verifier.verify_dsse` checks the chain to Fulcio, the SCT, the transparency log (Rekor
+v1 and v2), timestamps and identity, offline, on a root that is passed in. This module says
+who is accepted, and turns its errors into sentences.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sigstore_models.trustroot.v1 import TrustedRoot as LibraryRoot
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError, Undecided
-from validator.signatures import Signed, Signer
+from validator.signatures import ProvenSigner, Signed
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """Who may have signed; each that is given must hold.
+    """The accepted signer; every field that is given must match.
 
     Attributes:
         identity: Subject alternative name, exactly.
@@ -75,11 +75,14 @@ _GITHUB: Final[dict[str, Callable[[str], library.VerificationPolicy]]] = {
 
 
 class _SomebodyElseError(VerificationError):
-    """The certificate is in order, but not the expected signer's."""
+    """The certificate is valid, but belongs to another signer than the expected one.
+
+    It travels through sigstore-python and does not leave this module.
+    """
 
 
 class _ExpectedSigner:
-    """A sigstore policy: all expectations hold; its failures can be told from others."""
+    """A policy for sigstore-python: every expectation holds; failures have their own class."""
 
     def __init__(self, expected: Expected) -> None:
         self._all = library.AllOf(_policies(expected))
@@ -95,7 +98,7 @@ class _ExpectedSigner:
 
 
 class _Matches:
-    """A sigstore policy: some text of the certificate matches an expression in full."""
+    """A policy for sigstore-python: a text of the certificate matches an expression in full."""
 
     def __init__(
         self, expression: str, texts: Callable[[Certificate], list[str]], what: str
@@ -154,7 +157,6 @@ class SigstoreVerifier:
     """Verify by Sigstore, against one trusted root and one set of expectations."""
 
     def __init__(self, expected: Expected, *, trusted_root: TrustedRoot) -> None:
-        self._expected = expected
         self._root = trusted_root
         self._policy = _ExpectedSigner(expected)
 
@@ -176,15 +178,15 @@ class SigstoreVerifier:
             payload_type, payload = verifier.verify_dsse(parsed, self._policy)
         except MemoryError:
             raise
-        # Hostile bundles make its dependencies fail in ways of their own; whatever
-        # is raised while a bundle is judged, the bundle did not pass.
+        # Hostile bundles make its dependencies raise errors of any class. Whatever is
+        # raised while a bundle is verified, the bundle did not pass.
         except Exception as error:
-            raise SignatureError(self._sentence(error, bundle, root, now)) from error
+            raise SignatureError(self._explanation(error, bundle, root, now)) from error
         certificate = parsed.signing_certificate
         return Signed(
             payload=payload,
             payload_type=payload_type,
-            signer=Signer(
+            signer=ProvenSigner(
                 method=Method.SIGSTORE,
                 identity=", ".join(identities(certificate)),
                 issuer=", ".join(issuers(certificate)),
@@ -204,8 +206,10 @@ class SigstoreVerifier:
                 f"{_first_line(error)}"
             ) from error
 
-    def _sentence(self, error: Exception, bundle: Bundle, root: LibraryRoot, now: datetime) -> str:
-        """Say what failed, and tell an old root from a forged entry."""
+    def _explanation(
+        self, error: Exception, bundle: Bundle, root: LibraryRoot, now: datetime
+    ) -> str:
+        """Return the sentence for a refusal; an outdated root is told apart from a forged entry."""
         known = {log.log_id.key_id for log in root.tlogs if log.log_id}
         claimed = {_log_id(entry) for entry in bundle.log_entries}
         age = self._root.describe(now=now)
@@ -227,7 +231,7 @@ class SigstoreVerifier:
 
 
 def _described(expected: Expected) -> str:
-    """Say who is accepted, in the words of a sentence."""
+    """Return who is accepted, in the words of a sentence."""
     identity = [quoted(text) for text in (expected.identity, expected.identity_regexp) if text]
     issuer = [quoted(text) for text in (expected.issuer, expected.issuer_regexp) if text]
     claims = [f"workflow {name} {quoted(value)}" for name, value in expected.github]

@@ -1,8 +1,8 @@
 """Roots of trust for keyless signatures: where they come from, how old they are.
 
-Offline is the rule: the production root is the file that the installed
-sigstore-python carries. Its own `Verifier.production(offline=True)` is not used:
-it writes below HOME, dies where it cannot, and believes an edited cache.
+Verification is offline by default: the production root is the file that the installed
+sigstore-python carries. Its own `Verifier.production(offline=True)` is not used: it writes
+below HOME, fails where it cannot, and trusts a cache that anybody could have edited.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FETCH_LIMIT: Final = 5 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedRoot:
-    """A Sigstore trusted root: its bytes, and what a verdict says of it.
+    """A Sigstore trusted root: its bytes, and the facts that a verdict repeats.
 
     Attributes:
         raw: The trusted_root.json, protobuf-specs' TrustedRoot as JSON.
-        newest: Start of its newest key or authority: what is younger, it cannot know.
-        source: Where it came from, for sentences.
+        newest: Start of its newest key or authority; it cannot know younger ones.
+        source: Its origin, for sentences.
     """
 
     raw: bytes
@@ -84,7 +84,7 @@ class TrustedRoot:
     def fetched(cls, url: str, *, root: bytes | None = None) -> Self:
         """Fetch the root from a TUF repository, verified from its initial `root`.
 
-        Nothing is cached: what lies in a cache could have been edited.
+        Nothing is cached, since anybody could have edited a cache.
 
         Args:
             url: The repository.

@@ -1,4 +1,4 @@
 """A model's files: listed, held to their volume, and hashed.
 
-Steps 7 and 8 of the verification. Nothing here knows signatures or policies.
+Steps 8 and 9 of the verification. Nothing here knows signatures or policies.
 """

@@ -1,6 +1,6 @@
 """Digests of many byte ranges, on all cores: the seam behind which hashing lies.
 
-Step 8's second half. Large ranges go to one thread each (hashlib lets go of the
+Step 9's second half. Large ranges go to one thread each (hashlib lets go of the
 interpreter's lock while it works); small files go through a single thread one
 after the other, since two threads on many small files only fight for the lock.
 """

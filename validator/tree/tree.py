@@ -1,6 +1,6 @@
 """A model's tree: listed by directory descriptors, never leaving its root.
 
-Step 7 of the verification, and the way by which step 8 opens files. A name is
+Step 8 of the verification, and the way by which step 9 opens files. A name is
 resolved component by component, relative to an open directory and without
 following links; a link is then followed by hand, so that its target is checked
 before anything behind it is touched.

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from validator.bundle import Method
 from validator.contract import TERMINATION_MESSAGE_LIMIT
 from validator.report import Report, Verdict, short_message, termination_message
-from validator.signatures import Signer
+from validator.signatures import ProvenSigner
 from validator.text import QUOTE_LIMIT, printable, quoted, size, unreadable
 
-SIGNER = Signer(
+SIGNER = ProvenSigner(
     method=Method.SIGSTORE,
     identity="alice@example.com",
     issuer="https://issuer",
@@ -89,7 +89,7 @@ def test_the_first_entry_of_a_log_is_said(capsys: pytest.CaptureFixture[str]) ->
     report = Report(
         verdict=Verdict.VERIFIED,
         model="m",
-        signer=Signer(method=Method.SIGSTORE, identity="a", log_index=0),
+        signer=ProvenSigner(method=Method.SIGSTORE, identity="a", log_index=0),
     )
     assert report.as_dict()["signer"]["logIndex"] == 0
     assert "log index: 0" in report.as_text()
@@ -104,7 +104,7 @@ def test_nothing_foreign_writes_a_line_or_moves_the_cursor() -> None:
         model=hostile,
         reason=hostile,
         mismatches=(hostile,),
-        signer=Signer(method=Method.KEY, identity=hostile, issuer=hostile),
+        signer=ProvenSigner(method=Method.KEY, identity=hostile, issuer=hostile),
         ignored=(hostile,),
         notes=(hostile,),
     )

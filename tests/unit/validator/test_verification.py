@@ -225,27 +225,7 @@ class TestStep4Statement:
         assert mismatches(site, allow_legacy=True)
 
 
-class TestStep5Resources:
-    """Names lead nowhere else, and the statement agrees with itself."""
-
-    def test_a_name_that_leads_out_is_refused(self, site: Site) -> None:
-        """Although the file is there, and its digest right."""
-        write(site.model.parent, {"secret": b"s"})
-        for name in ("../secret", str(site.model.parent / "secret")):
-            site.sign(statement(FILES | {name: b"s"}))
-            with pytest.raises(StatementError, match=r"leads out of the model|is absolute"):
-                verify(site.request(ignore_unsigned_files=True))
-
-    def test_a_statement_that_contradicts_itself_is_refused(self, site: Site) -> None:
-        """The root digest is what a pin compares: it has to be that of the files."""
-        document = statement()
-        document["subject"][0]["digest"]["sha256"] = "0" * 64
-        site.sign(document)
-        with pytest.raises(StatementError, match="contradicts itself"):
-            verify(site.request())
-
-
-class TestStep6Serialization:
+class TestStep5Serialization:
     """How the model was serialized is the signer's to say."""
 
     @pytest.mark.parametrize("hash_", ["sha256", "blake2b"])
@@ -321,6 +301,26 @@ class TestStep6Serialization:
         assert len(mismatches(site, ignore_unsigned_files=True)) == 2
 
 
+class TestStep6Resources:
+    """Names lead nowhere else, and the statement agrees with itself."""
+
+    def test_a_name_that_leads_out_is_refused(self, site: Site) -> None:
+        """Although the file is there, and its digest right."""
+        write(site.model.parent, {"secret": b"s"})
+        for name in ("../secret", str(site.model.parent / "secret")):
+            site.sign(statement(FILES | {name: b"s"}))
+            with pytest.raises(StatementError, match=r"leads out of the model|is absolute"):
+                verify(site.request(ignore_unsigned_files=True))
+
+    def test_a_statement_that_contradicts_itself_is_refused(self, site: Site) -> None:
+        """The root digest is what a pin compares: it has to be that of the files."""
+        document = statement()
+        document["subject"][0]["digest"]["sha256"] = "0" * 64
+        site.sign(document)
+        with pytest.raises(StatementError, match="contradicts itself"):
+            verify(site.request())
+
+
 class TestTheSignatureFile:
     """The given signature is never part of the tree, whatever its name; nothing else hides so."""
 
@@ -378,7 +378,28 @@ class TestTheSignatureFile:
         )
 
 
-class TestStep7Walking:
+class TestStep7Pin:
+    """It is the pinned model."""
+
+    def test_another_model_of_the_same_signer_is_refused(self, site: Site) -> None:
+        """An older or other one verifies, but is not the one that was meant."""
+        digest = f"sha256:{accepted(site).digest}"
+        accepted(site, digests=(digest,))
+        accepted(site, digests=("sha256:" + "0" * 64, digest))
+        (site.model / "config.json").write_bytes(b"older")
+        signed(site)
+        accepted(site)
+        with pytest.raises(PinError, match=f"not the pinned one: .* {digest} is demanded"):
+            verify(site.request(digests=(digest,)))
+
+    def test_a_pin_without_a_signature_is_nothing(self, site: Site) -> None:
+        """Names are not in the digest: only a signature binds them."""
+        digest = f"sha256:{accepted(site).digest}"
+        with pytest.raises(SignatureError):
+            verify(site.request(digests=(digest,), verifiers=(Signer().verifier,)))
+
+
+class TestStep8Walking:
     """The model is listed without leaving it."""
 
     @pytest.mark.parametrize("unsigned", [True, False])
@@ -504,7 +525,7 @@ class TestStep7Walking:
         )
 
 
-class TestStep8Files:
+class TestStep9Files:
     """The files are the signed ones, and nothing else is there."""
 
     @pytest.mark.parametrize("name", FILES)
@@ -640,7 +661,7 @@ class TestStep8Files:
             )
 
 
-class TestStep8Races:
+class TestStep9Races:
     """Nothing may move while the model is verified."""
 
     @pytest.fixture
@@ -757,27 +778,6 @@ class TestStep8Races:
             (site.model.parent / "next").rename(site.model)
 
         assert during(site, swap) == ("the model was replaced while it was verified",)
-
-
-class TestStep9Pin:
-    """It is the pinned model."""
-
-    def test_another_model_of_the_same_signer_is_refused(self, site: Site) -> None:
-        """An older or other one verifies, but is not the one that was meant."""
-        digest = f"sha256:{accepted(site).digest}"
-        accepted(site, digests=(digest,))
-        accepted(site, digests=("sha256:" + "0" * 64, digest))
-        (site.model / "config.json").write_bytes(b"older")
-        signed(site)
-        accepted(site)
-        with pytest.raises(PinError, match=f"not the pinned one: .* {digest} is demanded"):
-            verify(site.request(digests=(digest,)))
-
-    def test_a_pin_without_a_signature_is_nothing(self, site: Site) -> None:
-        """Names are not in the digest: only a signature binds them."""
-        digest = f"sha256:{accepted(site).digest}"
-        with pytest.raises(SignatureError):
-            verify(site.request(digests=(digest,), verifiers=(Signer().verifier,)))
 
 
 class TestStep10Report:

@@ -21,7 +21,7 @@ Object = dict[str, Any]
 AUTHORITY: Final = "model-validation-ca"
 SERVING: Final = "model-validation-webhook-tls"
 LEASE: Final = "model-validation-certs"
-CONFIGURATION: Final = "model-validation"
+CONFIGURATION: Final = "zz-model-validation"
 
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"

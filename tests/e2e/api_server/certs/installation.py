@@ -22,7 +22,7 @@ NAMESPACE = "model-validation"
 ACCOUNT = "model-validation-certs"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 SERVICE = "model-validation-webhook"
-CONFIGURATION = "model-validation"
+CONFIGURATION = "zz-model-validation"
 
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 AUTHORITY = f"{SECRETS}/model-validation-ca"

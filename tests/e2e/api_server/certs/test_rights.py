@@ -93,10 +93,10 @@ def test_the_rules_are_all_there_is(control_plane: ControlPlane) -> None:
     ]
     assert sorted(rules) == [
         ("leases", "model-validation-certs", ("get", "patch")),
-        ("mutatingwebhookconfigurations", "model-validation", ("get", "watch", "patch")),
+        ("mutatingwebhookconfigurations", "zz-model-validation", ("get", "watch", "patch")),
         ("secrets", "model-validation-ca", ("get", "watch", "patch")),
         ("secrets", "model-validation-webhook-tls", ("get", "watch", "patch")),
-        ("validatingwebhookconfigurations", "model-validation", ("get", "watch", "patch")),
+        ("validatingwebhookconfigurations", "zz-model-validation", ("get", "watch", "patch")),
     ]
 
 

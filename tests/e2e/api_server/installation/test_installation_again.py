@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +18,11 @@ from tests.e2e.api_server.installation.installing import (
 )
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy, workload
+from tests.e2e.node.guides.commands import commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.e2e.api_server.control_plane import ControlPlane, Document
 
@@ -26,8 +30,8 @@ NOT_STORED = {"componentstatuses", "events"}  # or not for long
 JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 CONFIGURATIONS = (
-    "mutatingwebhookconfigurations/model-validation",
-    "validatingwebhookconfigurations/model-validation",
+    "mutatingwebhookconfigurations/zz-model-validation",
+    "validatingwebhookconfigurations/zz-model-validation",
 )
 
 pytestmark = pytest.mark.apiserver
@@ -82,8 +86,8 @@ def test_applying_the_other_way_meets_no_conflict(
         assert_certificates(stored(cluster, folder))
 
 
-def write_certificates(cluster: ControlPlane) -> None:
-    """Write what model-validation-certs writes."""
+def write_certificates(cluster: ControlPlane, *, entries: int = 2) -> None:
+    """Write what model-validation-certs writes, into this many entries of a configuration."""
     secret = f"/api/v1/namespaces/{NAMESPACE}/secrets"
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/model-validation-certs"
     changes: list[tuple[str, str, Any]] = [
@@ -94,7 +98,7 @@ def write_certificates(cluster: ControlPlane) -> None:
     for path in CONFIGURATIONS:
         bundle = [
             {"op": "add", "path": f"/webhooks/{entry}/clientConfig/caBundle", "value": "YQ=="}
-            for entry in range(2)
+            for entry in range(entries)
         ]
         changes.append((f"/apis/admissionregistration.k8s.io/v1/{path}", JSON_PATCH, bundle))
     for path, kind, change in changes:
@@ -130,6 +134,52 @@ def test_deleting_leaves_nothing_and_blocks_nothing(
         until(lambda: cluster.create(pod, dry_run=True).status != 201, what="the pod is refused")
     until(lambda: inventory(cluster) == before, what="nothing is left", seconds=30)
     until(lambda: cluster.create(pod, dry_run=True).status == 201, what="the pod is accepted")
+
+
+def test_the_old_name_hands_over_without_a_gap(
+    cluster: ControlPlane, programs: dict[str, Path]
+) -> None:
+    """By the guide's commands, each configuration trusts the authority from its first moment on."""
+    folder = manifests.overlay_folder("default")
+    copying, deleting = commands("upgrading.md")
+    with installed(cluster, folder):
+        write_certificates(cluster, entries=1)
+        _rename(cluster, "zz-model-validation", "model-validation")
+        run_command(cluster, programs, copying.line)
+        assert bundles(cluster, "zz-model-validation") == ["YQ==", "YQ=="]
+        cluster.kubectl(*CLIENT_SIDE, "-k", str(folder))
+        assert bundles(cluster, "zz-model-validation") == ["YQ==", "YQ=="]
+        run_command(cluster, programs, deleting.line)
+        assert bundles(cluster, "model-validation") == []
+
+
+def run_command(cluster: ControlPlane, programs: dict[str, Path], command: str) -> None:
+    """Run a shell command as an admin types it."""
+    environment = {"PATH": f"{programs['kubectl'].parent}:{os.environ['PATH']}"}
+    environment["KUBECONFIG"] = str(cluster.kubeconfig)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", command], env=environment, check=True)
+
+
+def bundles(cluster: ControlPlane, name: str) -> list[str]:
+    """Return whom the API server trusts in the configurations of a name; none, if it has none."""
+    found = []
+    for path in CONFIGURATIONS:
+        plural = path.partition("/")[0]
+        answer = cluster.call("GET", f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
+        if answer.status == 200:
+            found += [each["clientConfig"]["caBundle"] for each in answer.document["webhooks"]]
+    return found
+
+
+def _rename(cluster: ControlPlane, old: str, new: str) -> None:
+    """Leave the configurations of one name under another, as an older release has them."""
+    for path in CONFIGURATIONS:
+        plural = path.partition("/")[0]
+        collection = f"/apis/admissionregistration.k8s.io/v1/{plural}"
+        whole = cluster.call("GET", f"{collection}/{old}").document
+        whole["metadata"] = {"name": new, "labels": whole["metadata"]["labels"]}
+        assert cluster.call("POST", collection, whole).status == 201
+        assert cluster.call("DELETE", f"{collection}/{old}").status == 200
 
 
 @pytest.fixture

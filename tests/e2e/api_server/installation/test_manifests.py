@@ -55,7 +55,8 @@ def test_each_object_says_what_it_belongs_to(overlay: str) -> None:
         labels = metadata["labels"]
         assert labels["app.kubernetes.io/name"] == labels["app.kubernetes.io/part-of"] == NAMESPACE
         assert labels["app.kubernetes.io/component"] in {"webhook", "certs"}
-        assert metadata["name"].startswith(("model-validation", "modelvalidations."))
+        name = metadata["name"].removeprefix("zz-")
+        assert name.startswith(("model-validation", "modelvalidations."))
         inside = None if document["kind"] in CLUSTER_WIDE else NAMESPACE
         assert metadata.get("namespace") == inside, document["kind"]
 

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from certs.errors import SetupError
 from certs.issuing import AUTHORITY_LIFETIME, SERVING_LIFETIME
 from certs.rotation import OVERLAP, SETTLING, Waits
-from certs.settings import Settings
+from certs.settings import Settings, SetupError
+from webhook.cluster.errors import AccessError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
-    except SetupError as error:
+    except (SetupError, AccessError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
         return USAGE
     return code
@@ -103,13 +103,15 @@ def _run(options: argparse.Namespace) -> int:
     """Work until told to end; return 0, or 1 where something in the background died.
 
     Raises:
-        SetupError: An option, the port or the way to the API server is not what it should be.
+        SetupError: An option or the port cannot be used.
+        AccessError: There is no access to the API server.
     """
     settings = _settings(options)
     # `--help` does without the client's half second of imports.
     import structlog  # noqa: PLC0415
 
-    from certs import logs, server  # noqa: PLC0415
+    from certs import server  # noqa: PLC0415
+    from webhook.cluster import logs  # noqa: PLC0415
 
     logs.configure()
     try:

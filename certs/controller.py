@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from certs.errors import ApiError, missing
 from certs.flaws import certificates
 from certs.issuing import issue, new_authority
 from certs.objects import (
@@ -26,10 +25,12 @@ from certs.objects import (
     Secret,
     Sighting,
     bundle_patch,
+    missing,
     secret_patch,
     secret_path,
 )
 from certs.rotation import Issue, MakeAuthority, Publish, Rest, State, Trust, Wait, pem, plan
+from webhook.cluster.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from certs.errors import ApiError, Conflict, missing
-from certs.objects import Lease, Sighting, lease_patch
+from certs.objects import Lease, Sighting, lease_patch, missing
+from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

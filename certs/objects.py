@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import msgspec
 
 from certs.issuing import Authority, ServingPair
+from webhook.cluster.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -149,6 +150,11 @@ class Api(Protocol):
 
     def changes(self, path: str) -> AsyncGenerator[None]:
         """Yield whenever the object at a path may have changed, first at once, for a while."""
+
+
+def missing(*paths: str) -> ApiError:
+    """Return the error of objects that the manifests ship and that are not there."""
+    return ApiError(f"missing: {', '.join(paths)}: apply the webhook's manifests again")
 
 
 def secret_patch(secret: Secret, data: Mapping[str, bytes]) -> Object:

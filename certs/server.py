@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
-from certs.cluster import ClusterApi
 from certs.controller import Controller
 from certs.leadership import Leadership
 from certs.metrics import Metrics
-from certs.objects import lease_path
+from certs.objects import LEASE, lease_path
 from certs.worker import Worker, ring
+from webhook.cluster.api import ClusterApi
+from webhook.cluster.probes import probe_app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 
 RELEASE_SECONDS: Final = 3
 """For giving the Lease back at the end; without it the next replica waits for 15 s."""
-
-STATUS_UNAVAILABLE: Final = 503
-
-WORKER: Final = web.AppKey("worker", Worker)
-METRICS: Final = web.AppKey("metrics", Metrics)
 
 _log = structlog.get_logger()
 
@@ -55,7 +51,7 @@ async def serve(
         probe_port: Of probes and metrics, plain; 0 for a free one.
 
     Raises:
-        SetupError: There is no way to the API server.
+        AccessError: There is no access to the API server.
         OSError: The port cannot be listened on.
         ExceptionGroup: Something in the background died; half alive is not alive.
     """
@@ -64,7 +60,7 @@ async def serve(
         f"{socket.gethostname()}_{secrets.token_hex(4)}",
     )
     async with AsyncExitStack() as stack:
-        api = await ClusterApi.connect(kubeconfig)
+        api = await ClusterApi.connect(kubeconfig, name=LEASE)
         stack.push_async_callback(api.close)
         leadership = Leadership(
             api,
@@ -75,7 +71,8 @@ async def serve(
         )
         controller = Controller(api, settings, metrics=metrics, now=_now, clock=time.monotonic)
         worker = Worker(controller, leadership, metrics=metrics, clock=time.monotonic)
-        runner = web.AppRunner(init_probe_app(worker, metrics=metrics), access_log=None)
+        probes = probe_app(lambda: worker.complaint, registry=metrics.registry)
+        runner = web.AppRunner(probes, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, host, probe_port).start()
@@ -83,17 +80,6 @@ async def serve(
         stack.push_async_callback(_released, leadership)
         await _until_told(worker, api, controller.paths)
     _log.info("ended")
-
-
-def init_probe_app(worker: Worker, *, metrics: Metrics) -> web.Application:
-    """Return the application of probes and metrics."""
-    app = web.Application()
-    app[WORKER] = worker
-    app[METRICS] = metrics
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/metrics", _metrics)
-    return app
 
 
 async def _until_told(worker: Worker, api: ClusterApi, paths: tuple[str, ...]) -> None:
@@ -115,22 +101,6 @@ async def _released(leadership: Leadership) -> None:
             await leadership.release()
     except TimeoutError:
         _log.warning("the Lease was not given back", reason="the API server did not answer")
-
-
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
-
-
-async def _readyz(request: web.Request) -> web.Response:
-    complaint = request.app[WORKER].complaint
-    if complaint is None:
-        return web.Response(text="ok\n")
-    return web.Response(status=STATUS_UNAVAILABLE, text=f"not ready: {complaint}\n")
-
-
-async def _metrics(request: web.Request) -> web.Response:
-    body = generate_latest(request.app[METRICS].registry)
-    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _now() -> dt.datetime:

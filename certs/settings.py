@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import datetime as dt
 
 
+class SetupError(Exception):
+    """An option is not what it should be; the text is one sentence for a person."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Whose certificate it is, and how long what lasts.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
-from certs.errors import ApiError, Conflict
 from certs.leadership import RENEW_SECONDS
+from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,11 +21,11 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from prometheus_client import CollectorRegistry
 
 from certs.controller import Controller
-from certs.errors import ApiError, Conflict
 from certs.flaws import certificates
 from certs.metrics import Metrics
 from certs.objects import AUTHORITY, CONFIGURATIONS, SERVING, secret_path
 from certs.settings import Settings
+from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator

@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     # `--help` and `mutate` do without the server's half second of imports.
     import structlog  # noqa: PLC0415
 
-    from webhook import logs  # noqa: PLC0415
+    from webhook.cluster import logs  # noqa: PLC0415
     from webhook.serving import process  # noqa: PLC0415
 
     logs.configure()

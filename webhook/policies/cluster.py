@@ -1,33 +1,25 @@
-"""The API server, as a source of policies; the only module that imports its client.
-
-Objects stay decoded JSON: the client's models would cost time and memory, and
-would have to know our resource. Foreign exceptions are converted here, once.
-"""
+"""Policies and namespaces of the cluster: watched, and read live where a watch may be late."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 import msgspec
 import structlog
-from aiohttp.http import HttpProcessingError
-from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import load_incluster_config, load_kube_config
 
 from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
-from webhook.errors import NotReady, SetupError
+from webhook.cluster.errors import ApiError
+from webhook.errors import NotReady
 from webhook.policies import watch
 from webhook.policies.store import Store, identity, namespace_options, read
-from webhook.policies.watch import GONE, ApiError, Changed, Listed, Removed, Timing
+from webhook.policies.watch import GONE, Changed, Listed, Removed, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from validator.policy.document import ModelValidation
     from webhook.metrics import Metrics
@@ -44,118 +36,19 @@ GATE_IMAGES: Final = (
 )
 """Annotations of our own namespace: what is injected, and what still counts in an upgrade."""
 
-CONNECT_SECONDS: Final = 10
 LIVE_SECONDS: Final = 2
 """For a live read, of the five seconds that the API server gives a review."""
 
 LIVE_READS: Final = 4
 """Live reads at a time; whoever creates bad pods must not make us flood the API server."""
 
-ANSWER_LIMIT: Final = watch.PAGE * 3 * 1024 * 1024
-"""Bytes of one answer: a page of objects of 1.5 MiB, which JSON may make longer."""
-
-STATUS_OK: Final = 200
-STATUS_NOT_FOUND: Final = 404
-STATUS_SENTENCES: Final = {
-    401: "the API server does not know our credentials",
-    403: "the API server forbids it: our ServiceAccount needs get, list and watch",
-    404: f"there is no such resource: install the {contract.KIND} resource definition",
+REMEDIES: Final = {
+    403: "give our ServiceAccount get, list and watch",
+    404: f"install the {contract.KIND} resource definition",
 }
+"""By HTTP status of a list or a watch, what its sentence leaves unsaid."""
 
 _log = structlog.get_logger()
-
-
-class ClusterApi:
-    """Raw JSON from the API server, through its client's connections and credentials."""
-
-    def __init__(self, client: ApiClient) -> None:
-        self._client = client
-
-    @classmethod
-    async def connect(cls, kubeconfig: Path | None) -> Self:
-        """Take the credentials of a kubeconfig, or else of the pod's ServiceAccount.
-
-        Raises:
-            SetupError: There are none that can be used.
-        """
-        configuration = Configuration()
-        try:
-            if kubeconfig is None:
-                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            else:
-                await load_kube_config(
-                    config_file=str(kubeconfig),
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-            return cls(ApiClient(configuration))
-        except Exception as error:  # the loader stumbles over a bad file in many ways
-            where = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's ServiceAccount"
-            raise SetupError(
-                f"there is no way to the API server by {where}: {quoted(error)[1:-1]} (without a "
-                "cluster, use --policies)"
-            ) from error
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.close()
-
-    async def read(self, path: str, *, query: Mapping[str, str], seconds: float) -> Object:
-        """Return the JSON object at a path.
-
-        Raises:
-            ApiError: It is not there, or not JSON, or not in time.
-        """
-        body = bytearray()
-        async with self._answer(path, query=query, seconds=seconds) as answer:
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > ANSWER_LIMIT:
-                    raise ApiError(f"{path}: an answer of more than {ANSWER_LIMIT:,} bytes")
-        try:
-            return msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise ApiError(f"{path}: the answer is not a JSON object") from error
-
-    async def lines(
-        self, path: str, *, query: Mapping[str, str], seconds: float
-    ) -> AsyncGenerator[bytes]:
-        """Yield the lines of a streamed answer until it ends.
-
-        Raises:
-            ApiError: It breaks off, or goes on for more than `seconds`.
-        """
-        async with self._answer(path, query=query, seconds=seconds) as answer:
-            async for line in answer.content:
-                yield line
-
-    @asynccontextmanager
-    async def _answer(
-        self, path: str, *, query: Mapping[str, str], seconds: float
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        timeout = aiohttp.ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds))
-        answer: aiohttp.ClientResponse | None = None
-        try:
-            answer = await self._client.call_api(
-                path,
-                "GET",
-                query_params=list(query.items()),
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=timeout,
-            )
-            if answer.status != STATUS_OK:
-                raise ApiError(f"{path}: {_sentence(answer.status)}", status=answer.status)
-            yield answer
-        except TimeoutError as error:
-            raise ApiError(f"{path}: no answer for {seconds:g} seconds") from error
-        # A line longer than the client's buffer is none of its usual errors.
-        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-            raise ApiError(f"{path}: {type(error).__name__} {quoted(error)}") from error
-        finally:
-            if answer is not None:
-                answer.close()
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -255,7 +148,7 @@ class ClusterSource:
         self._metrics.count_policies(*self._store.count())
 
     async def _refresh_namespace(self, name: str) -> None:
-        item = await self._found(f"{NAMESPACES}/{name}")
+        item = await self._api.get(f"{NAMESPACES}/{name}", dict[str, Any], seconds=LIVE_SECONDS)
         if item is None:
             self._store.remove_namespace(name)
             return
@@ -266,27 +159,18 @@ class ClusterSource:
         if self._gate_namespace is None:
             return
         path = f"{NAMESPACES}/{self._gate_namespace}"
-        try:
-            namespace = msgspec.convert(await self._found(path) or {}, _Namespace)
-        except msgspec.ValidationError as error:
-            raise ApiError(f"{path} is not a namespace: {error}") from error
-        self._gate_images = namespace.gate_images
-
-    async def _found(self, path: str) -> Object | None:
-        """Return the object at a path, `None` where there is none."""
-        try:
-            return await self._api.read(path, query={}, seconds=LIVE_SECONDS)
-        except ApiError as error:
-            if error.status != STATUS_NOT_FOUND:
-                raise
-            return None
+        namespace = await self._api.get(path, _Namespace, seconds=LIVE_SECONDS)
+        self._gate_images = namespace.gate_images if namespace else ()
 
     async def _follow(self, path: str, take: Callable[[Change], None]) -> None:
         def failed(error: ApiError) -> None:
             self._metrics.watch_restarts.labels(path.rpartition("/")[2]).inc()
             # That a version is too old is the server's housekeeping.
             level = "info" if error.status == GONE else "warning"
-            getattr(_log, level)("watching anew", reason=str(error))
+            remedy = REMEDIES.get(error.status or 0)
+            getattr(_log, level)(
+                "watching anew", reason=f"{error}: {remedy}" if remedy else str(error)
+            )
 
         stream = watch.forever(self._api, path, timing=self._timing, failed=failed)
         async with aclosing(stream):
@@ -335,7 +219,3 @@ def _namespaces(items: Iterable[Object]) -> Iterator[NamespaceOptions]:
             yield namespace_options(item, source="the API server's list")
         except PolicyError as error:
             _log.error("a namespace that cannot be read", reason=str(error))
-
-
-def _sentence(status: int) -> str:
-    return STATUS_SENTENCES.get(status, f"the API server answered {status}")

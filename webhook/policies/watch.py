@@ -11,19 +11,24 @@ import asyncio
 import random
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from validator.text import quoted
+from webhook.cluster.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 Object = dict[str, Any]
+_T = TypeVar("_T")
 
 PAGE: Final = 100
 """Objects of one page of a list: at most 1.5 MiB each, as etcd limits them."""
+
+PAGE_LIMIT: Final = PAGE * 3 * 1024 * 1024
+"""Bytes of a page; JSON may make an object longer than etcd counts it."""
 
 READ_SECONDS: Final = 30
 """For one page of a list."""
@@ -53,19 +58,22 @@ class Timing:
     stable: float = 30
 
 
-class ApiError(Exception):
-    """The API server did not answer as it should; `status` is HTTP's, if it answered at all."""
-
-    def __init__(self, message: str, *, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Api(Protocol):
     """What watching needs of an API client; each call raises `ApiError` and nothing else."""
 
-    async def read(self, path: str, *, query: Mapping[str, str], seconds: float) -> Object:
-        """Return the JSON object at a path."""
+    async def read(
+        self,
+        path: str,
+        kind: type[_T],
+        *,
+        query: Mapping[str, str] | None = None,
+        seconds: float,
+        limit: int,
+    ) -> _T:
+        """Return what is at a path, decoded as `kind`."""
+
+    async def get(self, path: str, kind: type[_T], *, seconds: float) -> _T | None:
+        """Return the object at a path, `None` where there is none."""
 
     def lines(
         self, path: str, *, query: Mapping[str, str], seconds: float
@@ -138,11 +146,7 @@ async def listed(api: Api, path: str, *, seconds: float = READ_SECONDS) -> tuple
     items: list[Object] = []
     query = {"limit": str(PAGE)}
     while True:
-        document = await api.read(path, query=query, seconds=seconds)
-        try:
-            page = msgspec.convert(document, _Collection)
-        except msgspec.ValidationError as error:
-            raise ApiError(f"{path} is not a list: {error}") from error
+        page = await api.read(path, _Collection, query=query, seconds=seconds, limit=PAGE_LIMIT)
         items += page.items or []
         if not page.metadata.continue_:
             return items, page.metadata.resource_version

@@ -17,11 +17,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from webhook.admission.reviewer import Reviewer
+from webhook.cluster.api import ClusterApi
+from webhook.cluster.errors import AccessError
+from webhook.cluster.probes import probe_app
+from webhook.errors import SetupError
 from webhook.metrics import Metrics
+from webhook.policies.cluster import ClusterSource
 from webhook.policies.directory import DirectorySource
 from webhook.serving.certificate import ServingCertificate
 from webhook.serving.connections import Connections, Listener
-from webhook.serving.review_app import Lifecycle, init_app, init_probe_app
+from webhook.serving.review_app import Lifecycle, init_app
 from webhook.serving.tracing import tracer
 
 if TYPE_CHECKING:
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 
     from webhook.policies.store import Source
     from webhook.settings import GateSettings, ServerSettings
+
+CLIENT_NAME: Final = "model-validation-webhook"
+"""Of the webhook's requests in the API server's audit log."""
 
 SHUTDOWN_SECONDS: Final = 10
 """For reviews that are still under way when the listeners close."""
@@ -60,11 +68,16 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
             connections=connections,
             tracer=stack.enter_context(tracer()),
         )
-        checks = {
-            "policies": lambda: source.ready,
-            "certificate": lambda: certificate.ready,
-        }
-        probes = init_probe_app(checks, metrics=metrics, lifecycle=lifecycle)
+
+        def complaint() -> str | None:
+            checks = {
+                "policies": source.ready,
+                "certificate": certificate.ready,
+                "draining": not lifecycle.draining,
+            }
+            return ", ".join(name for name, holds in checks.items() if not holds) or None
+
+        probes = probe_app(complaint, registry=metrics.registry)
         certificate.reload()
         # The probes' listener is closed last: it says "not ready" until the end.
         probe_port = await _listen(probes, stack, host=settings.host, port=settings.probe_port)
@@ -94,13 +107,10 @@ async def _source(settings: ServerSettings, *, metrics: Metrics, stack: AsyncExi
         source = DirectorySource(settings.policies, metrics=metrics)
         source.load()
         return source
-    # Its client takes half a second to import and 60 MiB.
-    from webhook.policies.cluster import (  # noqa: PLC0415
-        ClusterApi,
-        ClusterSource,
-    )
-
-    api = await ClusterApi.connect(settings.kubeconfig)
+    try:
+        api = await ClusterApi.connect(settings.kubeconfig, name=CLIENT_NAME)
+    except AccessError as error:
+        raise SetupError(f"{error} (without a cluster, use --policies)") from error
     stack.push_async_callback(api.close)
     return ClusterSource(api, metrics=metrics, gate_namespace=settings.gate_namespace)
 

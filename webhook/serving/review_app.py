@@ -1,7 +1,7 @@
-"""What is said over HTTP: reviews on one application, probes and metrics on the other.
+"""The HTTP around a review: paths, statuses, and the limits of what is read.
 
-Belongs here: paths, statuses, and the limits of what is read. What an answer
-says is decided in `webhook.admission.reviewer`; who listens where, in `webhook.serving.process`.
+What an answer says is decided in `webhook.admission.reviewer`; who listens where, in
+`webhook.serving.process`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from opentelemetry.trace import NoOpTracer, Tracer
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from webhook import review as reviews
 from webhook.admission.reviewer import Reviewer
+from webhook.cluster.logs import foreign
 from webhook.errors import NotReady, RequestError
-from webhook.logs import foreign
 from webhook.metrics import Metrics
 from webhook.review import Answer, Review
 from webhook.serving import tracing
+from webhook.serving.body_budget import BodyBudget
 from webhook.serving.connections import Connections
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
 """Bytes of all bodies that are under way: decoded they take several times that."""
@@ -47,9 +43,6 @@ STATUS_TIMEOUT: Final = 408
 STATUS_INTERNAL: Final = 500
 STATUS_UNAVAILABLE: Final = 503
 
-Checks = dict[str, Callable[[], bool]]
-"""By name, what must hold before reviews are sent here."""
-
 _Judge = Callable[[Review], Awaitable[Answer]]
 
 _log = structlog.get_logger()
@@ -57,46 +50,17 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Whether the process is on its way out, and what it still has to answer."""
+    """Whether the process is about to end, and how many reviews it still has to answer."""
 
     draining: bool = False
     under_way: int = 0
 
 
-class Budget:
-    """So many bytes at a time: what fits never waits, the rest takes turns."""
-
-    def __init__(self, total: int) -> None:
-        self._free = total
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def reserved(self, size: int, *, seconds: float) -> AsyncIterator[None]:
-        """Hold `size` bytes.
-
-        Raises:
-            NotReady: They did not become free in time.
-        """
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait_for(lambda: self._free >= size)
-                self._free -= size
-        except TimeoutError as error:
-            raise NotReady("too many large reviews are under way: try again") from error
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._free += size
-                self._changed.notify_all()
-
-
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 REVIEWER: Final = web.AppKey("reviewer", Reviewer)
 METRICS: Final = web.AppKey("metrics", Metrics)
-BUDGET: Final = web.AppKey("budget", Budget)
+BUDGET: Final = web.AppKey("budget", BodyBudget)
 CONNECTIONS: Final = web.AppKey("connections", Connections)
-CHECKS: Final = web.AppKey("checks", Checks)
 TRACER: Final = web.AppKey("tracer", Tracer)
 
 
@@ -113,23 +77,11 @@ def init_app(
     app[REVIEWER] = reviewer
     app[METRICS] = metrics
     app[LIFECYCLE] = lifecycle
-    app[BUDGET] = Budget(BODIES_LIMIT)
+    app[BUDGET] = BodyBudget(BODIES_LIMIT)
     app[CONNECTIONS] = connections
     app[TRACER] = tracer or NoOpTracer()
     app.router.add_post("/mutate", _mutate)
     app.router.add_post("/validate", _validate)
-    return app
-
-
-def init_probe_app(checks: Checks, *, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
-    """Return the application of probes and metrics; ready when each of `checks` is."""
-    app = web.Application()
-    app[CHECKS] = checks
-    app[METRICS] = metrics
-    app[LIFECYCLE] = lifecycle
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/metrics", _metrics)
     return app
 
 
@@ -265,21 +217,3 @@ def _status(code: int, message: object) -> web.Response:
     # Whatever is left of the body is not worth reading.
     response.force_close()
     return response
-
-
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
-
-
-async def _readyz(request: web.Request) -> web.Response:
-    waiting = [name for name, ready in request.app[CHECKS].items() if not ready()]
-    if request.app[LIFECYCLE].draining:
-        waiting.append("draining")
-    if waiting:
-        return web.Response(status=STATUS_UNAVAILABLE, text=f"not ready: {', '.join(waiting)}\n")
-    return web.Response(text="ok\n")
-
-
-async def _metrics(request: web.Request) -> web.Response:
-    body = generate_latest(request.app[METRICS].registry)
-    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -47,7 +47,7 @@ def test_without_a_cluster_it_does_not_start() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[-1].startswith(
-        "python -m certs: there is no way to the API server by the kubeconfig /none: "
+        "python -m certs: there is no access to the API server by the kubeconfig /none: "
     )
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from certs.errors import ApiError, Conflict
 from certs.leadership import LEASE_SECONDS, Leadership, may_claim
 from certs.objects import Claim, lease_path
+from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

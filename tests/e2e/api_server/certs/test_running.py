@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from certs.cluster import ClusterApi
-from certs.errors import ApiError, Conflict
 from certs.flaws import certificates
 from certs.leadership import LEASE_SECONDS
 from certs.objects import Configuration, Lease, Secret
@@ -34,6 +32,8 @@ from tests.e2e.api_server.installation.installing import CLIENT_SIDE, SERVER_SID
 from tests.e2e.api_server.issuing import Authority
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.webhook_registration import KINDS
+from webhook.cluster.api import ClusterApi
+from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -238,7 +238,7 @@ async def api(cluster: ControlPlane, tmp_path: Path) -> AsyncIterator[ClusterApi
     """The API server, with our rights."""
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(kubeconfig(cluster, ACCOUNT)))
-    api = await ClusterApi.connect(path)
+    api = await ClusterApi.connect(path, name="model-validation-certs")
     yield api
     await api.close()
 
@@ -251,7 +251,7 @@ async def test_what_was_changed_by_others_is_not_overwritten(
     seen = await api.get(path, kind)
     assert seen is not None
     patched(cluster, path, {"metadata": {"annotations": {"test.example/time": str(time.time())}}})
-    with pytest.raises(Conflict, match="was changed by somebody else"):
+    with pytest.raises(Conflict, match="was changed by another client"):
         await api.patch(path, {"metadata": {"resourceVersion": seen.metadata.resource_version}})
 
 

@@ -8,11 +8,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from webhook.admission.reviewer import Reviewer
-from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.serving import process
 from webhook.serving.connections import Connections
-from webhook.serving.review_app import Budget, Lifecycle, init_app, init_probe_app
+from webhook.serving.review_app import Lifecycle, init_app
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
@@ -80,44 +79,6 @@ async def test_a_bug_costs_one_review(metrics: Metrics, capsys: pytest.CaptureFi
     labels = {"path": "/mutate", "verdict": "error"}
     assert metrics.registry.get_sample_value(REVIEWS, labels) == 2
     assert "a bug in models" in capsys.readouterr().out
-
-
-async def test_probes_say_what_is_missing(metrics: Metrics) -> None:
-    """Alive is not ready; ready is when each check holds and nobody drains."""
-    state = {"policies": False, "certificate": False}
-    lifecycle = Lifecycle()
-    checks: dict[str, Any] = {name: lambda name=name: state[name] for name in state}
-    app = init_probe_app(checks, metrics=metrics, lifecycle=lifecycle)
-    async with TestClient(TestServer(app)) as client:
-        assert (await client.get("/healthz")).status == 200
-        answer = await client.get("/readyz")
-        assert answer.status == 503
-        assert await answer.text() == "not ready: policies, certificate\n"
-        state["policies"] = state["certificate"] = True
-        assert (await client.get("/readyz")).status == 200
-        lifecycle.draining = True
-        assert await (await client.get("/readyz")).text() == "not ready: draining\n"
-
-
-async def test_large_bodies_take_turns() -> None:
-    """What fits goes at once, what does not waits, and after a while gets 503."""
-    budget = Budget(10)
-    async with budget.reserved(8, seconds=1):
-        async with budget.reserved(2, seconds=0.01):
-            pass
-        with pytest.raises(NotReady, match="try again"):
-            async with budget.reserved(3, seconds=0.01):
-                pytest.fail("there is no room")
-        waiting = asyncio.create_task(_hold(budget, 5))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-    await asyncio.wait_for(waiting, 1)
-    await _hold(budget, 10)
-
-
-async def _hold(budget: Budget, size: int) -> None:
-    async with budget.reserved(size, seconds=1):
-        pass
 
 
 async def dies() -> None:

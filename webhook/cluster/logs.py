@@ -1,6 +1,6 @@
-"""How the webhook writes its log: one JSON object a line, or colours on a terminal.
+"""The form of the log: one JSON object a line, or colours on a terminal.
 
-Belongs here: form, and the bounds of foreign text. No line carries a pod's
+Belongs here: form, and the bounds of foreign text. No line carries a key or a pod's
 contents: names and sentences only.
 """
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
 from validator.errors import PolicyError
+from validator.paths import covers, related
 from validator.policy.document import Amounts, ModelValidation
 from validator.text import quoted
 from webhook.admission import quantities, storage
-from webhook.admission.pod import JSON, Mount, Placed, Pod, Resources, covers, related
+from webhook.admission.pod import JSON, Mount, Placed, Pod, Resources
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:

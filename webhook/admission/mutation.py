@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
+from validator.paths import covers
 from validator.text import quoted
 from webhook.admission import gate_container, monitor_container, storage
 from webhook.admission import pod as pods
@@ -267,9 +268,9 @@ def _anchors(
     if policy.spec.allow_pod_trust_anchors:
         return
     for path in gate_container.anchor_paths(policy):
-        inside_model = any(pods.covers(place.model.path, path) for place in places)
+        inside_model = any(covers(place.model.path, path) for place in places)
         if inside_model or not any(
-            pods.covers(place.mount.at, path) and storage.brought_along(place, written)
+            covers(place.mount.at, path) and storage.brought_along(place, written)
             for place in places
         ):
             yield (
@@ -344,7 +345,7 @@ def _judged(
 ) -> check.Judgement:
     """Return what is to be said of a container's arguments."""
     paths = tuple(model.path for model in policy.spec.all_models)
-    mounts_model = any(pods.covers(mount.at, path) for mount in placed.mounts for path in paths)
+    mounts_model = any(covers(mount.at, path) for mount in placed.mounts for path in paths)
     judgement = check.check(placed.raw, mounts_model=mounts_model, model_paths=paths)
     if policy.spec.workload.arguments == "Check":
         return judgement

@@ -7,7 +7,6 @@ not belong here: any opinion on what a pod may do.
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from validator import contract
+from validator.paths import canonical
 from validator.text import quoted
 from webhook.errors import PodRefused
 
@@ -282,29 +282,6 @@ def read(pod: object) -> Pod:
             "beside a model: put them into a script"
         )
     return view
-
-
-def canonical(path: str) -> str:
-    """Return the one spelling of an absolute path, as the kubelet joins it to the root."""
-    return path if is_canonical(path) else posixpath.normpath("/" + path.lstrip("/"))
-
-
-def is_canonical(path: str) -> bool:
-    """Tell whether a path is absolute, below the root, and spelled in its one way."""
-    # Plain searches: a regular expression takes fifty times as long, for each of a pod's mounts.
-    if path[:1] != "/" or path[-1] == "/" or "//" in path or "\0" in path:
-        return False
-    return "/." not in path or not any(odd in f"{path}/" for odd in ("/./", "/../"))
-
-
-def covers(outer: str, inner: str) -> bool:
-    """Tell whether one canonical path is another or lies above it."""
-    return outer in (inner, "/") or inner.startswith(f"{outer}/")
-
-
-def related(one: str, other: str) -> bool:
-    """Tell whether one canonical path is another, or lies above or below it."""
-    return covers(one, other) or covers(other, one)
 
 
 def is_gate(placed: Placed) -> bool:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
+from validator.paths import canonical, covers, is_canonical, related
 from validator.text import quoted
-from webhook.admission.pod import JSON, Mount, Placed, Pod, canonical, covers, is_canonical, related
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from validator.policy.document import Model, ModelVolume
+    from webhook.admission.pod import JSON, Mount, Placed, Pod
     from webhook.settings import NamespaceOptions
 
 KUBELET_ROOT: Final = "/var/lib/kubelet"

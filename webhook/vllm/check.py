@@ -32,8 +32,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from validator.paths import canonical
 from validator.text import quoted
-from webhook.admission.pod import canonical
 from webhook.vllm import command_line, parser
 from webhook.vllm import opened as openings
 from webhook.vllm.command_line import CommandLine, Form, MalformedError

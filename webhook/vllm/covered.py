@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
+from validator.paths import canonical, covers
 from validator.text import printable, quoted
-from webhook.admission.pod import canonical, covers
 from webhook.vllm.command_line import Environment, is_known
 from webhook.vllm.parser import TABLE, Kind, Variable
 

@@ -32,8 +32,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
+from validator.paths import canonical, covers
 from validator.text import quoted
-from webhook.admission.pod import canonical, covers
 from webhook.vllm import command_line
 from webhook.vllm.command_line import Form, MalformedError, is_known
 from webhook.vllm.parser import TABLE, Kind, Option, Variable

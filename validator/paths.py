@@ -1,0 +1,29 @@
+"""Absolute paths as a container sees them: their one spelling, and which lies above which.
+
+Imports nothing of ours: every program shares it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+
+def canonical(path: str) -> str:
+    """Return the one spelling of an absolute path, as the kubelet joins it to the root."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def is_canonical(path: str) -> bool:
+    """Tell whether a path is absolute, below the root, and spelled in its one way."""
+    # In Python 3.11.0 to 3.11.3, normpath ends at a NUL.
+    return "\0" not in path and path != "/" and path == canonical(path)
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Tell whether one canonical path is another or lies above it."""
+    return outer in (inner, "/") or inner.startswith(f"{outer}/")
+
+
+def related(one: str, other: str) -> bool:
+    """Tell whether one canonical path is another, or lies above or below it."""
+    return covers(one, other) or covers(other, one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,3 +172,46 @@ def test_spans_are_let_out_to_where_they_are_sent(tmp_path: Path) -> None:
     (out,) = rule["to"]
     namespace = out["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     assert (address.hostname or "").endswith(f".{namespace}")
+
+
+@pytest.mark.parametrize("overlay", ["default", "cert-manager"])
+def test_openshift_assigns_the_users(overlay: str, tmp_path: Path) -> None:
+    """Its SCC restricted-v2 refuses a user or group that is not of the namespace's range."""
+    folder = manifests.on_top(
+        tmp_path,
+        components=("openshift",),
+        resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
+    )
+    for deployment in manifests.built(folder):
+        if deployment["kind"] == "Deployment":
+            pod = deployment["spec"]["template"]["spec"]
+            contexts = [pod["securityContext"], *(c["securityContext"] for c in pod["containers"])]
+            named = {"runAsUser", "runAsGroup", "fsGroup", "seLinuxOptions"}
+            assert not any(named & context.keys() for context in contexts)
+            assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_the_host_network_is_consistent(tmp_path: Path) -> None:
+    """The program listens on the ports that the container names, and the Services lead there."""
+    folder = manifests.on_top(tmp_path, components=("host-network",))
+    documents = manifests.built(folder)
+    (webhook,) = (
+        each
+        for each in documents
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "model-validation-webhook"
+    )
+    pod = webhook["spec"]["template"]["spec"]
+    assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+    (container,) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {f"--port={ports['webhook']}", f"--probe-port={ports['probes']}"} <= {*container["args"]}
+    namespace = next(each for each in documents if each["kind"] == "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+@pytest.mark.parametrize("overlay", manifests.OVERLAYS)
+def test_only_linux_nodes_are_asked(overlay: str) -> None:
+    """A cluster may have Windows nodes as well."""
+    for deployment in manifests.overlay(overlay, "Deployment"):
+        selector = deployment["spec"]["template"]["spec"]["nodeSelector"]
+        assert selector == {"kubernetes.io/os": "linux"}

@@ -61,7 +61,7 @@ def test_nothing_is_installed_but_the_lock(image: ImageFactory, target: str) -> 
     )
     ended = image(target).run("-I", "-c", script, entrypoint=[PYTHON])
     installed = {line.lower().replace("_", "-") for line in ended.out.split()}
-    assert installed - locked == {f"model-validation=={_version()}"}
+    assert installed - locked == {f"signed-model-validation=={_version()}"}
     assert locked <= installed
 
 

@@ -54,7 +54,7 @@ WISHES: Final = {
     "vllm": Wish(
         packages=(
             "torch==2.13.0",
-            f"model-validation[vllm,webhook] @ {ROOT.as_uri()}",  # what runs there, and its tests
+            f"signed-model-validation[vllm,webhook] @ {ROOT.as_uri()}",  # runs there, and is tested
             "hypothesis>=6",
             "pytest>=8.4",
             "pytest-aiohttp>=1.1",

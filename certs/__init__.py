@@ -1,4 +1,4 @@
-"""The webhook's certificates: a small authority of its own, issued from and rotated without a gap.
+"""The webhook's certificates: a small authority of its own, and rotation without a gap.
 
 The core is pure, with time as an argument: `certs.issuing` makes keys and
 certificates, `certs.flaws` says what is wrong with them, and

@@ -1,6 +1,6 @@
 """The command line, `python -m certs run`; exit codes only here.
 
-0: told to end · 1: died · 2: usage or setup.
+0: ended by a signal · 1: failed · 2: usage or setup.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import TYPE_CHECKING, Final
 from certs.issuing import AUTHORITY_LIFETIME, SERVING_LIFETIME
 from certs.rotation import OVERLAP, SETTLING, Waits
 from certs.settings import Settings, SetupError
+from webhook.cluster.arguments import USAGE, ArgumentParser, add_version, port
 from webhook.cluster.errors import AccessError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIED: Final = 1
-USAGE: Final = 2
-PORTS: Final = range(65536)
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST: Final = dt.timedelta(days=36500)
 """A certificate's dates end with the year 9999."""
 
-SHARE: Final = 6
-"""A lifetime has to be so many overlaps: a third of it is left when the renewal begins, which
-takes at most two."""
+OVERLAPS: Final = 6
+"""Overlaps that a serving certificate's lifetime must have: a renewal begins when a third of it is
+left, and takes at most two."""
 
 OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m certs",
         description="Issue and rotate the webhook's serving certificate.",
         allow_abbrev=False,
     )
+    add_version(parser)
     subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
     _add_run(subcommands)
     options = parser.parse_args(arguments)
@@ -53,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _add_run(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     parser = subcommands.add_parser(
         "run",
-        help="issue, publish and rotate, for ever",
+        help="issue, publish and rotate until a signal",
         description="Keep an authority and the webhook's serving certificate in two Secrets, and "
         "the authority's certificate in caBundle of the webhook configurations. Durations are a "
         "number and s, m, h or d.",
@@ -92,7 +92,7 @@ def _add_run(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
     parser.add_argument(
         "--probe-port",
-        type=_port,
+        type=port,
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",
     )
@@ -100,7 +100,7 @@ def _add_run(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Work until told to end; return 0, or 1 where something in the background died.
+    """Work until told to end; return 0, or 1 where a background task failed.
 
     Raises:
         SetupError: An option or the port cannot be used.
@@ -126,8 +126,8 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise SetupError(f"cannot listen: {error.strerror}") from error
     except ExceptionGroup as group:
-        # One sentence for whoever reads the log's end, the traceback for whoever repairs it.
-        structlog.get_logger().error("something that runs for ever died", exc_info=group)
+        # The event says what happened; the traceback is for a bug report.
+        structlog.get_logger().error("a background task failed", exc_info=group)
         return DIED
     return 0
 
@@ -139,9 +139,9 @@ def _settings(options: argparse.Namespace) -> Settings:
         SetupError: They do not fit together, or there is no namespace.
     """
     overlap, serving = options.overlap, options.serving_lifetime
-    if serving < SHARE * overlap:
+    if serving < OVERLAPS * overlap:
         raise SetupError(
-            f"--serving-lifetime must be at least {SHARE} times --overlap: a certificate is "
+            f"--serving-lifetime must be at least {OVERLAPS} times --overlap: a certificate is "
             "renewed in its last third"
         )
     if options.authority_lifetime < serving:
@@ -170,10 +170,3 @@ def _duration(text: str) -> dt.timedelta:
     if not dt.timedelta(0) < duration <= LONGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not between a second and 36500d")
     return duration
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if number not in PORTS:
-        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
-    return number

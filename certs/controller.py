@@ -1,4 +1,4 @@
-"""Look, and take the next step.
+"""The controller: it reads the objects and takes one step.
 
 Belongs here: what is read before a step, how a step is taken, when to look next.
 Which step it is, is decided in `certs.rotation`; the loop is in `certs.worker`.
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from certs.settings import Settings
 
 REST_SECONDS: Final = 30.0
-"""Between two looks where nothing happens: for what the watches miss, and as time passes."""
+"""Between two looks where nothing changes: watches may miss a change, and certificates age."""
 
 LOOK_SECONDS: Final = 10
-"""What was read over a longer time is of different times; less than the settling time."""
+"""At most, for reading all objects: else they are not of one time. Less than the settling time."""
 
 _log = structlog.get_logger()
 
@@ -94,9 +94,9 @@ class Controller:
     @property
     def paths(self) -> tuple[str, ...]:
         """Return where the objects are; a change of any is worth a look."""
-        # The authority comes last. What is published can then not be newer than the list that it
-        # is compared with: else a replica that stalled between two reads would take for
-        # superfluous what another has published meanwhile.
+        # The authority is read last, so that what is published is never newer than the list that
+        # it is compared with. Otherwise a replica that stalled between the two reads would remove
+        # what another replica has published in between.
         return *CONFIGURATIONS, self._serving, self._authority
 
     async def turn(self) -> float:
@@ -164,7 +164,7 @@ class Controller:
             case Rest():
                 if news:
                     _log.info("nothing to do")
-                # Where times are short, for a demonstration, so is the rest.
+                # Shorter where the times are, as in a demonstration.
                 return min(REST_SECONDS, settings.waits.overlap.total_seconds())
         return 0
 

@@ -1,4 +1,4 @@
-"""What is wrong with a pair of certificate and key: one sentence's end, or nothing.
+"""Flaws of a certificate and its key, each as the end of a sentence; `None` without one.
 
 Belongs here: reading what a Secret holds, which may be anything, and judging it.
 Nothing here raises on bad content. Does not belong here: what is done about it.

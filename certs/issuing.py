@@ -1,4 +1,4 @@
-"""Keys and certificates as values: make an authority, issue from it, judge an age.
+"""Keys and certificates as values: make an authority, issue from it, judge the age.
 
 Belongs here: pure cryptography, with time as an argument. Does not belong here:
 where the values are kept, who trusts them, when anybody looks.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTHORITY_LIFETIME: Final = dt.timedelta(days=365)
 SERVING_LIFETIME: Final = dt.timedelta(days=90)
 CLOCK_SKEW: Final = dt.timedelta(minutes=5)
-"""How far behind the clock of whoever checks may be; for short lives, a tenth of the lifetime."""
+"""By which a client's clock may be slow; for a short-lived certificate, a tenth of its lifetime."""
 
 RENEWAL_SHARE: Final = 2 / 3
 """Share of its lifetime after which a certificate is renewed, as cert-manager does by default."""
@@ -141,7 +141,7 @@ def _builder(
 
 
 def _skew(lifetime: dt.timedelta) -> dt.timedelta:
-    # Otherwise a certificate for a minute would be born old.
+    # With five minutes, a certificate for one minute would be due for renewal at once.
     return min(CLOCK_SKEW, lifetime / 10)
 
 

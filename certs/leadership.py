@@ -1,7 +1,7 @@
-"""Which replica works: the one whose name the Lease bears, as long as it renews it.
+"""The choice of the replica that works: the holder of the Lease, as long as it renews it.
 
-Nothing depends on it but quiet: each write names the version that was looked at,
-so two replicas that both think they lead cannot open a gap either.
+Safety does not depend on it: each write names the version that was read, so two replicas
+that both believe to lead cannot open a gap. It only saves useless work and log lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from certs.objects import Api, Claim
 
 LEASE_SECONDS: Final = 15
-"""Without renewal, after which another replica takes over: as with Kubernetes' own controllers."""
+"""Without a renewal, another replica takes over then, as with Kubernetes' own controllers."""
 
 RENEW_SECONDS: Final = 5
 """Between two renewals, or two looks at another's Lease: two may fail."""
@@ -90,7 +90,7 @@ class Leadership:
 
     def _claim(self, before: Claim) -> dict[str, Any]:
         """Return the fields of the Lease that change."""
-        # The API server wants microseconds, always.
+        # The API server refuses a time without microseconds.
         now = self._now().astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if before.holder_identity == self._identity:
             return {"renewTime": now}

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus."""
+"""The metrics of certs, for Prometheus."""
 
 from __future__ import annotations
 

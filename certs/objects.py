@@ -1,7 +1,7 @@
-"""The cluster's objects, as far as they concern us: where they are, what is read, what is written.
+"""The objects of the cluster that are read and written: their paths, fields and patches.
 
-Each write names the version that was looked at, so that the API server refuses it
-where somebody else wrote in between.
+Each write names the version that was read, so that the API server refuses it where
+another client wrote in between.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True, rename="camel"):
-    """Who leads, as the Lease says; nobody, where it says nothing."""
+    """The leader, as the Lease names it; without a name there is none."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -140,7 +140,7 @@ Kind = TypeVar("Kind", Secret, Configuration, Lease)
 
 
 class Api(Protocol):
-    """What is asked of the API server; each call raises `ApiError` and nothing else."""
+    """The part of an API client that certs needs; each call raises `ApiError` only."""
 
     async def get(self, path: str, kind: type[Kind]) -> Kind | None:
         """Return the object at a path, `None` where there is none."""

@@ -1,4 +1,4 @@
-"""Which single step comes next, given what the cluster holds: no step opens a gap.
+"""The next single step, decided from what the cluster holds; no step opens a gap.
 
 At every moment, each serving certificate that a replica of the webhook may still
 present verifies under each `caBundle` that an API server may still use. So:
@@ -11,9 +11,9 @@ present verifies under each `caBundle` that an API server may still use. So:
 4. Only when that has stood for the overlap are the old authorities forgotten,
    which step 2 then publishes.
 
-Nothing else is remembered, least of all a time: a wait is how long *this process*
-has seen all objects unchanged, by a clock that nobody can set. A replica that
-takes over waits anew, which is longer and never shorter.
+Nothing else is stored, and no time: a wait is over when *this process* has seen all
+objects unchanged for so long, by a monotonic clock. A replica that takes over waits
+anew, so a wait can become longer, and never shorter.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ configuration grows by 1 KB with each."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the cluster holds.
+    """The objects' contents, as far as the plan depends on them.
 
     Attributes:
         authority: Of its Secret; empty values where that has none.
@@ -111,7 +111,7 @@ Step = MakeAuthority | Trust | Publish | Issue | Wait | Rest
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long the old and the new stand side by side.
+    """The times for which old and new are accepted side by side.
 
     Attributes:
         settling: From published everywhere to the first certificate by the new authority.
@@ -132,7 +132,7 @@ def plan(
         names: DNS names of the webhook.
         now: The time, with its zone.
         unchanged: For how long all of `state` has been seen as it is.
-        waits: How long the old and the new stand side by side.
+        waits: The times for which old and new are accepted side by side.
     """
     leaf = next(iter(certificates(state.serving.certificate)), None) if state.serving else None
     trusted = _trusted(state, leaf)
@@ -151,7 +151,7 @@ def plan(
         return Rest()
     flaw = serving_flaw(state.serving, issuer=own, names=names, now=now)
     if not others:
-        # No other certificate is accepted that waiting would save.
+        # No other authority is trusted, so waiting would keep no certificate valid.
         return Issue(flaw) if flaw else Rest()
     return _rotated(flaw, unchanged, waits=waits, alone=pem([own]))
 

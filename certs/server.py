@@ -1,8 +1,7 @@
-"""The life of the process: the worker, its bells, the probes, and the way out.
+"""The process: the worker, the watches that wake it, the probes, and an orderly end.
 
-Never half alive: what dies in the background takes the process down, and the
-cluster starts another. It may end at any moment: the next replica goes on from
-what the cluster holds.
+If a background task fails, the process ends, and the cluster starts another. It may end
+at any moment: the next replica continues from what the cluster holds.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from certs.controller import Controller
 from certs.leadership import Leadership
 from certs.metrics import Metrics
 from certs.objects import LEASE, lease_path
-from certs.worker import Worker, ring
+from certs.worker import Worker, wake
 from webhook.cluster.api import ClusterApi
 from webhook.cluster.probes import probe_app
 
@@ -45,7 +44,7 @@ async def serve(
     """Work until SIGTERM or SIGINT.
 
     Args:
-        settings: Whose certificate it is, and how long what lasts.
+        settings: The webhook that gets a certificate, and all durations.
         kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
         host: Address of the probes' listener; `None` for all, IPv4 and IPv6.
         probe_port: Of probes and metrics, plain; 0 for a free one.
@@ -53,7 +52,7 @@ async def serve(
     Raises:
         AccessError: There is no access to the API server.
         OSError: The port cannot be listened on.
-        ExceptionGroup: Something in the background died; half alive is not alive.
+        ExceptionGroup: A background task failed.
     """
     metrics, identity = (
         Metrics(CollectorRegistry()),
@@ -83,12 +82,12 @@ async def serve(
 
 
 async def _until_told(worker: Worker, api: ClusterApi, paths: tuple[str, ...]) -> None:
-    """Run what runs for ever until a signal."""
+    """Run the background tasks until a signal."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(ring(worker.bell, api, path)) for path in paths]
+        running = [tasks.create_task(wake(worker.woken, api, path)) for path in paths]
         running.append(tasks.create_task(worker.run()))
         await stop.wait()
         for task in running:

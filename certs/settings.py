@@ -1,4 +1,4 @@
-"""What the person who installs it decides, as values."""
+"""The decisions of the person who installs certs, as values."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class SetupError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Whose certificate it is, and how long what lasts.
+    """The webhook that gets a certificate, and all durations.
 
     Attributes:
         namespace: Of the Secrets, the Lease and the webhook's Service.
         service: The Service's name.
         serving_lifetime: Of a serving certificate; renewed after two thirds of it.
         authority_lifetime: Of an authority; renewed likewise.
-        waits: How long the old and the new stand side by side.
+        waits: The times for which old and new are accepted side by side.
     """
 
     namespace: str

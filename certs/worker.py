@@ -1,7 +1,6 @@
-"""The loops: lead or stand by, take turns, and hear when something changed.
+"""The loops: lead or stand by, take turns, and wake up when an object changes.
 
-For ever, and after whatever went wrong: a failure is logged once as a sentence,
-counted, and tried again.
+They do not end by a failure: it is counted, logged once as a sentence, and tried again.
 """
 
 from __future__ import annotations
@@ -25,16 +24,17 @@ if TYPE_CHECKING:
     from certs.objects import Api
 
 PACE_SECONDS: Final = 0.5
-"""At least between two steps: a quarrel with another controller must not flood the API server."""
+"""At least between two steps: if another controller undoes each one, we must not flood the API
+server."""
 
 WATCH_PAUSE_SECONDS: Final = 2, 5
-"""From the end of a watch to the next, by chance between these."""
+"""From the end of a watch to the next, at random between these."""
 
 _log = structlog.get_logger()
 
 
 class Worker:
-    """Leads or stands by, for ever."""
+    """Leads or stands by, until cancelled."""
 
     def __init__(
         self,
@@ -50,32 +50,32 @@ class Worker:
         self._clock = clock
         self._complaint: str | None = "not looked yet"
         self._due = 0.0
-        self.bell = asyncio.Event()
+        self.woken = asyncio.Event()
 
     @property
     def complaint(self) -> str | None:
-        """Return why the last turn failed; ready is who has nothing to complain of."""
+        """Return why the last turn failed, `None` where it did not: then we are ready."""
         return self._complaint
 
     async def run(self) -> NoReturn:
-        """Take turns, for ever."""
+        """Take turns until cancelled."""
         while True:
-            rung = self.bell.is_set()
-            self.bell.clear()
-            pause = await self._tried(rung=rung)
+            woken = self.woken.is_set()
+            self.woken.clear()
+            pause = await self._tried(woken=woken)
             await asyncio.sleep(PACE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self.bell.wait()
+                    await self.woken.wait()
 
-    async def _tried(self, *, rung: bool) -> float:
+    async def _tried(self, *, woken: bool) -> float:
         """Take a turn if it is ours and due; return for how many seconds nothing is due."""
         try:
             leading = await self._leadership.held()
             self._metrics.leader.set(leading)
             if not leading:
                 self._due = 0
-            elif rung or self._clock() >= self._due:
+            elif woken or self._clock() >= self._due:
                 self._due = self._clock() + await self._controller.turn()
         except Conflict as error:
             _log.info("looking again", reason=str(error))
@@ -98,18 +98,18 @@ class Worker:
             self._complaint = sentence
 
 
-async def ring(bell: asyncio.Event, api: Api, path: str) -> NoReturn:
-    """Set the bell whenever the object at a path may have changed, for ever.
+async def wake(woken: asyncio.Event, api: Api, path: str) -> NoReturn:
+    """Set the event whenever the object at a path may have changed, until cancelled.
 
-    What is seen is not believed, only looked at anew: so no version is kept, and a
-    watch that breaks is begun again as if it were the first.
+    The worker reads the object anew each time. So no version is kept, and a watch that
+    breaks is begun again as if it were the first.
     """
     complaint = ""
     while True:
         try:
             async with aclosing(api.changes(path)) as changes:
                 async for _ in changes:
-                    bell.set()
+                    woken.set()
             complaint = ""
         except ApiError as error:
             if str(error) != complaint:

@@ -6,7 +6,8 @@
     ├── NotReady       we are: 503, and the API server's failurePolicy decides
     └── SetupError     the installation is: a file or an option we were started with
 
-Each message is one sentence that a person can act on.
+Errors of the API server have a tree of their own, `webhook.cluster.errors`, and are
+converted before they reach a review. Each message is one sentence that a person can act on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class PodRefused(WebhookError):  # noqa: N818 — a verdict, not a malfunction
     """The pod must not be admitted as it is."""
 
     def __init__(self, message: str) -> None:
-        # Names from the pod are in there, also such as the API server would not have let pass.
+        # It may repeat names from the pod, which are foreign text.
         super().__init__(printable(message))
 
 
@@ -35,7 +36,7 @@ class RequestError(WebhookError):
 
 
 class NotReady(WebhookError):  # noqa: N818 — a state, not a malfunction
-    """No answer can be given yet: the policies are not known, or too much is under way."""
+    """No answer can be given now: the policies are not known, or too much is under way."""
 
 
 class SetupError(WebhookError):

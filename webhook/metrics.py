@@ -1,4 +1,4 @@
-"""What the webhook counts, for Prometheus.
+"""The webhook's metrics, for Prometheus.
 
 Each name and label value is one of a few constants: nothing that a pod's author
 writes becomes a label.

@@ -1,7 +1,6 @@
 """The AdmissionReview: parsed from the API server's request, written as its answer.
 
-Pure. The wire format is `admission.k8s.io/v1`; what an answer is based on is
-decided elsewhere.
+Pure. The wire format is `admission.k8s.io/v1`.
 """
 
 from __future__ import annotations
@@ -45,10 +44,6 @@ class _Resource(msgspec.Struct, frozen=True):
     resource: _Text
 
 
-class _User(msgspec.Struct, frozen=True):
-    username: _Text = ""
-
-
 class _Request(msgspec.Struct, frozen=True, rename="camel"):
     uid: Annotated[str, Meta(min_length=1, max_length=128)]
     resource: _Resource
@@ -56,7 +51,6 @@ class _Request(msgspec.Struct, frozen=True, rename="camel"):
     sub_resource: _Text = ""
     namespace: _Namespace = ""
     name: _Text = ""
-    user_info: _User = _User()
     dry_run: bool | None = None
     object: dict[str, Any] | None = None
     old_object: dict[str, Any] | None = None
@@ -74,7 +68,7 @@ _REQUEST: Final = msgspec.json.Decoder(_Request | None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What the API server asks.
+    """The API server's question.
 
     Attributes:
         uid: Of the request; the answer repeats it.
@@ -83,6 +77,7 @@ class Review:
         subresource: Such as "ephemeralcontainers", else empty.
         namespace: The request's; a new pod's own field may still be empty.
         name: Empty where the server will generate one.
+        dry_run: Whether the server asks without storing the object.
         object: The object as it would be stored, decoded JSON.
         old_object: As it was, for an UPDATE.
     """
@@ -93,7 +88,6 @@ class Review:
     subresource: str
     namespace: str
     name: str
-    user: str
     dry_run: bool
     object: dict[str, Any] | None
     old_object: dict[str, Any] | None
@@ -101,11 +95,11 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What we say to it.
+    """Our answer.
 
     Attributes:
         uid: The request's.
-        refusal: The sentence for whoever wrote the pod; `None` if it is allowed.
+        refusal: The sentence for the pod's author; `None` if the pod is allowed.
         patch: RFC 6902 operations.
         warnings: Sentences that kubectl shows.
         policy: How a log line names the policy, empty where none was chosen.
@@ -195,7 +189,6 @@ def _review(request: _Request) -> Review:
         subresource=request.sub_resource,
         namespace=request.namespace,
         name=request.name,
-        user=request.user_info.username,
         dry_run=bool(request.dry_run),
         object=request.object,
         old_object=request.old_object,

@@ -1,4 +1,4 @@
-"""What the person who installs the webhook decides, as values."""
+"""The decisions of the person who installs the webhook, as values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class NamespaceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the webhook listens, what it reads, and how long it takes to leave.
+    """The webhook's listeners, sources, and time to drain.
 
     Attributes:
         certificate: PEM file of the serving certificate; re-read when it changes.

@@ -1,33 +1,33 @@
 """The webhook's command line: one file per subcommand, exit codes only here.
 
-0: done, or the pod would be admitted · 1: refused, or died · 2: usage or setup.
+0: done, or the pods would be admitted · 1: refused, or failed · 2: usage or setup.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 from validator.errors import PolicyError
 from webhook.cli import mutate, serve
+from webhook.cluster.arguments import USAGE, ArgumentParser, add_version
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNREAD: Final = 1
-USAGE: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m webhook",
         description="Give pods a gate that keeps an unsigned model from being served.",
         allow_abbrev=False,
     )
+    add_version(parser)
     subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
     serve.add_to(subcommands)
     mutate.add_to(subcommands)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SetupError, PolicyError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
         return USAGE
-    except BrokenPipeError:  # whoever read it has left, as `head` does
+    except BrokenPipeError:  # the reader has left, as `head` does
         # Else the interpreter would fail to flush the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.templates import Document, Template
+    from webhook.cluster.arguments import ArgumentParser
     from webhook.policies.store import Store
     from webhook.settings import GateSettings
 
@@ -50,7 +51,7 @@ _PLAIN: Final = "\x1b[0m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What becomes of one manifest.
+    """The result for one manifest.
 
     Attributes:
         before: The manifest.
@@ -63,7 +64,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subcommands.add_parser(
         "mutate",
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         for note in outcome.notes:
             print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)  # noqa: T201 — a command line prints
     admitted = all(outcome.after is not None for outcome in outcomes)
-    # Half of the manifests must not look like all of them.
+    # Part of the manifests could be taken for all of them.
     if admitted or options.output == "diff":
         sys.stdout.writelines(_shown(outcomes, form=options.output))
     return ADMITTED if admitted else REFUSED
@@ -199,7 +200,7 @@ def _shown(outcomes: list[Outcome], *, form: str) -> Iterator[str]:
 
 
 def _diff(outcome: Outcome) -> Iterator[str]:
-    # The same fields in another order are no change.
+    # Compared as values: the order of fields does not matter.
     if outcome.after is None or outcome.after == outcome.before:
         return
     name = templates.name_of(outcome.before)

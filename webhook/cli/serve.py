@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from webhook.cli.options import add_gate, add_labels, gate_settings
+from webhook.cluster.arguments import ArgumentParser, port
 from webhook.errors import SetupError
 from webhook.settings import ServerSettings
 
 DIED: Final = 1
-PORTS: Final = range(65536)
+DRAIN_LIMIT: Final = 3600
+"""Seconds; Kubernetes gives a pod 30 by default, and 45 in our manifests."""
 
 
-def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subcommands.add_parser(
         "serve",
@@ -45,11 +47,11 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     listening.add_argument("--tls-key", metavar="FILE", type=Path, required=True, help="PEM")
     listening.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
     listening.add_argument(
-        "--port", type=_port, default=8443, help="of the reviews (default: %(default)s)"
+        "--port", type=port, default=8443, help="of the reviews (default: %(default)s)"
     )
     listening.add_argument(
         "--probe-port",
-        type=_port,
+        type=port,
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",
     )
@@ -64,7 +66,7 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until told to end; return 0, or 1 where something in the background died.
+    """Serve until told to end; return 0, or 1 where a background task failed.
 
     Raises:
         SetupError: An option, a file or a port is not what it should be.
@@ -96,21 +98,14 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise SetupError(f"cannot listen: {error.strerror}") from error
     except ExceptionGroup as group:
-        # One sentence for whoever reads the log's end, the traceback for whoever repairs it.
-        structlog.get_logger().error("something that runs for ever died", exc_info=group)
+        # The event says what happened; the traceback is for a bug report.
+        structlog.get_logger().error("a background task failed", exc_info=group)
         return DIED
     return 0
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if number not in PORTS:
-        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
-    return number
-
-
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 3600:  # noqa: PLR2004 — also refuses what is no number
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3600 seconds")
-    return number
+    seconds = float(text)
+    if not 0 <= seconds <= DRAIN_LIMIT:  # also where it is no number
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {DRAIN_LIMIT} seconds")
+    return seconds

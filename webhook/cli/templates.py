@@ -1,4 +1,4 @@
-"""Pods in manifests: the pod that a workload's controller would create, and the way back.
+"""Pods in manifests: the pod that a workload's controller would create, and its way back.
 
 Pure. The controllers' part is played only as far as the webhook looks: labels,
 specification, and the volumes that a StatefulSet makes of its claim templates.
@@ -30,7 +30,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "Job": _IN_TEMPLATE,
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
-"""Where each kind keeps its pod."""
+"""By kind, the path of its pod template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +48,6 @@ class Template:
     place: tuple[str, ...]
     pod: Document
     claims: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        """How a sentence names the manifest."""
-        return name_of(self.document)
 
     @property
     def namespace(self) -> str | None:

@@ -34,7 +34,7 @@ WATCH_SECONDS: Final = 300
 """After which the server ends the watch of one object, and another begins."""
 
 SILENCE_SECONDS: Final = 15
-"""How much longer we wait: a connection that is frozen ends by our clock."""
+"""After the time at which the server should have ended a watch: the connection is dead."""
 
 OBJECT_LIMIT: Final = 6 * 1024 * 1024
 """Bytes of one object: etcd takes 1.5 MiB, and JSON may make that longer."""
@@ -66,7 +66,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """What is asked: method, path and query; in a body, a patch."""
+    """A request; its body, if there is one, is a patch."""
 
     path: str
     method: str = "GET"
@@ -228,7 +228,7 @@ class ClusterApi:
                 headers=request.headers
                 | ({"Authorization": authorization} if authorization else {}),
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
-                # A token is for this server alone.
+                # A redirection could take the token to another server.
                 allow_redirects=False,
                 proxy=self._way.proxy,
                 server_hostname=self._way.server_name,

@@ -1,4 +1,4 @@
-"""Which policy a pod gets: the meaning of its label and of its namespace's.
+"""The choice of a pod's policy, by the pod's label and by its namespace's.
 
 Pure. Belongs here: choosing among the policies that are known. Does not belong
 here: knowing them. A pod's annotations have no say.
@@ -28,7 +28,7 @@ NAMED_LIMIT: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenPolicy:
-    """A policy that is there but cannot be used: a pod that selects it is refused.
+    """A policy that exists and cannot be used: a pod that selects it is refused.
 
     Attributes:
         reason: Why, as one sentence.
@@ -127,7 +127,7 @@ def _named(value: str, *, namespace: NamespaceOptions, policies: Sequence[Policy
 def _the_one(*, namespace: NamespaceOptions, policies: Sequence[Policy]) -> Policy:
     """Return the default among the policies, or the only one."""
     lasting = [policy for policy in policies if not _deleted(policy)]
-    # One that is being deleted is chosen only to be refused by its own sentence.
+    # Where all are being deleted, one is chosen all the same: its refusal says what happens.
     candidates = lasting or policies
     defaults = [policy for policy in candidates if _default(policy)]
     chosen = defaults or candidates

@@ -40,7 +40,7 @@ LIVE_SECONDS: Final = 2
 """For a live read, of the five seconds that the API server gives a review."""
 
 LIVE_READS: Final = 4
-"""Live reads at a time; whoever creates bad pods must not make us flood the API server."""
+"""Live reads at a time: bad pods that arrive in numbers must not make us flood the API server."""
 
 REMEDIES: Final = {
     403: "give our ServiceAccount get, list and watch",
@@ -116,7 +116,7 @@ class ClusterSource:
         return self._gate_images
 
     async def run(self) -> None:
-        """Watch both collections, for ever."""
+        """Watch both collections until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(POLICIES, self._take_policies))
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))
@@ -165,7 +165,7 @@ class ClusterSource:
     async def _follow(self, path: str, take: Callable[[Change], None]) -> None:
         def failed(error: ApiError) -> None:
             self._metrics.watch_restarts.labels(path.rpartition("/")[2]).inc()
-            # That a version is too old is the server's housekeeping.
+            # The server forgets old versions after minutes, so this one is expected.
             level = "info" if error.status == GONE else "warning"
             remedy = REMEDIES.get(error.status or 0)
             getattr(_log, level)(

@@ -73,7 +73,7 @@ class DirectorySource:
         await self._reload()
 
     async def run(self) -> None:
-        """Look at the directory every few seconds, for ever."""
+        """Look at the directory every few seconds until cancelled."""
         while True:
             await asyncio.sleep(self._reload_seconds)
             await self._reload()
@@ -94,7 +94,7 @@ class DirectorySource:
             if _digest(contents) == self._seen:
                 self._complaint = ""
                 return
-            # Parsing YAML takes seconds where there is much of it.
+            # In a thread: 16 MiB of YAML take seconds.
             parsed = await asyncio.to_thread(_parse, contents)
         except SetupError as error:
             if str(error) != self._complaint:

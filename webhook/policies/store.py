@@ -1,7 +1,7 @@
-"""What the webhook knows of policies and namespaces: a source's interface, and its memory.
+"""The policies and namespaces that are known: the interface of a source, and its memory.
 
-Belongs here: what any source shares. The sources are `webhook.policies.directory` and
-`webhook.cluster`; whoever serves from a directory never loads a Kubernetes client.
+Belongs here: what every source shares. The sources are `webhook.policies.directory` and
+`webhook.policies.cluster`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PREVIOUS_SECONDS: Final = 30
-"""How long a replaced generation is accepted: another replica may still know it alone."""
+"""For which a replaced generation is accepted: another replica may still know only that one."""
 
 PREVIOUS_LIMIT: Final = 8
 """Generations of one policy that are remembered for that time."""
 
 
 class Source(Protocol):
-    """Who knows the policies and the namespaces."""
+    """A source of policies and namespaces."""
 
     @property
     def ready(self) -> bool:
-        """Whether everything is known that there was at the start."""
+        """Whether the policies are known, so that reviews can be answered."""
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Return what is known for a namespace."""
@@ -55,7 +55,7 @@ class Source(Protocol):
         """
 
     async def run(self) -> None:
-        """Stay informed, for ever."""
+        """Follow changes until cancelled."""
 
 
 class Store:
@@ -94,7 +94,7 @@ class Store:
         known = self._policies.get(namespace, {}).get(name)
         if known is not None:
             _, _, known_uid, known_generation = identity(known)
-            # A live read overtakes the watch, whose events then are the past.
+            # After a live read, the watch still brings events from before it.
             same = uid is not None and uid == known_uid
             if known == policy or (same and (generation or 0) < (known_generation or 0)):
                 return

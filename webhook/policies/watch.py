@@ -1,8 +1,8 @@
-"""List, watch, and list again: a collection of the API server, kept in view for ever.
+"""A collection of the API server, followed without end: list, watch, list again after a failure.
 
-Generators with one job each, from the inside out: the events of one connection;
-the changes from one list on, connection after connection; and the loop that
-never ends. What the changes mean is the caller's business.
+Three generators, one on top of the other: the events of one connection; the changes from
+one list on, over as many connections as that takes; and the loop that never ends. The
+caller decides what a change means.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ READ_SECONDS: Final = 30
 """For one page of a list."""
 
 HASTE_SECONDS: Final = 1
-"""A watch that ends sooner, and said nothing, would make us ask in a tight loop."""
+"""A watch that ends sooner without an event counts as failed: else we would ask in a tight loop."""
 
 GONE: Final = 410
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How patient we are, in seconds.
+    """The times of following, in seconds.
 
     Attributes:
         watch: After which the server ends a watch, and we go on from where it stopped.
@@ -59,7 +59,7 @@ class Timing:
 
 
 class Api(Protocol):
-    """What watching needs of an API client; each call raises `ApiError` and nothing else."""
+    """The part of an API client that following needs; each call raises `ApiError` only."""
 
     async def read(
         self,
@@ -156,12 +156,12 @@ async def listed(api: Api, path: str, *, seconds: float = READ_SECONDS) -> tuple
 async def forever(
     api: Api, path: str, *, timing: Timing, failed: Callable[[ApiError], None]
 ) -> AsyncGenerator[Change]:
-    """Yield a collection's changes without end; after each failure, list anew behind a pause.
+    """Yield a collection's changes without end; after each failure, pause and list anew.
 
     Args:
         api: The client.
         path: Of the collection.
-        timing: How patient we are.
+        timing: See `Timing`.
         failed: Is told of each failure.
     """
     clock = asyncio.get_running_loop().time
@@ -183,7 +183,7 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     """Yield the list, then its changes over as many connections as it takes.
 
     Raises:
-        ApiError: The thread is lost; only a new list helps.
+        ApiError: Changes may have been missed; only a new list helps.
     """
     items, version = await listed(api, path)
     yield Listed(items)

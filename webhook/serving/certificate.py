@@ -68,11 +68,11 @@ class ServingCertificate:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a pair that clients accept today."""
+        """Whether there is a pair, and it has not expired."""
         return self._pair is not None and self._pair.expires > _now()
 
     async def run(self) -> None:
-        """Look at the files every few seconds, for ever."""
+        """Look at the files every few seconds until cancelled."""
         while True:
             self.reload()
             await asyncio.sleep(self._reload_seconds)
@@ -81,7 +81,7 @@ class ServingCertificate:
         """Look at the files now; a pair that is not good leaves the last good one in use."""
         try:
             content = _content(*self._files)
-            # An expired pair is loaded again and again, to be refused each time.
+            # An expired pair is read again each time, so that its error is counted each time.
             if self._pair is None or content != self._pair.content or not self.ready:
                 self._take(load(*self._files, content=content, now=_now()))
         except SetupError as error:
@@ -150,7 +150,7 @@ def load(
             f"{certificate} and {key} are not a pair that can be used: the key must be the "
             "certificate's, PEM, without a password"
         ) from error
-    # OpenSSL reads the files itself: what it read must be what was judged.
+    # OpenSSL read the files itself: they must still hold what was checked here.
     if _content(certificate, key) != content:
         raise SetupError(f"{certificate} and {key} changed while they were read")
     return LoadedPair(context, content, leaf.not_valid_after_utc)

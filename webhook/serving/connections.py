@@ -1,9 +1,8 @@
-"""TLS connections, so many at a time: for one too many, the longest idle one goes.
+"""TLS connections, bounded in number: for each one too many, the one idle longest is closed.
 
-Nobody authenticates to a webhook, so whoever reaches its port can open
-connections and leave them. Each costs 275 KiB, half of it before its handshake
-(measured). An API server's answer takes milliseconds: of its connections, none in
-use is ever the longest idle one.
+Clients of a webhook do not authenticate, so any of them can open connections and leave
+them open. Each costs 275 KiB, half of it before its handshake (measured). A review takes
+milliseconds, so a connection in use is never the one idle longest.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Connections:
     def opened(self, connection: socket.socket) -> None:
         """Take a connection in."""
         if len(self._open) >= self._limit:
-            # What was closed in the meantime has no descriptor any more.
+            # A socket that was closed in the meantime has no descriptor.
             self._open = {fd: each for fd, each in self._open.items() if each.fileno() == fd}
         if len(self._open) >= self._limit:
             idle = self._open.pop(next(iter(self._open)))
@@ -63,7 +62,7 @@ class Connections:
 
 
 class Listener:
-    """Accepts connections and speaks TLS on them, for any protocol.
+    """Accepts TLS connections for a protocol.
 
     `asyncio`'s own server shows a connection only after its handshake: too late to count it.
     """
@@ -101,7 +100,7 @@ class Listener:
         return int(self._socket.getsockname()[1])
 
     async def run(self) -> None:
-        """Accept connections, for ever."""
+        """Accept connections until cancelled."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as handshakes:
             while True:
@@ -127,7 +126,7 @@ class Listener:
             )
         except OSError:  # so are an SSLError, a timeout, and what was shut
             pass
-        except Exception:  # noqa: BLE001 — one connection's failure is not the next one's
+        except Exception:  # noqa: BLE001 — a failed connection must not stop the listener
             _log.exception("a connection failed")
             connection.close()
 

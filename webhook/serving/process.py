@@ -1,7 +1,8 @@
-"""The life of the process: two listeners, what runs beside them, and the way out.
+"""The process: two listeners, background tasks, and an orderly end.
 
-Never half alive: what dies in the background takes the process down, and the
-cluster starts another. What is said over HTTP is in `webhook.serving.review_app`.
+If a background task fails, the process ends, and the cluster starts another: a webhook
+without its watch or its certificate must not go on. The HTTP is in
+`webhook.serving.review_app`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SHUTDOWN_SECONDS: Final = 10
 """For reviews that are still under way when the listeners close."""
 
 QUIET_SECONDS: Final = 0.05
-"""Between two looks whether all is answered."""
+"""Between two checks whether all reviews are answered."""
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
     Raises:
         SetupError: A file or an option is not what it should be.
         OSError: A port cannot be listened on.
-        ExceptionGroup: Something in the background died; half alive is not alive.
+        ExceptionGroup: A background task failed.
     """
     metrics, lifecycle = Metrics(CollectorRegistry()), Lifecycle()
     certificate = ServingCertificate(settings.certificate, settings.key, metrics=metrics)
@@ -143,13 +144,13 @@ async def _server(app: web.Application, stack: AsyncExitStack) -> web.Server:
 async def _until_drained(
     background: dict[str, Coroutine[Any, Any, None]], *, lifecycle: Lifecycle, seconds: float
 ) -> None:
-    """Run what runs for ever until a signal, and for `seconds` more."""
+    """Run the background tasks until a signal, and for `seconds` more."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, number)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_for_ever(name, run)) for name, run in background.items()]
+        running = [tasks.create_task(_endless(name, run)) for name, run in background.items()]
         await stop.wait()
         lifecycle.draining = True
         _log.info("draining", seconds=seconds)
@@ -170,11 +171,11 @@ async def _quiet(lifecycle: Lifecycle) -> None:
 
 def _on_signal(stop: asyncio.Event, number: int) -> None:
     if stop.is_set():
-        # As process 1 of a container nobody else would end us.
+        # In a container we are process 1, which a signal does not end by default.
         os._exit(128 + number)
     stop.set()
 
 
-async def _for_ever(name: str, run: Coroutine[Any, Any, None]) -> NoReturn:
+async def _endless(name: str, run: Coroutine[Any, Any, None]) -> NoReturn:
     await run
-    raise RuntimeError(f"what runs for ever has ended: {name}")
+    raise RuntimeError(f"the background task has ended: {name}")

@@ -27,17 +27,17 @@ from webhook.serving.body_budget import BodyBudget
 from webhook.serving.connections import Connections
 
 BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
-"""Bytes of all bodies that are under way: decoded they take several times that."""
+"""Bytes of all bodies that are under way; decoded, they take several times that."""
 
 SMALL: Final = 64 * 1024
-"""Bytes of a body that never waits: of almost any review. Whoever reaches the port can announce
-large bodies and not send them; only other large ones wait for these."""
+"""Bytes of a body that never waits; almost any review is smaller. A client can announce large
+bodies and not send them: only other large ones wait for these."""
 
 BODY_SECONDS: Final = 5
 """For a body to arrive, or to get its turn; the API server gives up after as many."""
 
 ANSWERS: Final = frozenset({"allowed", "refused"})
-"""Verdicts on a review; whatever else came was none, or not judged."""
+"""Verdicts on a pod; the other ones say why there was none."""
 
 STATUS_TIMEOUT: Final = 408
 STATUS_INTERNAL: Final = 500
@@ -94,7 +94,7 @@ async def _validate(request: web.Request) -> web.Response:
 
 
 async def _answered(request: web.Request, judge: _Judge) -> web.Response:
-    """Answer a review, count it, and log one line, whatever becomes of it."""
+    """Answer a review, count it, and log one line, also where it fails."""
     start, began = time.perf_counter(), time.time_ns()
     lifecycle = request.app[LIFECYCLE]
     lifecycle.under_way += 1
@@ -214,6 +214,6 @@ def _status(code: int, message: object) -> web.Response:
         "code": code,
     }
     response = web.json_response(status, status=code)
-    # Whatever is left of the body is not worth reading.
+    # The rest of the body may still arrive, and must not be read as another request.
     response.force_close()
     return response

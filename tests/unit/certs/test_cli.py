@@ -63,3 +63,14 @@ def test_help_needs_no_client() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert ran.stdout.endswith("[]\n")
+
+
+def test_usage_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """With where the options are listed."""
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--probe-port", "99999"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "python -m certs run: argument --probe-port: 99999 is not a port: 0 to 65535 "
+        "(see python -m certs run --help)\n"
+    )

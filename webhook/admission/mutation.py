@@ -232,7 +232,7 @@ def _with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: Namespa
 
 def _serving(pod: Pod, model: Model) -> tuple[Placed, ...]:
     """Return the containers that get a mount which no container declares."""
-    chosen = tuple(placed for placed in pod.containers if check.recognised(placed.raw))
+    chosen = tuple(placed for placed in pod.containers if check.recognised(placed.reading))
     if chosen:
         return chosen
     if len(pod.containers) == 1:
@@ -322,7 +322,7 @@ def _early(early: Iterable[Placed], policy: ModelValidation) -> Iterable[str]:
     """Yield which containers with a model's volume start before the verdict and must not."""
     strict = policy.spec.workload.arguments == "Strict"
     for placed in early:
-        if placed.stays or check.recognised(placed.raw):
+        if placed.stays or check.recognised(placed.reading):
             yield (
                 f"{placed.where} would serve the model before it is verified: place it behind the "
                 "last init container that writes the model's volume"
@@ -346,12 +346,12 @@ def _judged(
     """Return what is to be said of a container's arguments."""
     paths = tuple(model.path for model in policy.spec.all_models)
     mounts_model = any(covers(mount.at, path) for mount in placed.mounts for path in paths)
-    judgement = check.check(placed.raw, mounts_model=mounts_model, model_paths=paths)
+    judgement = check.check(placed.reading, mounts_model=mounts_model, model_paths=paths)
     if policy.spec.workload.arguments == "Check":
         return judgement
     beside = [each for each in pod.init if each.stays]
     refusals = strict.refusals(
-        placed.raw,
+        placed.reading,
         mounts_model=mounts_model or shares,
         model_paths=paths,
         fresh=fresh,

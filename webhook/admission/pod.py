@@ -8,6 +8,7 @@ not belong here: any opinion on what a pod may do.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from validator import contract
 from validator.paths import canonical
 from validator.text import quoted
 from webhook.errors import PodRefused
+from webhook.vllm.reading import Reading
 
 JSON = dict[str, Any]
 
@@ -172,7 +174,7 @@ class _Pod(_Wire, frozen=True, kw_only=True):
     status: Status | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Placed:
     """A container at its place in the pod: the view of it, and the JSON behind the view."""
 
@@ -185,6 +187,11 @@ class Placed:
     def where(self) -> str:
         """How a sentence names this container."""
         return f"{self.field}[{self.index}] {quoted(self.view.name)}"
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What it starts, read once."""
+        return Reading(container=self.raw)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:

@@ -3,10 +3,10 @@
 A guard against mistakes, not a boundary (`webhook.vllm.strict` is one): an image may
 start anything. For each container of the workload the caller asks
 
-    check(container, mounts_model=…, model_paths=(…)) -> Judgement
+    check(reading, mounts_model=…, model_paths=(…)) -> Judgement
 
-with the container's JSON, whether it mounts a model, and the verified paths; and
-`recognised(container)` where it looks for the container that serves.
+with the container as it was read, whether it mounts a model, and the verified paths; and
+`recognised(reading)` where it looks for the container that serves.
 
 vLLM is recognised by `vllm serve`, by `python -m vllm…`, and by arguments
 alone on a container that mounts the model. Then
@@ -34,14 +34,16 @@ from typing import TYPE_CHECKING, Any
 
 from validator.paths import canonical
 from validator.text import quoted
-from webhook.vllm import command_line, parser
+from webhook.vllm import command_line
 from webhook.vllm import opened as openings
-from webhook.vllm.command_line import CommandLine, Form, MalformedError
+from webhook.vllm.command_line import Form, MalformedError
 from webhook.vllm.covered import Draft, Surroundings, judge_openings, judge_variables
 from webhook.vllm.parser import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from webhook.vllm.reading import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +63,19 @@ class Judgement:
     unread: tuple[str, ...] = ()
 
 
-def check(
-    container: Mapping[str, Any], *, mounts_model: bool, model_paths: Sequence[str]
-) -> Judgement:
+def check(reading: Reading, *, mounts_model: bool, model_paths: Sequence[str]) -> Judgement:
     """Judge a container of the workload.
 
     Args:
-        container: Its JSON, as it will run.
+        reading: The container.
         mounts_model: Whether it mounts any of the models.
         model_paths: The verified paths, absolute and canonical.
     """
+    container = reading.container
     draft = Draft(where=f"container {quoted(container.get('name') or '')}")
     try:
-        environment = command_line.environment(container)
-        line = command_line.read(container, environment.values)
+        environment = reading.environment
+        line = reading.line
     except MalformedError as error:
         return Judgement(refusals=(f"{draft.where}: {error}",))
     if not mounts_model and line.form in (None, Form.BARE):
@@ -94,7 +95,7 @@ def check(
             "start vLLM as `vllm serve`"
         )
     else:
-        _judge(draft, line, line.form, surroundings)
+        _judge(draft, reading, line.form, surroundings)
     judge_variables(draft, surroundings)
     return Judgement(
         refusals=tuple(dict.fromkeys(draft.refusals)),
@@ -104,28 +105,28 @@ def check(
     )
 
 
-def recognised(container: Mapping[str, Any]) -> bool:
+def recognised(reading: Reading) -> bool:
     """Tell whether a container is seen to start vLLM: by arguments alone, if they name a model."""
     try:
-        environment = command_line.environment(container)
-        line = command_line.read(container, environment.values)
+        line = reading.line
         if line.form is not Form.BARE:
             return line.form is not None
-        parsed = parser.parse(line.arguments, serve=False)
+        parsed = reading.parsed
     except (MalformedError, UnreadableError):
         return False
     flags = [given.flag for given in parsed.given]
     return "--model" in flags or (line.arguments[0].startswith("/") and any(flags))
 
 
-def _judge(draft: Draft, line: CommandLine, form: Form, surroundings: Surroundings) -> None:
+def _judge(draft: Draft, reading: Reading, form: Form, surroundings: Surroundings) -> None:
     """Judge a command line that is vLLM's."""
+    line = reading.line
     if line.wrapped:
         draft.unknown("another program starts vLLM, and what it changes cannot be read")
     if line.module and line.module not in command_line.SERVER_MODULES:
         draft.unknown(f"{quoted(line.module)} is read as if it were vLLM's server")
     try:
-        parsed = parser.parse(line.arguments, serve=form is Form.SERVE)
+        parsed = reading.parsed
     except UnreadableError as error:
         draft.unreadable(
             f"vLLM's arguments cannot be read ({error}); write each option out in full, "

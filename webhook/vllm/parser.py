@@ -28,10 +28,6 @@ ARGUMENTS_LIMIT: Final = 256
 """Arguments of one command line that are read: many times what anybody writes."""
 
 
-KEPT_CHARACTERS: Final = 16 * 1024
-"""Length of a command line that is remembered; 256 of them are, so at most 4 MiB."""
-
-
 class Kind(StrEnum):
     """What an option opens; the table says it in words."""
 
@@ -138,13 +134,6 @@ def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:
         raise UnreadableError(
             f"there are {len(arguments)} arguments, and {ARGUMENTS_LIMIT} are read"
         )
-    # The pods of a workload are alike, and each comes twice or more, so most of
-    # them have been read before.
-    read = _parse_again if sum(map(len, arguments)) <= KEPT_CHARACTERS else _parse
-    return read(tuple(arguments), serve=serve)
-
-
-def _parse(arguments: tuple[str, ...], *, serve: bool) -> Parsed:
     rewritten = _model_first(arguments) if serve else list(arguments)
     given: list[Given] = []
     try:
@@ -154,9 +143,6 @@ def _parse(arguments: tuple[str, ...], *, serve: bool) -> Parsed:
     except RecursionError as error:
         raise UnreadableError("a JSON value is nested too deeply") from error
     return Parsed(given=tuple(given), unknown=tuple(unknown))
-
-
-_parse_again = functools.lru_cache(maxsize=256)(_parse)
 
 
 def _model_first(arguments: Sequence[str]) -> list[str]:

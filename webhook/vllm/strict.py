@@ -2,7 +2,7 @@
 
 For each container of the workload the caller asks
 
-    refusals(container, mounts_model=…, model_paths=(…)) -> tuple[str, ...]
+    refusals(reading, mounts_model=…, model_paths=(…)) -> tuple[str, ...]
 
 beside `webhook.vllm.check.check`, whose refusals count too. Nothing is said of a
 container that neither mounts a model nor starts vLLM: only its image must be
@@ -29,6 +29,7 @@ A container without the model may do as it likes, so Services are to name ports.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
@@ -40,6 +41,8 @@ from webhook.vllm.parser import TABLE, Kind, Option, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from webhook.vllm.reading import Reading
 
 ALLOWED_KINDS: Final = frozenset(
     {Kind.SAFE, Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.ADAPTER, Kind.DRAFT, Kind.TEMPLATE}
@@ -61,7 +64,7 @@ _OPTIONS: Final[dict[str, Option]] = {
 
 
 def refusals(
-    container: Mapping[str, Any],
+    reading: Reading,
     *,
     mounts_model: bool,
     model_paths: Sequence[str],
@@ -71,17 +74,18 @@ def refusals(
     """Return why a container of the workload must not run, a sentence each.
 
     Args:
-        container: Its JSON, as it will run.
+        reading: The container.
         mounts_model: Whether it mounts any of the models.
         model_paths: The verified paths, absolute and canonical.
         fresh: Names of the pod's volumes that are empty when this container starts: each an
             emptyDir that no other container mounts.
         accompanied: Whether others run in its pod, or share the node's memory with it.
     """
+    container = reading.container
     where = f"container {quoted(container.get('name') or '')}"
     try:
         found = (
-            *_found(container, mounts_model=mounts_model, model_paths=model_paths),
+            *_found(reading, mounts_model=mounts_model, model_paths=model_paths),
             *(_mounts(container, model_paths, fresh) if mounts_model else ()),
             *(_memory(container) if mounts_model and accompanied else ()),
         )
@@ -90,9 +94,8 @@ def refusals(
     return tuple(dict.fromkeys(f"{where}: {sentence}" for sentence in found))
 
 
-def _found(
-    container: Mapping[str, Any], *, mounts_model: bool, model_paths: Sequence[str]
-) -> Iterator[str]:
+def _found(reading: Reading, *, mounts_model: bool, model_paths: Sequence[str]) -> Iterator[str]:
+    container = reading.container
     image = container.get("image")
     if not isinstance(image, str) or not _DIGEST.fullmatch(image):
         yield f"the image {quoted(image)} is not named by its digest; write NAME@sha256:…"
@@ -102,7 +105,7 @@ def _found(
     if not mounts_model:
         yield "it starts vLLM without the verified model; mount it"
     yield from _hooks(container)
-    yield from _variables(container)
+    yield from _variables(reading)
     arguments = _start(container)
     if arguments is None:
         yield (
@@ -111,7 +114,7 @@ def _found(
         )
         return
     yield from _arguments(arguments)
-    offline = command_line.environment(container).values.get("HF_HUB_OFFLINE")
+    offline = reading.environment.values.get("HF_HUB_OFFLINE")
     if "--trust-remote-code" in arguments and offline != "1":
         yield (
             "--trust-remote-code runs code of other repositories where config.json names them; "
@@ -177,12 +180,12 @@ def _values(flag: str, values: Iterable[str]) -> Iterator[str]:
             yield f"{flag} takes its value {quoted(value)} from elsewhere; write it literally"
 
 
-def _variables(container: Mapping[str, Any]) -> Iterator[str]:
-    environment = command_line.environment(container)
+def _variables(reading: Reading) -> Iterator[str]:
+    environment = reading.environment
     if environment.open:
         yield "envFrom sets variables that cannot be read; name them in env"
-    names = [variable["name"] for variable in container.get("env") or ()]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    names = [variable["name"] for variable in reading.container.get("env") or ()]
+    for name in sorted(name for name, times in Counter(names).items() if times > 1):
         yield f"{quoted(name)} is set twice; keep one"
     for name in sorted(environment.values.keys() | environment.unknown):
         value = environment.values.get(name)

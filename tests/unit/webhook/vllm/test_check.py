@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from webhook.vllm.check import Judgement, check, recognised
+from webhook.vllm.reading import Reading
 
 MODEL = "/models/granite"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -20,7 +21,7 @@ def serving(*arguments: str, **fields: Any) -> dict[str, Any]:
 
 def judged(container: dict[str, Any], *, mounts_model: bool = True) -> Judgement:
     """Return what is said of a container."""
-    return check(container, mounts_model=mounts_model, model_paths=(MODEL,))
+    return check(Reading(container=container), mounts_model=mounts_model, model_paths=(MODEL,))
 
 
 def variables(**values: str) -> list[dict[str, str]]:
@@ -348,4 +349,4 @@ def test_code_by_name_is_the_images_own_and_reported(arguments: list[str]) -> No
 )
 def test_vllm_is_recognised(container: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 — a table
     """Where no container mounts the model, the one that is seen to start vLLM gets it."""
-    assert recognised(container) is expected
+    assert recognised(Reading(container=container)) is expected

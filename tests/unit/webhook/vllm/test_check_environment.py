@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from webhook.vllm.check import Judgement, check
+from webhook.vllm.reading import Reading
 
 MODEL = "/models/granite"
 
@@ -15,7 +16,7 @@ MODEL = "/models/granite"
 def judged(*env: dict[str, Any], **fields: Any) -> Judgement:
     """Return what is said of a container that serves the model with these variables."""
     container = {"name": "vllm", "command": ["vllm", "serve", MODEL], "env": list(env), **fields}
-    return check(container, mounts_model=True, model_paths=(MODEL,))
+    return check(Reading(container=container), mounts_model=True, model_paths=(MODEL,))
 
 
 @pytest.mark.parametrize(
@@ -110,10 +111,14 @@ def test_the_last_of_a_name_counts_and_a_name_may_extend_itself() -> None:
     one = {"name": "W", "value": "/models"}
     container = {"command": ["vllm", "serve", "$(W)"]}
     again = [one, {"name": "W", "value": "$(W)/granite"}]
-    judgement = check({**container, "env": again}, mounts_model=True, model_paths=(MODEL,))
+    judgement = check(
+        Reading(container={**container, "env": again}), mounts_model=True, model_paths=(MODEL,)
+    )
     assert judgement.cover == (MODEL,)
     hidden = [*again, {"name": "W", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]
-    assert check({**container, "env": hidden}, mounts_model=True, model_paths=(MODEL,)).refusals
+    assert check(
+        Reading(container={**container, "env": hidden}), mounts_model=True, model_paths=(MODEL,)
+    ).refusals
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_references_are_expanded_once_as_kubernetes_does(text: str, path: str | 
         "command": ["vllm", "serve", text],
         "env": [{"name": "W", "value": MODEL}],
     }
-    judgement = check(container, mounts_model=True, model_paths=(MODEL,))
+    judgement = check(Reading(container=container), mounts_model=True, model_paths=(MODEL,))
     assert judgement.cover == (() if path is None else (path,))
     assert bool(judgement.refusals) is (path is None)
 
@@ -150,7 +155,7 @@ def test_variables_that_grow_without_end_are_refused() -> None:
     assert "longer" in judged(*env).refusals[0]
     many = ["$(V0)", "$(" * 300_000] * 4000
     container = {"command": ["vllm", "serve"], "args": many, "env": env[:1]}
-    assert check(container, mounts_model=True, model_paths=(MODEL,)).refusals
+    assert check(Reading(container=container), mounts_model=True, model_paths=(MODEL,)).refusals
 
 
 @pytest.mark.parametrize(
@@ -169,4 +174,4 @@ def test_variables_that_grow_without_end_are_refused() -> None:
 def test_what_kubernetes_does_not_define_is_refused(fields: dict[str, Any]) -> None:
     """A sentence that names the field."""
     container = {"name": "vllm", "command": ["vllm", "serve", MODEL], **fields}
-    assert check(container, mounts_model=True, model_paths=(MODEL,)).refusals
+    assert check(Reading(container=container), mounts_model=True, model_paths=(MODEL,)).refusals

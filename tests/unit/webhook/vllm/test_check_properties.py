@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from webhook.vllm import strict
 from webhook.vllm.check import check, recognised
 from webhook.vllm.parser import TABLE, Kind, Variable
+from webhook.vllm.reading import Reading
 
 MODEL: Final = "/models/granite"
 FLAGS: Final = tuple(flag for option in TABLE.options for flag in option.flags)
@@ -64,12 +65,15 @@ def test_any_container_is_judged_and_each_time_the_same(
 ) -> None:
     """No input raises; what is said depends on nothing but the container."""
     before = json.dumps(container, default=repr)
-    asked = {"mounts_model": mounts_model, "model_paths": (MODEL,)}
-    first = check(container, mounts_model=mounts_model, model_paths=(MODEL,))
-    again = check(container, mounts_model=mounts_model, model_paths=(MODEL,))
+    first, again = (
+        (
+            check(reading, mounts_model=mounts_model, model_paths=(MODEL,)),
+            strict.refusals(reading, mounts_model=mounts_model, model_paths=(MODEL,)),
+        )
+        for reading in (Reading(container=container), Reading(container=container))
+    )
     assert first == again
-    assert strict.refusals(container, **asked) == strict.refusals(container, **asked)  # type: ignore[arg-type]
-    assert isinstance(recognised(container), bool)
+    assert isinstance(recognised(Reading(container=container)), bool)
     assert json.dumps(container, default=repr) == before
 
 
@@ -99,14 +103,15 @@ def lines_with_another_path(draw: st.DrawFn) -> list[str]:
 def test_no_path_outside_of_the_model_passes(arguments: list[str]) -> None:
     """In any spelling, anywhere on the line, and even where a later value overrides it."""
     container = {"command": ["vllm", "serve", MODEL], "args": arguments}
-    assert check(container, mounts_model=True, model_paths=(MODEL,)).refusals
+    assert check(Reading(container=container), mounts_model=True, model_paths=(MODEL,)).refusals
 
 
 @given(arguments=st.lists(words, max_size=12), path=st.sampled_from([MODEL, "/elsewhere"]))
 def test_what_is_covered_is_canonical_and_in_the_model(arguments: list[str], path: str) -> None:
     """The gate is handed nothing that it would have to interpret."""
     container = {"command": ["vllm", "serve", path], "args": arguments}
-    for covered in check(container, mounts_model=True, model_paths=(MODEL,)).cover:
+    judgement = check(Reading(container=container), mounts_model=True, model_paths=(MODEL,))
+    for covered in judgement.cover:
         assert covered == MODEL or covered.startswith(f"{MODEL}/")
         assert not {"", ".", ".."} & set(covered.split("/")[1:])
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from webhook.vllm import strict
+from webhook.vllm.reading import Reading
 
 MODEL = "/models/granite"
 IMAGE = f"quay.io/example/vllm@sha256:{'a' * 64}"
@@ -29,7 +30,7 @@ def serving(*arguments: str, **fields: Any) -> dict[str, Any]:
 def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
     """Return why a container that mounts the model is refused."""
     asked: dict[str, Any] = {"mounts_model": True, "model_paths": (MODEL,), **settings}
-    return strict.refusals(container, **asked)
+    return strict.refusals(Reading(container=container), **asked)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""A container's command line and environment, each read once and kept.
+
+Several rules ask the same things of a container, and reading is the dearest part of a review.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from webhook.vllm import command_line, parser
+from webhook.vllm.command_line import CommandLine, Environment, Form
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.vllm.parser import Parsed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A container, and what it starts.
+
+    Attributes:
+        container: Its JSON, as it will run.
+    """
+
+    container: Mapping[str, Any]
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Its variables.
+
+        Raises:
+            MalformedError: `env` is not a list of named variables, or too long.
+        """
+        return command_line.environment(self.container)
+
+    @cached_property
+    def line(self) -> CommandLine:
+        """Its command line, expanded.
+
+        Raises:
+            MalformedError: `command` or `args` is not a list of texts, or too long; or `env` is.
+        """
+        return command_line.read(self.container, self.environment.values)
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        """Its arguments, read as vLLM reads them.
+
+        Raises:
+            MalformedError: As of `line`.
+            UnreadableError: vLLM would not read them either.
+        """
+        return parser.parse(self.line.arguments, serve=self.line.form is Form.SERVE)

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except (SetupError, AccessError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return USAGE
     return code
 
@@ -108,10 +108,10 @@ def _run(options: argparse.Namespace) -> int:
     """
     settings = _settings(options)
     # `--help` does without the client's half second of imports.
-    import structlog  # noqa: PLC0415
+    import structlog
 
-    from certs import server  # noqa: PLC0415
-    from webhook.cluster import logs  # noqa: PLC0415
+    from certs import server
+    from webhook.cluster import logs
 
     logs.configure()
     try:

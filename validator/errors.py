@@ -28,7 +28,7 @@ class PolicyError(ValidatorError):
     """The policy, or the command line that stands for one, is wrong."""
 
 
-class Refused(ValidatorError):  # noqa: N818 — a verdict, not a malfunction
+class Refused(ValidatorError):
     """The model must not be served."""
 
 
@@ -63,5 +63,5 @@ class ModelError(Refused):
         self.mismatches = mismatches
 
 
-class Undecided(ValidatorError):  # noqa: N818 — as Refused
+class Undecided(ValidatorError):
     """The verdict could not be reached; whoever asked must treat it as a refusal."""

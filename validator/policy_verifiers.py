@@ -40,16 +40,16 @@ def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier
     # Each method's libraries are loaded only where a signer uses it.
     match signer.method:
         case PrivateKeyConfig(key_path=path, public_key=text):
-            from validator.signatures.key import KeyVerifier  # noqa: PLC0415
+            from validator.signatures.key import KeyVerifier
 
             return KeyVerifier.from_pem(_anchor(path, text, "public key"), source=path or source)
         case PkiConfig(certificate_authority=path, certificate_authorities=text):
-            from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415
+            from validator.signatures.certificate import CertificateVerifier
 
             pem = _anchor(path, text, "certificate authority")
             return CertificateVerifier.from_pem(pem, source=path or source)
         case SigstoreConfig() as config:
-            from validator.signatures.keyless import (  # noqa: PLC0415
+            from validator.signatures.keyless import (
                 Expected,
                 SigstoreVerifier,
             )
@@ -78,7 +78,7 @@ def _anchor(path: str | None, text: str | None, what: str) -> bytes:
 
 
 def _trusted_root(trust: Trust | None) -> TrustedRoot:
-    from validator.signatures.trusted_root import TrustedRoot  # noqa: PLC0415 — only for keyless signatures
+    from validator.signatures.trusted_root import TrustedRoot
 
     if trust is None:
         return TrustedRoot.packaged()

@@ -19,7 +19,7 @@ class WebhookError(Exception):
     """Root of the tree."""
 
 
-class PodRefused(WebhookError):  # noqa: N818 — a verdict, not a malfunction
+class PodRefused(WebhookError):
     """The pod must not be admitted as it is."""
 
     def __init__(self, message: str) -> None:
@@ -35,7 +35,7 @@ class RequestError(WebhookError):
         self.status = status
 
 
-class NotReady(WebhookError):  # noqa: N818 — a state, not a malfunction
+class NotReady(WebhookError):
     """No answer can be given now: the policies are not known, or too much is under way."""
 
 

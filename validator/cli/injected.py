@@ -29,7 +29,7 @@ def policy() -> ModelValidation:
     Raises:
         PolicyError: There is none, or not a valid one.
     """
-    from validator.policy.document import ModelValidation  # noqa: PLC0415 — start-up
+    from validator.policy.document import ModelValidation
 
     value = os.environ.get(contract.POLICY_VARIABLE)
     if value is None:
@@ -74,7 +74,7 @@ def stay_on_their_volumes(requests: Iterable[Request]) -> None:
         Refused: A link leads out of the volume that it lies on.
         Undecided: The kernel does not say what is mounted.
     """
-    from validator.tree.mounts import (  # noqa: PLC0415 — start-up
+    from validator.tree.mounts import (
         leaves_its_volume,
         mount_points,
     )
@@ -90,7 +90,7 @@ def stay_on_their_volumes(requests: Iterable[Request]) -> None:
 
 def unjudged(policy: ModelValidation, error: ValidatorError) -> tuple[Report, ...]:
     """Return the reports of models that were not even looked at."""
-    from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
+    from validator.report import Report, Verdict
 
     verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
     return tuple(
@@ -105,7 +105,7 @@ def make_undumpable() -> None:
     Raises:
         Undecided: The kernel refuses it.
     """
-    import ctypes  # noqa: PLC0415 — start-up
+    import ctypes
 
     pr_set_dumpable = 4  # linux/prctl.h
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_dumpable, 0, 0, 0, 0) != 0:
@@ -130,7 +130,7 @@ def leave_message(message: bytes) -> None:
 
 def sentence_message(error: ValidatorError) -> bytes:
     """Return the termination message of a container that reached no verdict on a model."""
-    from validator.report import Verdict, short_message  # noqa: PLC0415 — start-up
+    from validator.report import Verdict, short_message
 
     verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
     return short_message(verdict, str(error))

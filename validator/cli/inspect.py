@@ -32,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Show the claims of one bundle."""
-    from validator.bundle import read_bundle  # noqa: PLC0415 — start-up
+    from validator.bundle import read_bundle
 
     bundle = read_bundle(arguments.signature, limits=DEFAULT)
     claims = {"method": str(bundle.method), **_signer(bundle), **_statement(bundle)}
@@ -50,7 +50,7 @@ def _shown(value: object) -> str:
 
 
 def _signer(bundle: Bundle) -> dict[str, Any]:
-    from validator.bundle import Method  # noqa: PLC0415 — start-up
+    from validator.bundle import Method
 
     if bundle.method is Method.KEY:
         return {"key": bundle.key_hint and f"sha256:{bundle.key_hint}"}
@@ -60,7 +60,7 @@ def _signer(bundle: Bundle) -> dict[str, Any]:
 
 
 def _subjects(certificates: tuple[bytes, ...]) -> list[str]:
-    from cryptography import x509  # noqa: PLC0415 — start-up
+    from cryptography import x509
 
     try:
         loaded = [x509.load_der_x509_certificate(der) for der in certificates]
@@ -74,10 +74,10 @@ def _subjects(certificates: tuple[bytes, ...]) -> list[str]:
 
 
 def _keyless(bundle: Bundle) -> dict[str, Any]:
-    from sigstore.errors import Error  # noqa: PLC0415 — start-up
-    from sigstore.models import Bundle as LibraryBundle  # noqa: PLC0415 — start-up
+    from sigstore.errors import Error
+    from sigstore.models import Bundle as LibraryBundle
 
-    from validator.signatures.keyless import (  # noqa: PLC0415
+    from validator.signatures.keyless import (
         identities,
         issuers,
         signed_at,
@@ -97,7 +97,7 @@ def _keyless(bundle: Bundle) -> dict[str, Any]:
 
 
 def _statement(bundle: Bundle) -> dict[str, Any]:
-    from validator.statement import parse_statement  # noqa: PLC0415 — start-up
+    from validator.statement import parse_statement
 
     try:
         statement = parse_statement(

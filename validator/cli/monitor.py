@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         good, sentence = status_file.read(arguments.state, now=time.monotonic())
         options.show(sentence)
         return ExitCode.VERIFIED if good else ExitCode.REFUSED
-    from validator import from_policy  # noqa: PLC0415 — start-up
+    from validator import from_policy
 
     # There is nothing to put in order, and a thread may be in the middle of a read.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.VERIFIED))
@@ -102,7 +102,7 @@ def _findings(
     *,
     beat: Callable[[], None],
 ) -> Iterator[Finding]:
-    from validator.monitor import loop  # noqa: PLC0415 — start-up
+    from validator.monitor import loop
 
     def sleep(seconds: float) -> None:
         beat()

@@ -112,8 +112,8 @@ def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
     Raises:
         PolicyError: An option's value makes no sense.
     """
-    from validator.tree.hashing import default_jobs  # noqa: PLC0415 — start-up
-    from validator.verification import Request  # noqa: PLC0415 — start-up
+    from validator.tree.hashing import default_jobs
+    from validator.verification import Request
 
     model: Path = arguments.model
     return Request(
@@ -149,7 +149,7 @@ def _inside(model: Path, path: str) -> str:
 
 
 def _digest(text: str) -> str:
-    import re  # noqa: PLC0415 — start-up
+    import re
 
     if not re.fullmatch("sha256:[0-9a-f]{64}", text):
         raise PolicyError(
@@ -167,8 +167,8 @@ def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
 
 def judge(request: Request, *, display: Progress) -> Report:
     """Verify and turn refusals into reports, too."""
-    from validator.report import Report, Verdict  # noqa: PLC0415 — start-up
-    from validator.verification import verify  # noqa: PLC0415 — start-up
+    from validator.report import Report, Verdict
+    from validator.verification import verify
 
     began = time.monotonic()
     try:

@@ -36,8 +36,8 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given authorities."""
-    from validator.files import read_anchor  # noqa: PLC0415 — start-up
-    from validator.signatures.certificate import CertificateVerifier  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor
+    from validator.signatures.certificate import CertificateVerifier
 
     paths: list[Path] = arguments.certificate_chain
     pem = b"\n".join(read_anchor(path, what="certificate chain") for path in paths)

@@ -30,8 +30,8 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given key."""
-    from validator.files import read_anchor  # noqa: PLC0415 — start-up
-    from validator.signatures.key import KeyVerifier  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor
+    from validator.signatures.key import KeyVerifier
 
     path: Path = arguments.public_key
     pem = read_anchor(path, what="public key")

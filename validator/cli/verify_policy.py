@@ -74,7 +74,7 @@ def _conclude(
     *,
     gate: bool,
 ) -> ExitCode:
-    from validator.report import summary, termination_message, worst  # noqa: PLC0415 — start-up
+    from validator.report import summary, termination_message, worst
 
     code = options.exit_code(worst(reports))
     audit = policy.spec.mode == "Audit"
@@ -91,8 +91,8 @@ def _conclude(
 
 
 def _read(file: Path) -> ModelValidation:
-    from validator.files import read_anchor  # noqa: PLC0415 — start-up
-    from validator.policy.document import ModelValidation  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor
+    from validator.policy.document import ModelValidation
 
     text = read_anchor(file, what="policy")
     return ModelValidation.from_yaml(text, source=str(file))
@@ -101,7 +101,7 @@ def _read(file: Path) -> ModelValidation:
 def _requests(
     policy: ModelValidation, arguments: argparse.Namespace, *, cover: tuple[str, ...]
 ) -> list[Request]:
-    from validator import from_policy  # noqa: PLC0415 — start-up
+    from validator import from_policy
 
     models = policy.spec.all_models
     if arguments.model and len(models) > 1:

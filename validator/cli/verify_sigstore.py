@@ -60,7 +60,7 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify by the given identity."""
-    from validator.signatures.keyless import (  # noqa: PLC0415 — start-up
+    from validator.signatures.keyless import (
         Expected,
         SigstoreVerifier,
     )
@@ -71,8 +71,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _trusted_root(arguments: argparse.Namespace) -> TrustedRoot:
-    from validator.files import read_anchor  # noqa: PLC0415 — start-up
-    from validator.signatures.trusted_root import (  # noqa: PLC0415 — start-up
+    from validator.files import read_anchor
+    from validator.signatures.trusted_root import (
         PRODUCTION_URL,
         STAGING_URL,
         TrustedRoot,

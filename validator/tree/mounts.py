@@ -31,7 +31,7 @@ def mount_points() -> frozenset[str]:
         Undecided: The kernel does not say.
     """
     try:
-        with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:  # noqa: PTH123 — a constant
+        with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:
             points = [line.split(" ")[_POINT] for line in lines]
     except (OSError, IndexError) as error:
         raise Undecided(f"the mounted volumes cannot be read from {_MOUNTINFO}") from error
@@ -55,13 +55,13 @@ def leaves_its_volume(path: Path, *, points: Collection[str], limits: Limits) ->
             done = done[:-1]
         elif component not in {"", "."}:
             here = "/".join(["", *done, component])
-            if os.path.islink(here):  # noqa: PTH114 — a name as it was given
+            if os.path.islink(here):
                 links += 1
                 if links > limits.links:
                     return False  # which is refused for what it is
                 if (holder := _holding(done, points)) != "/":
                     volume = volume or holder
-                target = os.readlink(here)  # noqa: PTH115 — a name as it was given
+                target = os.readlink(here)
                 done = [] if target.startswith("/") else done
                 pending += target.split("/")[::-1]
             else:

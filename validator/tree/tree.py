@@ -115,7 +115,7 @@ _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors that say: there is nothing of that name."""
 
 
-class _Escape(Exception):  # noqa: N818 — raised and caught here
+class _Escape(Exception):
     """A link leads where it must not; the text says where, to follow "which"."""
 
 
@@ -144,7 +144,7 @@ class Tree:
         self._base = base
         self._path = path
         self._real = real
-        self._root = os.path.dirname(real) if single else real  # noqa: PTH120 — a resolved name
+        self._root = os.path.dirname(real) if single else real
         self._prefix = prefix
         self._single = single
 
@@ -159,7 +159,7 @@ class Tree:
         """
         try:
             real = os.path.realpath(path, strict=True)
-            status = os.stat(real, follow_symlinks=False)  # noqa: PTH116 — bytes of a resolved name
+            status = os.stat(real, follow_symlinks=False)
             parent, name = os.path.split(real)
             prefix: tuple[str, ...] = ()
             if stat.S_ISDIR(status.st_mode):
@@ -248,7 +248,7 @@ class Tree:
     def relative(self, path: Path) -> str | None:
         """Return `path` relative to the model if it lies in it, by its real directory."""
         folder = os.path.realpath(path.parent)
-        inside = os.path.relpath(os.path.join(folder, path.name), self._root)  # noqa: PTH118 — names
+        inside = os.path.relpath(os.path.join(folder, path.name), self._root)
         return None if inside == ".." or inside.startswith("../") else inside
 
     def _in_place(self) -> bool:
@@ -256,7 +256,7 @@ class Tree:
         base = os.fstat(self._base)
         here = self._real[: -len("/".join(self._prefix))] if self._prefix else self._root
         try:
-            status = os.stat(here)  # noqa: PTH116 — a resolved name
+            status = os.stat(here)
             real = os.path.realpath(self._path, strict=True)
         except OSError:
             return False
@@ -498,9 +498,9 @@ def is_below(name: str, folders: Collection[str]) -> bool:
 
 
 def _hugging_face_cache(real: str) -> str | None:
-    snapshots = os.path.dirname(real)  # noqa: PTH120 — names of a resolved path
-    cache = os.path.dirname(snapshots)  # noqa: PTH120
-    if os.path.basename(snapshots) == "snapshots" and os.path.basename(cache).startswith(  # noqa: PTH119
+    snapshots = os.path.dirname(real)
+    cache = os.path.dirname(snapshots)
+    if os.path.basename(snapshots) == "snapshots" and os.path.basename(cache).startswith(
         "models--"
     ):
         return cache

@@ -57,7 +57,7 @@ _KUBERNETES_WRITES: Final = frozenset(
 _NAMED_BY_KUBERNETES: Final = _KUBERNETES_WRITES - {"gitRepo"}
 """Kinds in which a pod's owner chooses what files say, and cannot place a link."""
 
-_OF_THE_RUNTIME: Final = ("/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")  # noqa: S108 — mount points
+_OF_THE_RUNTIME: Final = ("/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """What is mounted into each container beside what the pod says."""
 
 _CONFIDENTIAL: Final = frozenset({"secret", "projected", "downwardAPI"})

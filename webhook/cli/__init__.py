@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except (SetupError, PolicyError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 — a command line prints
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:  # the reader has left, as `head` does
         # Else the interpreter would fail to flush the rest at its end.

@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     for outcome in outcomes:
         for note in outcome.notes:
-            print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)  # noqa: T201 — a command line prints
+            print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)
     admitted = all(outcome.after is not None for outcome in outcomes)
     # Part of the manifests could be taken for all of them.
     if admitted or options.output == "diff":

@@ -87,10 +87,10 @@ def run(options: argparse.Namespace) -> int:
     )
     gate = gate_settings(options)
     # `--help` and `mutate` do without the server's half second of imports.
-    import structlog  # noqa: PLC0415
+    import structlog
 
-    from webhook.cluster import logs  # noqa: PLC0415
-    from webhook.serving import process  # noqa: PLC0415
+    from webhook.cluster import logs
+    from webhook.serving import process
 
     logs.configure()
     try:

@@ -27,5 +27,5 @@ class ApiError(ClusterError):
         self.status = status
 
 
-class Conflict(ApiError):  # noqa: N818 — an outcome, not a malfunction
+class Conflict(ApiError):
     """The object is no longer the one that was read."""

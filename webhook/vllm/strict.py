@@ -55,8 +55,8 @@ SECRETS: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VLLM_API_KEY"
 _DIGEST: Final = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _PYTHON_STARTS: Final = (["python", "-m"], ["python3", "-m"])
-_MEMORY: Final = "/dev/shm"  # noqa: S108 — a mount point
-_SCRATCH: Final = frozenset({"/tmp", _MEMORY})  # noqa: S108 — mount points, not files
+_MEMORY: Final = "/dev/shm"
+_SCRATCH: Final = frozenset({"/tmp", _MEMORY})
 _VALUE_START: Final = re.compile(r"[^-]|-\d")
 _OPTIONS: Final[dict[str, Option]] = {
     flag: option for option in TABLE.options for flag in option.flags

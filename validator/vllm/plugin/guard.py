@@ -169,8 +169,8 @@ class Guard:
             return
         try:
             # Here, where it is no import of ours: cryptography may be missing.
-            from validator.from_policy import requests  # noqa: PLC0415
-            from validator.verification import verify  # noqa: PLC0415
+            from validator.from_policy import requests
+            from validator.verification import verify
 
             reports = [verify(request) for request in requests(policy, cover=tuple(sorted(paths)))]
         except ImportError as error:

@@ -33,9 +33,9 @@ def register() -> None:
             )
         return
 
-    from vllm.engine import arg_utils  # noqa: PLC0415 — see above
+    from vllm.engine import arg_utils
 
-    from validator.vllm.plugin.guard import Guard  # noqa: PLC0415 — see above
+    from validator.vllm.plugin.guard import Guard
 
     # First of all: vLLM calls us once, and whoever catches what follows may try again.
     guard = Guard(text, environment=os.environ, log=_log)

@@ -48,7 +48,7 @@ _APART: Final = frozenset({"help", "served_model_name"})
 """Options that end the program, or demand a positional argument whatever else is said."""
 
 
-class Refused(Exception):  # noqa: N818 — what vLLM says to a command line
+class Refused(Exception):
     """vLLM does not start with these arguments."""
 
 

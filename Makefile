@@ -85,9 +85,9 @@ lint: venv ## Check style, types, import contracts and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m validator.policy.crd | diff - manifests/webhook/base/crd.yaml || \
-	  { echo "crd.yaml is not what validator/policy/document.py says: run make generate" >&2; exit 1; }
+	  { echo "crd.yaml is not what validator/policy says: run make generate" >&2; exit 1; }
 	@$(BIN)/python scripts/generate_policy_docs.py | diff - docs/policy.md || \
-	  { echo "docs/policy.md is not what validator/policy/document.py says: run make generate" >&2; exit 1; }
+	  { echo "docs/policy.md is not what validator/policy says: run make generate" >&2; exit 1; }
 
 .PHONY: format
 format: venv ## Format the code, and fix what can be fixed

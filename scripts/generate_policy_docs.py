@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEAD: Final = """\
-<!-- Generated from validator/policy/document.py by `make generate`; do not edit. -->
+<!-- Generated from validator/policy by `make generate`; do not edit. -->
 # ModelValidation, field by field
 Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The same document is a resource in the cluster, a file for `model-validator verify policy FILE`, and the environment of the gate. The API server refuses a bad one when it is written, some of it with the sentences below; a file with a field that is not here is refused, too.
 

@@ -13,7 +13,8 @@ from validator.tree.hashing import default_jobs
 from validator.verification import Request
 
 if TYPE_CHECKING:
-    from validator.policy.document import Model, ModelValidation
+    from validator.policy.document import ModelValidation
+    from validator.policy.volumes import Model
 
 
 def requests(

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator.files import read_anchor
-from validator.policy.document import PkiConfig, PrivateKeyConfig, SigstoreConfig
+from validator.policy.signers import PkiConfig, PrivateKeyConfig, SigstoreConfig
 
 if TYPE_CHECKING:
-    from validator.policy.document import ModelValidation, Signer, Trust
+    from validator.policy.document import ModelValidation
+    from validator.policy.signers import Signer, Trust
     from validator.signatures import Verifier
     from validator.signatures.trusted_root import TrustedRoot
 

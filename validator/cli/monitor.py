@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from validator.monitor.loop import Finding, Verify
-    from validator.policy.document import ModelValidation, Revalidation
+    from validator.policy.document import ModelValidation
+    from validator.policy.workload import Revalidation
     from validator.report import Report
     from validator.verification import Request
 

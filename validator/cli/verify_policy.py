@@ -21,7 +21,8 @@ from validator.errors import PolicyError, Refused, Undecided
 if TYPE_CHECKING:
     import argparse
 
-    from validator.policy.document import Model, ModelValidation
+    from validator.policy.document import ModelValidation
+    from validator.policy.volumes import Model
     from validator.report import Report
     from validator.verification import Request
 

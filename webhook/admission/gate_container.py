@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.paths import covers, related
-from validator.policy.document import Amounts, ModelValidation
+from validator.policy.workload import Amounts
 from validator.text import quoted
 from webhook.admission import quantities, storage
 from webhook.admission.pod import JSON, Mount, Placed, Pod, Resources
@@ -22,6 +22,7 @@ from webhook.errors import PodRefused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from validator.policy.document import ModelValidation
     from webhook.admission.storage import Place, Volume
     from webhook.settings import GateSettings
 

@@ -23,7 +23,8 @@ from webhook.vllm import check, strict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from validator.policy.document import Model, ModelValidation
+    from validator.policy.document import ModelValidation
+    from validator.policy.volumes import Model
     from webhook.admission.storage import Place, Volume
     from webhook.settings import GateSettings, NamespaceOptions
 

@@ -17,7 +17,7 @@ from webhook.errors import PodRefused
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from validator.policy.document import Model, ModelVolume
+    from validator.policy.volumes import Model, ModelVolume
     from webhook.admission.pod import JSON, Mount, Placed, Pod
     from webhook.settings import NamespaceOptions
 

@@ -14,6 +14,8 @@ from validator import contract
 from validator.errors import PolicyError, Undecided
 from validator.policy import document as policy
 from validator.policy.document import ModelValidation
+from validator.policy.expressions import Expression
+from validator.policy.signers import SIGNERS_LIMIT, SigstoreConfig
 from validator.policy_verifiers import verifiers
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
@@ -80,7 +82,7 @@ def test_the_operators_fields_are_read_as_they_are() -> None:
     assert model.signature == "/models/granite/granite.sig"
     assert model.ignore_paths == ("notes",)
     assert not model.ignore_git_paths
-    assert made.spec.config.signers[0].method == policy.SigstoreConfig(
+    assert made.spec.config.signers[0].method == SigstoreConfig(
         certificate_identity="a@example.com", certificate_oidc_issuer="https://issuer"
     )
 
@@ -225,11 +227,40 @@ def test_revalidation_is_read_in_seconds_and_bytes(
     assert (given.spec.revalidation.seconds, given.spec.revalidation.rate) == (seconds, number)
 
 
-@pytest.mark.parametrize("pattern", [r"(?:a?|b?){60}\b", r"((a?|b?)(a?|b?)){40}\b.*", r"\b.*"])
-def test_an_expression_is_not_tried_on_a_text(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", [r"(?:a?|b?){60}\b", r"((a?|b?)(a?|b?)){40}\b.*", r"(a*)*b"])
+def test_an_expression_takes_linear_time(pattern: str) -> None:
     """One namespace's policy must not keep the webhook of all namespaces busy."""
+    start = time.process_time()
+    parsed(keyless(certificateIdentity=None, certificateIdentityRegexp=pattern))
+    Expression(pattern).matches("a" * 1024)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?=a)b", "(?!a)b", r"(a)\1", r"a\Z", "(?P=n)a", "a++", r"\Ca", "(?>a)"],
+)
+def test_what_the_api_server_reads_differently_is_refused(pattern: str) -> None:
+    """Its expressions are RE2's: Python's own lookaheads, references and the like are none."""
     made = keyless(certificateIdentity=None, certificateIdentityRegexp=pattern)
-    assert "matches the empty text" in refused(made)
+    assert "certificateIdentityRegexp is not a regular expression" in refused(made)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"\pL+@example\.com", "élise@example.com"),
+        (r"\Qa.b\E@example\.com", "a.b@example.com"),
+        (r"alice@example\.com\z", "alice@example.com"),
+        ("(?U)a+@example.com", "aa@example.com"),
+        ("[[:alpha:]]+@example.com", "alice@example.com"),
+    ],
+)
+def test_an_expression_means_what_it_means_to_the_api_server(pattern: str, text: str) -> None:
+    """Also where Python's `re` would read it as something else, or not at all."""
+    parsed(keyless(certificateIdentity=None, certificateIdentityRegexp=pattern))
+    assert Expression(pattern).matches(text)
+    assert not Expression(pattern).matches(f"{text}.attacker.example")
 
 
 def test_expressions_that_take_long_to_compile_are_only_read() -> None:
@@ -242,7 +273,7 @@ def test_expressions_that_take_long_to_compile_are_only_read() -> None:
                 "certificateOidcIssuerRegexp": f"{slow}-{number}",
             }
         }
-        for number in range(policy.SIGNERS_LIMIT)
+        for number in range(SIGNERS_LIMIT)
     ]
     start = time.process_time()
     parsed(config(anyOf=signers))

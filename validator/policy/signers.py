@@ -1,0 +1,232 @@
+"""The signers that a policy accepts, and the roots of trust that vouch for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final
+
+from msgspec import Meta
+
+from validator.policy import expressions
+from validator.policy.schema import Part, Path, Regexp, Rule, Text, given, one_of
+
+SIGNERS_LIMIT: Final = 16
+
+
+class GithubWorkflow(Part, frozen=True, kw_only=True):
+    """Claims that Fulcio wrote into the certificate of a GitHub Actions workflow."""
+
+    repository: Annotated[Text, Meta(description="owner/name.")]
+    ref: Annotated[Text, Meta(description="Git reference, such as refs/heads/main.")] | None = None
+    name: Annotated[Text, Meta(description="The workflow's name.")] | None = None
+    trigger: Annotated[Text, Meta(description="Event, such as push.")] | None = None
+    sha: Annotated[Text, Meta(description="Commit that ran.")] | None = None
+
+
+class SigstoreConfig(Part, frozen=True, kw_only=True):
+    """Keyless signing: who signed, and who vouches for that identity."""
+
+    certificate_identity: (
+        Annotated[Text, Meta(description="The signer: a mail address or a URI, matched exactly.")]
+        | None
+    ) = None
+    certificate_identity_regexp: (
+        Annotated[Regexp, Meta(description="The same as a regular expression, matched in full.")]
+        | None
+    ) = None
+    certificate_oidc_issuer: (
+        Annotated[Text, Meta(description="The identity's issuer, matched exactly.")] | None
+    ) = None
+    certificate_oidc_issuer_regexp: (
+        Annotated[Regexp, Meta(description="The same as a regular expression, matched in full.")]
+        | None
+    ) = None
+    github_workflow: GithubWorkflow | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "sigstoreConfig accepts nobody or says it twice: set exactly one of "
+            "certificateIdentity, certificateIdentityRegexp (githubWorkflow may stand for them)",
+            "!(has(self.certificateIdentity) && has(self.certificateIdentityRegexp)) && "
+            "(has(self.certificateIdentity) || has(self.certificateIdentityRegexp) || "
+            "has(self.githubWorkflow))",
+            lambda self: (
+                given(self.certificate_identity, self.certificate_identity_regexp)
+                in ((0, 1) if self.github_workflow else (1,))
+            ),
+        ),
+        Rule(
+            "sigstoreConfig names no issuer or two: set exactly one of certificateOidcIssuer, "
+            "certificateOidcIssuerRegexp",
+            one_of("certificateOidcIssuer", "certificateOidcIssuerRegexp"),
+            lambda self: (
+                given(self.certificate_oidc_issuer, self.certificate_oidc_issuer_regexp) == 1
+            ),
+        ),
+        Rule(
+            "certificateIdentityRegexp is not a regular expression or matches the empty text",
+            expressions.usable_cel("certificateIdentityRegexp"),
+            lambda self: expressions.usable(self.certificate_identity_regexp),
+        ),
+        Rule(
+            "certificateOidcIssuerRegexp is not a regular expression or matches the empty text",
+            expressions.usable_cel("certificateOidcIssuerRegexp"),
+            lambda self: expressions.usable(self.certificate_oidc_issuer_regexp),
+        ),
+    )
+
+
+class PrivateKeyConfig(Part, frozen=True, kw_only=True):
+    """Signing by a key pair; the public half is the trust anchor."""
+
+    key_path: Annotated[Path, Meta(description="File with the public key, PEM.")] | None = None
+    public_key: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=4096, description="The public key itself, PEM."),
+        ]
+        | None
+    ) = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "privateKeyConfig names no key or two: set exactly one of publicKey, keyPath",
+            one_of("keyPath", "publicKey"),
+            lambda self: given(self.key_path, self.public_key) == 1,
+        ),
+    )
+
+
+class PkiConfig(Part, frozen=True, kw_only=True):
+    """Signing by a certificate; certificate authorities are the trust anchors."""
+
+    certificate_authority: (
+        Annotated[Path, Meta(description="File with the authorities' certificates, PEM.")] | None
+    ) = None
+    certificate_authorities: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=32768, description="The certificates themselves, PEM."),
+        ]
+        | None
+    ) = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "pkiConfig names no authority or two: set exactly one of certificateAuthorities, "
+            "certificateAuthority",
+            one_of("certificateAuthority", "certificateAuthorities"),
+            lambda self: given(self.certificate_authority, self.certificate_authorities) == 1,
+        ),
+    )
+
+
+class Signer(Part, frozen=True, kw_only=True):
+    """One acceptable signer: exactly one signing method."""
+
+    sigstore_config: SigstoreConfig | None = None
+    private_key_config: PrivateKeyConfig | None = None
+    pki_config: PkiConfig | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "config names no signing method or several: set exactly one of sigstoreConfig, "
+            "privateKeyConfig, pkiConfig",
+            one_of("sigstoreConfig", "privateKeyConfig", "pkiConfig"),
+            lambda self: given(self.sigstore_config, self.private_key_config, self.pki_config) == 1,
+        ),
+    )
+
+    @property
+    def method(self) -> SigstoreConfig | PrivateKeyConfig | PkiConfig:
+        """The one method that is set."""
+        chosen = self.sigstore_config or self.private_key_config or self.pki_config
+        if chosen is None:  # the rule above has refused it
+            raise AssertionError
+        return chosen
+
+    @property
+    def anchor_path(self) -> str | None:
+        """The path of a trust anchor that is not inline."""
+        match self.method:
+            case PrivateKeyConfig(key_path=path) | PkiConfig(certificate_authority=path):
+                return path
+        return None
+
+
+class Config(Part, frozen=True, kw_only=True):
+    """Who may have signed: one method, or several signers of which one suffices."""
+
+    sigstore_config: SigstoreConfig | None = None
+    private_key_config: PrivateKeyConfig | None = None
+    pki_config: PkiConfig | None = None
+    any_of: (
+        Annotated[
+            tuple[Signer, ...],
+            Meta(
+                min_length=1,
+                max_length=SIGNERS_LIMIT,
+                description="Several acceptable signers; one suffices.",
+            ),
+        ]
+        | None
+    ) = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "config names no signing method or several: set exactly one of sigstoreConfig, "
+            "privateKeyConfig, pkiConfig, or list alternatives in anyOf",
+            one_of("sigstoreConfig", "privateKeyConfig", "pkiConfig", "anyOf"),
+            lambda self: (
+                given(self.sigstore_config, self.private_key_config, self.pki_config, self.any_of)
+                == 1
+            ),
+        ),
+    )
+
+    @property
+    def signers(self) -> tuple[Signer, ...]:
+        """All acceptable signers, at least one."""
+        return self.any_of or (
+            Signer(
+                sigstore_config=self.sigstore_config,
+                private_key_config=self.private_key_config,
+                pki_config=self.pki_config,
+            ),
+        )
+
+
+class TufMirror(Part, frozen=True, kw_only=True):
+    """A TUF repository that serves the Sigstore trusted root; needs network in the gate."""
+
+    url: Annotated[
+        str, Meta(max_length=1024, pattern="^https://", description="The repository's address.")
+    ]
+    root: Annotated[
+        str,
+        Meta(min_length=1, max_length=49152, description="Its initial root.json, the text itself."),
+    ]
+
+
+class Trust(Part, frozen=True, kw_only=True):
+    """Another root of trust than Sigstore's public one, for keyless signatures."""
+
+    trusted_root: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=49152,
+                description="trusted_root.json of a private Sigstore, the text itself.",
+            ),
+        ]
+        | None
+    ) = None
+    tuf: TufMirror | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "trust names no root or two: set exactly one of trustedRoot, tuf",
+            one_of("trustedRoot", "tuf"),
+            lambda self: given(self.trusted_root, self.tuf) == 1,
+        ),
+    )

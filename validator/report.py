@@ -67,22 +67,12 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready values; unknown ones are left out."""
-        signer: dict[str, Any] | None = None
-        if self.signer:
-            signer = {
-                "method": str(self.signer.method),
-                "identity": self.signer.identity,
-                "issuer": self.signer.issuer,
-                "logIndex": self.signer.log_index,
-                "signedAt": self.signer.signed_at and self.signer.signed_at.isoformat(),
-                "trustedRoot": self.signer.trusted_root,
-            }
         document = {
             "verdict": str(self.verdict),
             "model": self.model,
             "reason": self.reason,
             "mismatches": list(self.mismatches),
-            "signer": signer and {key: value for key, value in signer.items() if value is not None},
+            "signer": self.signer and _signer(self.signer),
             "digest": self.digest and f"sha256:{self.digest}",
             "files": self.files,
             "bytes": self.bytes,
@@ -106,14 +96,7 @@ class Report:
             lines.append(f"  verified in {self.seconds:.2f} s ({speed}/s)")
         if self.signer:
             lines.append(f"  signer: {self.signer.identity} ({self.signer.method})")
-            facts = {
-                "issuer": self.signer.issuer,
-                "signed at": self.signer.signed_at
-                and f"{self.signer.signed_at:%Y-%m-%d %H:%M} UTC",
-                "log index": self.signer.log_index,
-                "trusted root": self.signer.trusted_root,
-            }
-            lines += [f"  {name}: {value}" for name, value in facts.items() if value is not None]
+            lines += [f"  {name}: {value}" for name, value in _facts(self.signer)]
         if self.digest:
             lines.append(f"  digest: sha256:{self.digest}")
         if self.ignored:
@@ -123,6 +106,37 @@ class Report:
         lines += [f"  note: {note}" for note in self.notes]
         # Names from the model and the signature are in there, too.
         return "\n".join(printable(line) for line in lines)
+
+
+def _signer(signer: ProvenSigner) -> dict[str, Any]:
+    """Return the signer as JSON-ready values; unknown ones are left out."""
+    document = {
+        "method": str(signer.method),
+        "identity": signer.identity,
+        "issuer": signer.issuer,
+        "logId": signer.log_id,
+        "logIndex": signer.log_index,
+        "globalLogIndex": signer.global_log_index,
+        "signedAt": signer.signed_at and signer.signed_at.isoformat(),
+        "timeSource": signer.time_source,
+        "trustedRoot": signer.trusted_root,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _facts(signer: ProvenSigner) -> list[tuple[str, str]]:
+    """Return the proven facts about a signer as a person reads them."""
+    at, index = signer.signed_at, signer.global_log_index
+    overall = f" (over all of its trees: {index})" if index not in {None, signer.log_index} else ""
+    by = f", by {signer.time_source}" if signer.time_source else ""
+    facts = {
+        "issuer": signer.issuer,
+        "signed at": at and f"{at:%Y-%m-%d %H:%M} UTC{by}",
+        "log index": signer.log_index is not None and f"{signer.log_index}{overall}",
+        "log": signer.log_id,
+        "trusted root": signer.trusted_root,
+    }
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def worst(reports: Iterable[Report]) -> Report:

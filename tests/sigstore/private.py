@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.sigstore.authority import HONEST, ISSUER, Authority, Identity, LeafProfile
 from tests.sigstore.keys import new_key
 from tests.sigstore.log import Log, b64, dsse_body
+from tests.sigstore.rekor2 import hashedrekord_body
 from tests.sigstore.service import Services, serving
 from tests.sigstore.timestamps import TimestampAuthority
 from tests.sigstore.tokens import IdentityProvider
@@ -69,7 +70,11 @@ class PrivateSigstore:
             serving(services, address=address) as url,
         ):
             root = trusted_root(
-                services.authority, services.log, timestamps=services.timestamps, url=url
+                services.authority,
+                services.log,
+                tile_log=services.tile_log,
+                timestamps=services.timestamps,
+                url=url,
             )
             root_path = Path(directory, "trusted_root.json")
             root_path.write_text(json.dumps(root))
@@ -142,31 +147,38 @@ class PrivateSigstore:
         timestamps: TimestampAuthority | None = None,
         payload_type: str = IN_TOTO,
         flavour: Flavour = "v0.3",
+        rekor: Literal[1, 2] = 1,
         edit: Callable[[dict[str, Any]], object] | None = None,
     ) -> str:
         """Return a bundle over any payload, made without HTTP.
 
         Another `authority`, `log` or `timestamps` than the trusted root's takes that
-        part's place; `edit` changes the finished bundle's document in place.
+        part's place; `rekor` chooses the log's version; `edit` changes the finished
+        bundle's document in place.
         """
         payload = statement if isinstance(statement, bytes) else json.dumps(statement).encode()
         key = new_key()
         certificate = (authority or self.authority).issue(key.public_key(), identity, profile=leaf)
-        signature = key.sign(
-            pre_authentication_encoding(payload_type, payload), ec.ECDSA(hashes.SHA256())
-        )
+        encoded = pre_authentication_encoding(payload_type, payload)
+        signature = key.sign(encoded, ec.ECDSA(hashes.SHA256()))
         envelope = {
             "payload": b64(payload),
             "payloadType": payload_type,
             "signatures": [{"sig": b64(signature)}],
         }
-        body = dsse_body(json.dumps(envelope), [b64(certificate.public_bytes(Encoding.PEM))])
+        if rekor == 2:
+            entry = self.services.tile_log.append(
+                hashedrekord_body(encoded, signature, certificate)
+            )
+        else:
+            body = dsse_body(json.dumps(envelope), [b64(certificate.public_bytes(Encoding.PEM))])
+            entry = (log or self.log).append(body).in_bundle()
         stamp = (timestamps or self.timestamps).stamp(signature)
         bundle = {
             "mediaType": MEDIA_TYPES[flavour],
             "verificationMaterial": {
                 **_certified(certificate, flavour),
-                "tlogEntries": [(log or self.log).append(body).in_bundle()],
+                "tlogEntries": [entry],
                 "timestampVerificationData": {
                     "rfc3161Timestamps": [{"signedTimestamp": b64(stamp)}]
                 },

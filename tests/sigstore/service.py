@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,6 +20,8 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.sigstore.rekor2 import TileLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +54,7 @@ class Services:
     log: Log
     provider: IdentityProvider
     timestamps: TimestampAuthority
+    tile_log: TileLog = field(default_factory=TileLog.new)
 
     def certify(self, body: bytes, bearer: str) -> bytes:
         """Answer Fulcio's signing request: the leaf and the chain above it.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.sigstore.authority import Authority
     from tests.sigstore.keys import LogKey
     from tests.sigstore.log import Log
+    from tests.sigstore.rekor2 import TileLog
     from tests.sigstore.timestamps import TimestampAuthority
 
 TRUSTED_SINCE: Final = timedelta(hours=12)
@@ -30,12 +31,20 @@ TRUSTED_SINCE: Final = timedelta(hours=12)
 
 
 def trusted_root(
-    authority: Authority, log: Log, *, timestamps: TimestampAuthority, url: str
+    authority: Authority,
+    log: Log,
+    *,
+    tile_log: TileLog,
+    timestamps: TimestampAuthority,
+    url: str,
 ) -> dict[str, Any]:
     """Return the trust anchors of all services."""
+    second = _log(log.key, f"{url}/v2")
+    second["publicKey"] |= {"rawBytes": b64(tile_log.public), "keyDetails": "PKIX_ED25519"}
+    second["logId"] = {"keyId": b64(tile_log.log_id)}
     return {
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-        "tlogs": [_log(log.key, url)],
+        "tlogs": [_log(log.key, url), second],
         "certificateAuthorities": [_authority(authority.chain, url)],
         "ctlogs": [_log(authority.ct_log, f"{url}/ct")],
         "timestampAuthorities": [_authority(timestamps.chain, f"{url}/api/v1/timestamp")],

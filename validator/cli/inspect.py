@@ -31,18 +31,30 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Show the claims of one bundle."""
+    """Show the claims of one bundle; what cannot be read is said, and is not a success."""
     from validator.bundle import read_bundle
 
     bundle = read_bundle(arguments.signature, limits=DEFAULT)
-    claims = {"method": str(bundle.method), **_signer(bundle), **_statement(bundle)}
+    claims: dict[str, Any] = {"method": str(bundle.method)}
+    code = ExitCode.VERIFIED
+    for name, read in (("signer", _signer), ("statement", _statement)):
+        try:
+            claims |= read(bundle)
+        except Refused as error:
+            claims[name] = f"not acceptable: {error}"
+            code = ExitCode.REFUSED
     claims = {name: value for name, value in claims.items() if value not in (None, [], "")}
     if arguments.format == "json":
-        options.show({"verified": False, **claims})
+        options.show({"verified": False, **{_camel(name): value for name, value in claims.items()}})
     else:
         lines = [f"{name}: {_shown(value)}" for name, value in claims.items()]
         options.show("\n".join(["Claims only, nothing was verified.", *lines]))
-    return ExitCode.VERIFIED
+    return code
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split()
+    return first + "".join(map(str.capitalize, others))
 
 
 def _shown(value: object) -> str:
@@ -53,58 +65,43 @@ def _signer(bundle: Bundle) -> dict[str, Any]:
     from validator.bundle import Method
 
     if bundle.method is Method.KEY:
-        return {"key": bundle.key_hint and f"sha256:{bundle.key_hint}"}
+        return {"key": bundle.key_hint}
     if bundle.method is Method.CERTIFICATE:
         return {"chain": _subjects(bundle.certificates)}
     return _keyless(bundle)
 
 
 def _subjects(certificates: tuple[bytes, ...]) -> list[str]:
-    from cryptography import x509
+    from validator.signatures.certificate import load_chain
 
-    try:
-        loaded = [x509.load_der_x509_certificate(der) for der in certificates]
-        return [
-            f"{one.subject.rfc4514_string()} ({one.not_valid_before_utc:%Y-%m-%d} to "
-            f"{one.not_valid_after_utc:%Y-%m-%d})"
-            for one in loaded
-        ]
-    except ValueError:
-        return ["unreadable"]
+    return [
+        f"{one.subject.rfc4514_string()} ({one.not_valid_before_utc:%Y-%m-%d} to "
+        f"{one.not_valid_after_utc:%Y-%m-%d})"
+        for one in load_chain(certificates)
+    ]
 
 
 def _keyless(bundle: Bundle) -> dict[str, Any]:
-    from sigstore.errors import Error
-    from sigstore.models import Bundle as LibraryBundle
+    from validator.signatures.keyless import Claims, identities, issuers
 
-    from validator.signatures.keyless import (
-        identities,
-        issuers,
-        signed_at,
-    )
-
-    try:
-        parsed = LibraryBundle.from_json(bundle.raw)
-    except (Error, ValueError) as error:
-        return {"identity": f"unreadable ({str(error).partition(chr(10))[0]})"}
-    certificate = parsed.signing_certificate
+    claimed = Claims.of(bundle)
+    certificate = claimed.parsed.signing_certificate
+    at = min(claimed.times, default=None)
     return {
         "identity": identities(certificate),
         "issuer": issuers(certificate),
-        "signed at": f"{signed_at(parsed):%Y-%m-%d %H:%M:%S} UTC",
-        "log index": bundle.log_entries[0].get("logIndex"),
+        "signed at": at and f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        "log": claimed.log_id.hex(),
+        "log index": claimed.log_index,
     }
 
 
 def _statement(bundle: Bundle) -> dict[str, Any]:
     from validator.statement import parse_statement
 
-    try:
-        statement = parse_statement(
-            bundle.payload, payload_type=bundle.payload_type, limits=DEFAULT, allow_legacy=True
-        )
-    except Refused as error:
-        return {"statement": f"not acceptable: {error}"}
+    statement = parse_statement(
+        bundle.payload, payload_type=bundle.payload_type, limits=DEFAULT, allow_legacy=True
+    )
     return {
         "model": statement.model_name,
         "digest": f"sha256:{statement.root_digest}",

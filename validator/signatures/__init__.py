@@ -8,7 +8,7 @@ package imports none of them, so that a check by key does not load sigstore.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,8 +24,12 @@ class ProvenSigner:
         method: The signing method.
         identity: The certificate's identity or subject, or the key's fingerprint.
         issuer: The party that vouches for the identity; None for keys.
-        log_index: The entry's global index in the transparency log.
-        signed_at: Trusted time of the signature; None where there is none.
+        log_id: Id of the transparency log, hexadecimal.
+        log_index: The entry's index in the log's tree, as the proof of inclusion has it.
+        global_log_index: Its index over all trees of the log (Rekor v1), where the log's
+            promise proves it.
+        signed_at: Proven time of the signature; None where there is none.
+        time_source: The proof of that time: SET (the log's promise) or RFC 3161.
         trusted_root: Digest, source and age of the root of trust, in words.
         notes: Remarks for a reviewer, one sentence each.
     """
@@ -33,8 +37,11 @@ class ProvenSigner:
     method: Method
     identity: str
     issuer: str | None = None
+    log_id: str | None = None
     log_index: int | None = None
+    global_log_index: int | None = None
     signed_at: datetime | None = None
+    time_source: Literal["SET", "RFC 3161"] | None = None
     trusted_root: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -69,7 +69,7 @@ class CertificateVerifier:
         Raises:
             SignatureError: None did, or the certificate is not meant for it.
         """
-        chain = _load(bundle.certificates)
+        chain = load_chain(bundle.certificates)
         leaf = chain[0]
         _check_dates(leaf, now)
         _check_usage(leaf, chain)
@@ -111,21 +111,33 @@ class CertificateVerifier:
             ) from error
 
 
-def _load(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
-    try:
-        chain = tuple(x509.load_der_x509_certificate(der) for der in certificates)
-        for certificate in chain:
-            # Parsed lazily, and refused here if they cannot be.
+def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
+    """Return a bundle's DER certificates, each fully parsed.
+
+    Raises:
+        SignatureError: One of them cannot be read.
+    """
+    loaded = []
+    for number, der in enumerate(certificates):
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            # Parsed lazily, so a malformed one is found here.
             _ = certificate.extensions, certificate.subject, certificate.issuer
-    except (
-        ValueError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
-        raise SignatureError("the bundle's certificate chain cannot be read") from error
-    return chain
+            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        except (
+            ValueError,
+            OverflowError,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+            x509.InvalidVersion,
+            x509.UnsupportedGeneralNameType,
+        ) as error:
+            raise SignatureError(
+                f"certificate {number + 1} of the bundle's chain cannot be read: sign again with a "
+                "certificate in DER form"
+            ) from error
+        loaded.append(certificate)
+    return tuple(loaded)
 
 
 def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

@@ -58,7 +58,7 @@ class TestInspect:
         [
             (b"", 1, "is not JSON"),
             (b"{}", 1, "is not a Sigstore bundle"),
-            (Signer().bundle(b"junk"), 0, "statement: not acceptable: the signed statement is"),
+            (Signer().bundle(b"junk"), 1, "statement: not acceptable: the signed statement is"),
         ],
     )
     def test_what_is_no_signature_is_said(
@@ -76,8 +76,12 @@ class TestInspect:
         """Inspecting what nobody issued breaks nothing."""
         material = {"x509CertificateChain": {"certificates": [{"rawBytes": "AAAA"}]}}
         desk.site.signature.write_bytes(edited(verificationMaterial=material))
-        assert "chain: unreadable" in run("inspect", desk.site.signature).out
+        ended = run("inspect", desk.site.signature)
+        assert ended.code == 1
+        assert "signer: not acceptable: certificate 1 of the bundle's chain" in ended.out
         bundle = json.loads(private_sigstore.sign_statement(statement()))
         bundle["verificationMaterial"]["certificate"]["rawBytes"] = "AAAA"
         desk.site.signature.write_text(json.dumps(bundle))
-        assert "identity: unreadable" in run("inspect", desk.site.signature).out
+        ended = run("inspect", desk.site.signature)
+        assert ended.code == 1
+        assert "signer: not acceptable: the keyless signature is not a complete" in ended.out

@@ -272,7 +272,10 @@ def test_a_certificate_that_is_none_is_refused(root: Party, der: bytes) -> None:
     """In the signer's place or behind it."""
     for chain in ([der], [root.issue().der, der]):
         bundle = root.issue().bundle(b"payload", edit=carrying(*chain))
-        assert refused(bundle, root) == "the bundle's certificate chain cannot be read"
+        assert refused(bundle, root) == (
+            f"certificate {len(chain)} of the bundle's chain cannot be read: sign again with a "
+            "certificate in DER form"
+        )
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")

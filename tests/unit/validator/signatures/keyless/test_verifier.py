@@ -122,7 +122,9 @@ def test_what_makes_the_library_fall_over_is_refused(
 ) -> None:
     """A library's own failure while it judges a bundle is a refusal, not a crash."""
     bundle = attack.forge(private_sigstore, b"payload")
-    assert attack.refusal in sentence(lambda: judge(bundle))
+    said = sentence(lambda: judge(bundle))
+    assert said.startswith("the keyless signature ")
+    assert attack.refusal not in said
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS, *CRASHING, WRONG_PAYLOAD_TYPE], ids=str)
@@ -288,7 +290,9 @@ def test_an_unknown_log_is_not_called_a_forgery(
     assert "months old) does not know: update the validator" in said
     forged = private_sigstore.sign_statement(b"payload", log=private_sigstore.log.impersonated())
     said = sentence(lambda: judge(forged))
-    assert said.startswith("the keyless signature does not hold: invalid log entry")
+    assert said == (
+        "the keyless signature does not hold: the log's checkpoint was not signed by the log"
+    )
 
 
 def test_a_log_that_is_not_named_is_not_believed(
@@ -307,8 +311,8 @@ def test_an_incomplete_bundle_is_named_by_its_field(
     """The place that is missing stands in the sentence, not only that one is."""
     bundle = private_sigstore.sign_statement(b"payload", edit=without(f"{ENTRY}.inclusionProof"))
     assert sentence(lambda: judge(bundle)) == (
-        "the keyless signature is not a complete bundle: failed to load bundle: 1 validation "
-        "error for Bundle: verificationMaterial.tlogEntries.0.inclusionProof: Field required"
+        "the keyless signature is not a complete bundle: "
+        "'verificationMaterial.tlogEntries.0.inclusionProof' is missing"
     )
 
 

@@ -1,0 +1,209 @@
+"""Retired and unknown keys: each must be in the root, and in use when the signature was made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sigstore.attacks import ENTRY, PROMISE, STAMPS, at, without
+from tests.sigstore.authority import Authority
+from tests.sigstore.keys import LogKey
+from tests.sigstore.log import Log
+from tests.sigstore.private import ALICE
+from tests.sigstore.timestamps import TimestampAuthority
+from validator.bundle import parse_bundle
+from validator.errors import SignatureError, Undecided
+from validator.limits import DEFAULT
+from validator.signatures.keyless import Expected, SigstoreVerifier
+from validator.signatures.trusted_root import TrustedRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sigstore import PrivateSigstore
+    from tests.support.signed_model import Document
+    from validator.signatures import Signed
+
+HOUR = timedelta(hours=1)
+
+PERIODS = {
+    "certificateAuthorities.0": "certificate authority 'CN=private.sigstore.test",
+    "tlogs.0.publicKey": "transparency log 'http",
+    "ctlogs.0.publicKey": "certificate transparency log 'http",
+}
+"""Places of `validFor` in the trusted root, and how a sentence names the service."""
+
+
+def judged(sigstore: PrivateSigstore, bundle: str, *edits: Callable[[Document], object]) -> Signed:
+    """Return what a verifier says of Alice's bundle on an edited trusted root."""
+    root = json.loads(sigstore.trusted_root_json)
+    for edit in edits:
+        edit(root)
+    trusted = TrustedRoot.from_json(json.dumps(root).encode(), source="private")
+    verifier = SigstoreVerifier(
+        Expected(identity=ALICE.name, issuer=ALICE.issuer), trusted_root=trusted
+    )
+    return verifier.verify(
+        parse_bundle(bundle.encode(), limits=DEFAULT), now=datetime.now(UTC), allow_legacy=False
+    )
+
+
+def refused(sigstore: PrivateSigstore, bundle: str, *edits: Callable[[Document], object]) -> str:
+    """Return the sentence of the refusal."""
+    with pytest.raises(SignatureError) as caught:
+        judged(sigstore, bundle, *edits)
+    return str(caught.value)
+
+
+def valid(place: str, **ages: timedelta) -> Callable[[Document], object]:
+    """Set a period of the root; `start` and `end` are before now."""
+    period = {name: f"{datetime.now(UTC) - age:%Y-%m-%dT%H:%M:%SZ}" for name, age in ages.items()}
+
+    def edit(root: Document) -> None:
+        at(root, place)["validFor"] = period
+
+    return edit
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+@pytest.mark.parametrize("place", PERIODS)
+def test_a_retired_key_is_not_believed(
+    private_sigstore: PrivateSigstore, place: str, rekor: Any
+) -> None:
+    """A period that ended before the signature is how a root takes a key away."""
+    bundle = private_sigstore.sign_statement(b"payload", rekor=rekor)
+    used = place.replace("tlogs.0", f"tlogs.{rekor - 1}") if place.startswith("tlogs") else place
+    judged(private_sigstore, bundle, valid(used, start=9 * HOUR))
+    judged(private_sigstore, bundle, valid(used, start=9 * HOUR, end=-HOUR))
+    for ages in ({"start": 9 * HOUR, "end": HOUR}, {"start": -HOUR}):
+        said = refused(private_sigstore, bundle, valid(used, **ages))
+        assert said.startswith(f"the {PERIODS[place]}")
+        assert "was in use from" in said
+        assert said.endswith("sign again, or update the validator, or name the right root")
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_a_retired_timestamp_authority_gives_no_time(
+    private_sigstore: PrivateSigstore, rekor: Any
+) -> None:
+    """Where nothing else does, the time of the signature is not proven."""
+    bundle = private_sigstore.sign_statement(
+        b"payload", rekor=rekor, edit=without(PROMISE) if rekor == 1 else None
+    )
+    judged(private_sigstore, bundle)
+    for ages in ({"start": 9 * HOUR, "end": HOUR}, {"start": -HOUR}):
+        said = refused(private_sigstore, bundle, valid("timestampAuthorities.0", **ages))
+        assert "no timestamp over it is of an authority that was in use at its time" in said
+
+
+def test_an_earlier_period_of_the_same_service_does_not_stand_in_the_way(
+    private_sigstore: PrivateSigstore,
+) -> None:
+    """Roots list a renewed authority twice; the one that was in use counts."""
+
+    def twice(root: Document) -> None:
+        for place in ("tlogs", "ctlogs", "certificateAuthorities"):
+            root[place].append(json.loads(json.dumps(root[place][0])))
+
+    bundle = private_sigstore.sign_statement(b"payload")
+    ended = [valid(place, start=9 * HOUR, end=HOUR) for place in PERIODS]
+    assert judged(private_sigstore, bundle, twice, *ended)
+
+
+def test_a_log_is_not_verified_by_another_logs_key(private_sigstore: PrivateSigstore) -> None:
+    """The id in the report is that of the log whose key signed the checkpoint."""
+
+    def renamed(root: Document) -> None:
+        root["tlogs"][0]["logId"] = root["tlogs"][1]["logId"]
+        root["tlogs"].pop(1)
+
+    bundle = private_sigstore.sign_statement(b"payload", rekor=2)
+    assert refused(private_sigstore, bundle, renamed) == (
+        "the keyless signature does not hold: the log's checkpoint was not signed by the log"
+    )
+
+
+UNKNOWN: dict[str, tuple[Callable[[PrivateSigstore], str], str]] = {
+    "log": (
+        lambda private: private.sign_statement(b"payload", log=Log.new()),
+        "recorded in a transparency log that",
+    ),
+    "CT log": (
+        lambda private: private.sign_statement(
+            b"payload", authority=replace(private.authority, ct_log=LogKey.new())
+        ),
+        "recorded in a certificate transparency log that",
+    ),
+    "authority": (
+        lambda private: private.sign_statement(
+            b"payload",
+            authority=replace(
+                Authority.new(organization="elsewhere"), ct_log=private.authority.ct_log
+            ),
+        ),
+        "issued by 'CN=elsewhere intermediate,O=elsewhere', an authority that",
+    ),
+    "timestamp authority": (
+        lambda private: private.sign_statement(
+            b"payload", timestamps=TimestampAuthority.new(), edit=without(PROMISE)
+        ),
+        "timestamped by an authority that",
+    ),
+}
+
+
+@pytest.mark.parametrize("service", UNKNOWN)
+def test_an_unknown_service_is_not_called_a_forgery(
+    private_sigstore: PrivateSigstore, service: str
+) -> None:
+    """An outdated root is another fault than a lie: the sentence says how old it is."""
+    forge, said = UNKNOWN[service]
+    sentence = refused(private_sigstore, forge(private_sigstore))
+    assert said in sentence
+    assert "months old) does not know: update the validator, or name the right root" in sentence
+
+
+def test_without_any_known_timestamp_authority(private_sigstore: PrivateSigstore) -> None:
+    """A root that names none does not know the bundle's."""
+    bundle = private_sigstore.sign_statement(b"payload", rekor=2)
+    sentence = refused(private_sigstore, bundle, lambda root: root.update(timestampAuthorities=[]))
+    assert "timestamped by an authority that the trusted root" in sentence
+
+
+@pytest.mark.parametrize("place", ["tlogs", "ctlogs", "certificateAuthorities"])
+def test_a_root_without_a_service_decides_nothing(
+    private_sigstore: PrivateSigstore, place: str
+) -> None:
+    """Whichever is missing, it is the root's fault and not the signature's."""
+    bundle = private_sigstore.sign_statement(b"payload")
+    with pytest.raises(Undecided, match="cannot be used: it names no"):
+        judged(private_sigstore, bundle, lambda root: root.update({place: []}))
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (without(f"{ENTRY}.logId"), "logId.keyId is not base64"),
+        (without(f"{ENTRY}.kindVersion"), "not supported, 'None/None'"),
+        (lambda bundle: at(bundle, ENTRY)["logId"].update(keyId="%"), "logId.keyId is not base64"),
+        (
+            lambda bundle: at(bundle, ENTRY)["kindVersion"].update(kind="intoto", version="0.0.2"),
+            "not supported, 'intoto/0.0.2': sign again, so that it is one of dsse/0.0.1, hash",
+        ),
+        (
+            lambda bundle: at(bundle, STAMPS)["rfc3161Timestamps"].append(
+                {"signedTimestamp": "AAAA"}
+            ),
+            "its timestamp cannot be read",
+        ),
+    ],
+)
+def test_a_malformed_entry_is_named(
+    private_sigstore: PrivateSigstore, edit: Callable[[Document], object], said: str
+) -> None:
+    """The sentence names the field, and no library."""
+    assert said in refused(private_sigstore, private_sigstore.sign_statement(b"payload", edit=edit))

@@ -1,0 +1,145 @@
+"""The accepted signer of keyless signatures, as policies for sigstore-python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.x509 import (
+    Certificate,
+    ExtensionNotFound,
+    OtherName,
+    RFC822Name,
+    SubjectAlternativeName,
+    UniformResourceIdentifier,
+)
+from sigstore.errors import VerificationError
+from sigstore.verify import policy as library
+
+from validator.signatures.matching import compiled, matches_any
+from validator.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
+"""Fulcio's "other name" for user names (fulcio, page oid-info)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The accepted signer; every field that is given must match.
+
+    Attributes:
+        identity: Subject alternative name, exactly.
+        identity_regexp: The same, by a regular expression matched in full.
+        issuer: OIDC issuer, exactly.
+        issuer_regexp: The same, by a regular expression matched in full.
+        github: Claims of a GitHub workflow: repository, ref, name, trigger, sha.
+    """
+
+    identity: str | None = None
+    identity_regexp: str | None = None
+    issuer: str | None = None
+    issuer_regexp: str | None = None
+    github: tuple[tuple[str, str], ...] = ()
+
+
+_GITHUB: Final[dict[str, Callable[[str], library.VerificationPolicy]]] = {
+    "repository": library.GitHubWorkflowRepository,
+    "ref": library.GitHubWorkflowRef,
+    "name": library.GitHubWorkflowName,
+    "trigger": library.GitHubWorkflowTrigger,
+    "sha": library.GitHubWorkflowSHA,
+}
+
+
+class SomebodyElseError(VerificationError):
+    """The certificate is valid, but belongs to another signer than the expected one.
+
+    It travels through sigstore-python and does not leave this package.
+    """
+
+
+class ExpectedSigner:
+    """A policy for sigstore-python: every expectation holds; failures have their own class."""
+
+    def __init__(self, expected: Expected) -> None:
+        self._all = library.AllOf(_policies(expected))
+        self._accepted = _described(expected)
+
+    def verify(self, cert: Certificate) -> None:
+        """Raise SomebodyElseError unless they do."""
+        try:
+            self._all.verify(cert)
+        except VerificationError as error:
+            signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
+            raise SomebodyElseError(f"{signer}, and {self._accepted} is accepted") from error
+
+
+class _Matches:
+    """A policy for sigstore-python: a text of the certificate matches an expression in full."""
+
+    def __init__(
+        self, expression: str, texts: Callable[[Certificate], list[str]], what: str
+    ) -> None:
+        self._expression = compiled(expression, what=what)
+        self._texts = texts
+
+    def verify(self, cert: Certificate) -> None:
+        """Raise VerificationError unless it does."""
+        if not matches_any(self._expression, self._texts(cert)):
+            raise VerificationError
+
+
+def identities(certificate: Certificate) -> list[str]:
+    """Return the certificate's subject alternative names of the kinds that Fulcio issues."""
+    try:
+        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    except ExtensionNotFound:
+        return []
+    return [
+        *names.get_values_for_type(RFC822Name),
+        *names.get_values_for_type(UniformResourceIdentifier),
+        *(
+            # A DER UTF8String of less than 128 bytes: tag, length, text.
+            other.value[2:].decode(errors="replace")
+            for other in names.get_values_for_type(OtherName)
+            if other.type_id.dotted_string == _OTHER_NAME
+        ),
+    ]
+
+
+def issuers(certificate: Certificate) -> list[str]:
+    """Return the OIDC issuer in the certificate, as sigstore's own policy reads it."""
+    try:
+        extension = certificate.extensions.get_extension_for_oid(library.OIDCIssuer.oid)
+    except ExtensionNotFound:
+        return []
+    return [extension.value.value.decode(errors="replace")]  # type: ignore[attr-defined]  # unrecognized to cryptography: raw bytes
+
+
+def _described(expected: Expected) -> str:
+    """Return who is accepted, in the words of a sentence."""
+    identity = [quoted(text) for text in (expected.identity, expected.identity_regexp) if text]
+    issuer = [quoted(text) for text in (expected.issuer, expected.issuer_regexp) if text]
+    claims = [f"workflow {name} {quoted(value)}" for name, value in expected.github]
+    return _of([*identity, *claims], issuer)
+
+
+def _of(identity: Iterable[str], issuer: Iterable[str]) -> str:
+    return f"{', '.join(identity) or 'nobody'} of {', '.join(issuer) or 'no issuer'}"
+
+
+def _policies(expected: Expected) -> list[library.VerificationPolicy]:
+    policies: list[library.VerificationPolicy] = []
+    if expected.identity is not None:
+        policies.append(library.Identity(identity=expected.identity))
+    if expected.identity_regexp is not None:
+        policies.append(_Matches(expected.identity_regexp, identities, "identity"))
+    if expected.issuer is not None:
+        policies.append(library.OIDCIssuer(expected.issuer))
+    if expected.issuer_regexp is not None:
+        policies.append(_Matches(expected.issuer_regexp, issuers, "issuer"))
+    policies.extend(_GITHUB[claim](value) for claim, value in expected.github)
+    return policies

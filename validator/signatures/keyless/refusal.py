@@ -1,0 +1,98 @@
+"""Sentences for what sigstore-python refuses, in words of ours.
+
+Its own messages name its types and change between releases. A message that is not known
+here is a refusal all the same, with a general sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.x509 import load_der_x509_certificate
+from sigstore.errors import CertValidationError
+
+from validator.signatures.keyless.identity import SomebodyElseError
+from validator.signatures.keyless.root import UPDATE
+
+if TYPE_CHECKING:
+    from sigstore_models.trustroot.v1 import TrustedRoot as LibraryRoot
+
+    from validator.signatures.keyless.claims import Claims
+
+_NO_TIME: Final = ("sources of verified time", "no Timestamp Authorities")
+
+_KNOWN: Final = (
+    ("inclusion promise", "the transparency log's promise was not made by the log"),
+    ("root hash signature", "the log's checkpoint is of another tree than the proof of inclusion"),
+    ("malformed", "the log's checkpoint cannot be read"),
+    ("checkpoint", "the log's checkpoint was not signed by the log"),
+    ("inclusion proof", "the proof of inclusion in the transparency log does not hold"),
+    ("SCT verify", "the certificate's timestamp (SCT) was not made by the CT log"),
+    (
+        "certificate timestamp",
+        "the signer's certificate does not carry exactly one timestamp of a CT log (SCT)",
+    ),
+    ("Key usage", "the signer's certificate is not meant for signatures (digitalSignature)"),
+    ("Extended usage", "the signer's certificate is not meant for signing code (codeSigning)"),
+    ("DSSE", "the signature does not match the signed payload"),
+    ("payload hash", "the transparency log's entry is over another payload"),
+    ("do not match bundle", "the transparency log's entry is of another signature"),
+    ("inconsistent with other", "the transparency log's entry is of another signature"),
+    ("log entry", "the transparency log's entry cannot be read"),
+    ("duplicate timestamp", "it carries the same timestamp twice"),
+    ("too many signed timestamp", "it carries too many timestamps"),
+    ("expired at time of signing", "the signer's certificate was not valid at the time"),
+)
+"""Fragments of sigstore-python's messages (4.3 to 4.5), the more telling one first."""
+
+
+def explained(error: Exception, claims: Claims, root: LibraryRoot, *, described: str) -> str:
+    """Return the sentence for an error that sigstore-python raised over a bundle.
+
+    Args:
+        error: Of any class: hostile bundles make its dependencies fail in their own ways.
+        claims: The bundle.
+        root: The whole trusted root.
+        described: Its digest, source and age.
+    """
+    if isinstance(error, SomebodyElseError):
+        return f"the model was signed by somebody else: {error}"
+    if isinstance(error, CertValidationError):
+        return (
+            "the signer's certificate does not lead to an authority of the trusted root "
+            f"{described}, or was not valid when it signed"
+        )
+    text = str(error)
+    if any(part in text for part in _NO_TIME):
+        return _without_time(claims, root, described=described)
+    known = next((said for part, said in _KNOWN if part in text), "it cannot be verified")
+    return f"the keyless signature does not hold: {known}"
+
+
+def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> str:
+    """Return why no timestamp counts: an unknown authority, a retired one, or a false stamp."""
+    signers = {
+        (info.issuer, info.serial_number)
+        for stamp in claims.stamps
+        for info in stamp.signed_data.signer_infos
+    }
+    known = [
+        authority
+        for authority in root.timestamp_authorities
+        if any(
+            (one.issuer, one.serial_number) in signers
+            for one in map(
+                load_der_x509_certificate,
+                (raw.raw_bytes for raw in authority.cert_chain.certificates),
+            )
+        )
+    ]
+    if not known:
+        return (
+            f"the signature was timestamped by an authority that the trusted root {described} "
+            f"does not know: {UPDATE}"
+        )
+    return (
+        "the keyless signature does not hold: no timestamp over it is of an authority that was "
+        f"in use at its time by the trusted root {described}"
+    )

@@ -1,4 +1,4 @@
-"""Write webhook/vllm/options.json: what vLLM's own parser takes, and what each option opens.
+"""Write validator/vllm/options.json: what vLLM's own parser takes, and what each option opens.
 
     python scripts/generate_vllm_options.py [FILE]
 
@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = Path(__file__).parent.parent / "webhook" / "vllm" / "options.json"
+FILE: Final = Path(__file__).parent.parent / "validator" / "vllm" / "options.json"
 
 
 def _names(text: str) -> frozenset[str]:
@@ -131,6 +131,8 @@ KEYS: Final = {
 
 KNOWN: Final = {
     "generation_config": ("auto", "vllm"),
+    "hf_config_path": ("",),
+    "mm_encoder_fp8_scale_path": ("",),
     "spec_model": ("ngram", "[ngram]"),
     "speculative_config.model": ("ngram", "[ngram]"),
     "load_format": (

@@ -98,8 +98,8 @@ def new_hasher(hash_: Hash) -> Callable[[], Hasher]:
         from blake3 import blake3  # noqa: PLC0415 — an extra
     except ImportError as error:
         raise Undecided(
-            "the model was signed with BLAKE3, which this installation lacks: install "
-            "model-validation[blake3]"
+            "the model was signed with BLAKE3, which this installation lacks: run "
+            "`pip install '.[blake3]'` in a checkout of this project, or use the validator's image"
         ) from error
     return blake3
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.paths import canonical, covers
 from validator.text import printable, quoted
+from validator.vllm.facts import OFFLINE, is_off, is_on
+from validator.vllm.options import TABLE, Kind, Variable
 from webhook.vllm.command_line import Environment, is_known
-from webhook.vllm.parser import TABLE, Kind, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _HUB_KINDS: Final = frozenset({Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT, Kind.ADAPTER})
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-
-_ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
-"""What huggingface_hub takes for true."""
-_OFF: Final = frozenset({"", "0", "false", "no", "off"})
 
 _TEMPLATE_TEXT: Final = frozenset("{}\n")
 """Characters by which vLLM tells a chat template's text from its path."""
@@ -64,7 +61,7 @@ class Surroundings:
     @property
     def offline(self) -> bool:
         """Whether the hub is not asked."""
-        return self.environment.values.get("HF_HUB_OFFLINE", "").upper() in _ON
+        return is_on(self.environment.values.get(OFFLINE))
 
     @property
     def verified(self) -> str:
@@ -141,7 +138,7 @@ def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
                 draft.refuse(f"{name} names more than {PLACES_LIMIT} places; name fewer")
                 continue
             inside = _inside(value or "", surroundings)
-        if kind is Variable.REMOTE and (value is None or value.strip().lower() not in _OFF):
+        if kind is Variable.REMOTE and not (value is not None and is_off(value)):
             draft.refuse(f"{name} lets vLLM load what no signature covers; remove it")
         elif kind is Variable.PATH and value != "" and (not inside or ":" in (value or "")):
             draft.refuse(
@@ -270,8 +267,7 @@ def _snapshots(
 def _caches(environment: Environment) -> Iterator[str]:
     """Yield the hub's caches that the environment names; "" is one of which it does not tell."""
     values = environment.values
-    names = {name for name, kind in TABLE.environment.items() if kind is Variable.CACHE}
-    if environment.open or environment.unknown & names:
+    if environment.open or environment.unknown & TABLE.variables(Variable.CACHE):
         yield ""
     if "TRANSFORMERS_CACHE" in values:
         yield values["TRANSFORMERS_CACHE"]

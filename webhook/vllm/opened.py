@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from validator.text import quoted
+from validator.vllm.facts import is_pathlike
+from validator.vllm.options import TABLE, Kind
 from webhook.vllm.command_line import Form, is_known
-from webhook.vllm.parser import TABLE, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.vllm.parser import Given, Key, Parsed
+    from validator.vllm.options import Key
+    from webhook.vllm.parser import Given, Parsed
 
 JSON_LIMIT: Final = 64 * 1024
 """Characters of one JSON value that is read."""
 
 POSITIONAL: Final = "the positional argument"
-
-_PATHLIKE: Final = ("/", "~", "./", "../")
 
 _SILENT: Final = frozenset({Kind.SAFE, Kind.PEER, Kind.REVISION})
 
@@ -174,7 +174,7 @@ class _Reader:
             rule = option.keys.get(key)
             if rule is not None:
                 self._keyed(f"{name}.{key}", given, rule, value, draft)
-            elif isinstance(value, str) and _is_pathlike(value):
+            elif isinstance(value, str) and is_pathlike(value):
                 if option.kind is Kind.PATHS:
                     self._add(f"{name}.{key}", given, Kind.CONFIG, value)
                 else:
@@ -235,7 +235,3 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
     for key, inner in _pairs(value):
         if isinstance(inner, str):
             yield key, inner
-
-
-def _is_pathlike(text: str) -> bool:
-    return text.startswith(_PATHLIKE) or "://" in text

@@ -13,79 +13,18 @@ import argparse
 import functools
 import json
 from dataclasses import dataclass, field
-from enum import StrEnum
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-import msgspec
-
 from validator.text import quoted
+from validator.vllm.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from validator.vllm.options import Option
+
 ARGUMENTS_LIMIT: Final = 256
 """Arguments of one command line that are read: many times what anybody writes."""
-
-
-class Kind(StrEnum):
-    """What an option opens; the table says it in words."""
-
-    SAFE = "safe"
-    PEER = "peer"
-    MODEL = "model"
-    TOKENIZER = "tokenizer"
-    CONFIG = "config"
-    ADAPTER = "adapter"
-    DRAFT = "draft"
-    TEMPLATE = "template"
-    REVISION = "revision"
-    CACHE = "cache"
-    ARGUMENTS = "arguments"
-    CODE = "code"
-    WATCHED = "watched"
-    OVERRIDES = "overrides"
-    PATHS = "paths"
-    OPAQUE = "opaque"
-    REMOTE = "remote"
-
-
-class Variable(StrEnum):
-    """What an environment variable decides; the table says it in words."""
-
-    SAFE = "safe"
-    CODE = "code"
-    PATH = "path"
-    REMOTE = "remote"
-    CACHE = "cache"
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key of a JSON option that opens something, and values with which it does not."""
-
-    kind: Kind
-    known: tuple[str, ...] = ()
-
-
-class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """An option of vLLM's: its spellings, how many values it takes, what they open."""
-
-    dest: str
-    flags: tuple[str, ...]
-    arity: int | str | None
-    kind: Kind
-    json: bool = False
-    known: tuple[str, ...] = ()
-    keys: dict[str, Key] = {}
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """What `scripts/generate_vllm_options.py` wrote."""
-
-    vllm: str
-    kinds: dict[str, dict[str, str]]
-    environment: dict[str, Variable]
-    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +51,6 @@ class Parsed:
 
 class UnreadableError(Exception):
     """vLLM would not read this command line, or reads it in a way that is not known here."""
-
-
-TABLE: Final = msgspec.json.decode(
-    resources.files(__package__ or "webhook.vllm").joinpath("options.json").read_bytes(),
-    type=Table,
-)
 
 
 def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:

@@ -12,8 +12,6 @@ pinned. Of any other, everything must be literal, spelled in full and known:
   or leaves that to its image's entrypoint; no shell, no other program;
 - its options are known to open nothing, or a path; none twice, no underscores,
   prefixes, JSON or dots; no option by which other machines take part;
-        if name == "HOME" and value in _SCRATCH:
-            continue  # where vLLM keeps caches, and Python packages of a user: empty at the start
 - its variables are known to decide nothing, or are the policy of the check inside
   vLLM; their values are literal, but for secrets like HF_TOKEN; no `envFrom`;
 - nothing is mounted over its image but the models, and at /tmp and /dev/shm
@@ -35,9 +33,9 @@ from typing import TYPE_CHECKING, Any, Final
 from validator import contract
 from validator.paths import canonical, covers
 from validator.text import quoted
+from validator.vllm.options import TABLE, Kind, Option, Variable
 from webhook.vllm import command_line
 from webhook.vllm.command_line import Form, MalformedError, is_known
-from webhook.vllm.parser import TABLE, Kind, Option, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

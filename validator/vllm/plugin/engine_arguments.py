@@ -1,8 +1,9 @@
 """What an engine opens, as vLLM's own objects say after it has read its arguments.
 
-Belongs here: which of their fields are paths, and what lets vLLM load something
-that no signature covers. They were read one by one in vLLM 0.32. Does not belong
-here: code that arguments name; whoever starts vLLM decides which code runs.
+Belongs here: reading the values of vLLM's `EngineArgs`. Which of its fields are
+paths, or let vLLM load what no signature covers, the table of options says
+(`validator.vllm.options`). Does not belong here: code that arguments name;
+whoever starts vLLM decides which code runs.
 """
 
 from __future__ import annotations
@@ -12,71 +13,59 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator.errors import Refused
 from validator.text import quoted
+from validator.vllm.facts import OFFLINE, is_off, is_on, is_pathlike
+from validator.vllm.options import OPTIONS, TABLE, Kind, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_NO_DRAFT: Final = frozenset({"ngram", "[ngram]"})
-"""Drafts that are guessed from the prompt, without a model."""
+_PATH_KINDS: Final = frozenset({Kind.TOKENIZER, Kind.CONFIG, Kind.DRAFT})
 
 PATHS: Final[dict[str, frozenset[str]]] = {
-    "model_weights": frozenset({""}),
-    "tokenizer": frozenset(),
-    "hf_config_path": frozenset({""}),
-    "generation_config": frozenset({"auto", "vllm"}),
-    "mm_encoder_fp8_scale_path": frozenset({""}),
-    "spec_model": _NO_DRAFT,
+    "model_weights": frozenset({""}),  # no option: vLLM sets it where weights are fetched
+    **{
+        option.dest: frozenset(option.known)
+        for option in TABLE.options
+        if option.kind in _PATH_KINDS and not option.json
+    },
 }
 """Fields of `EngineArgs` that may name one path beside the model's, and values that name none."""
 
 SETTINGS: Final[dict[str, dict[str, frozenset[str]]]] = {
-    "speculative_config": {"model": _NO_DRAFT, "tokenizer": frozenset()},
-    "model_loader_extra_config": {},
+    option.dest: {
+        key: frozenset(rule.known) for key, rule in option.keys.items() if rule.kind in _PATH_KINDS
+    }
+    for option in TABLE.options
+    if option.kind is Kind.PATHS or _PATH_KINDS & {rule.kind for rule in option.keys.values()}
 }
 """Fields with settings; their keys that are always paths. Any other value that looks like a path
 counts as one."""
 
-ADAPTERS: Final = "default_mm_loras"
-"""The field with adapters by name."""
+ADAPTERS: Final = tuple(
+    option.dest for option in TABLE.options if option.kind is Kind.ADAPTER and option.json
+)
+"""The fields with adapters by name."""
 
-REMOTE: Final = ("code_revision", "weight_transfer_config")
+REMOTE: Final = tuple(
+    option.dest for option in TABLE.options if option.kind is Kind.REMOTE and not option.known
+)
 """Fields, and keys of settings, that load what no signature covers, if they are set."""
 
-LOAD_FORMATS: Final = frozenset(
-    {
-        *("auto", "hf", "safetensors", "pt", "npcache", "mistral", "gguf", "bitsandbytes"),
-        *("sharded_state", "fastsafetensors", "instanttensor"),
-        *("runai_streamer", "runai_streamer_sharded"),
-    }
-)
+LOAD_FORMATS: Final = frozenset(OPTIONS["load_format"].known)
 """Ways to load weights that read the model's files. `dummy` makes them up; a plugin's may fetch."""
 
 FIELDS: Final = frozenset(
-    {"model", *PATHS, *SETTINGS, *REMOTE, ADAPTERS, "load_format", "trust_remote_code"}
+    {"model", *PATHS, *SETTINGS, *REMOTE, *ADAPTERS, "load_format", "trust_remote_code"}
 )
 """All fields of `EngineArgs` that are looked at; a vLLM without one of them is another one."""
 
-VARIABLES: Final = (
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
-    "VLLM_LORA_RESOLVER_CACHE_DIR",
-    "VLLM_LORA_RESOLVER_HF_REPO_LIST",
-    "VLLM_MODEL_REDIRECT_PATH",
-    "VLLM_SERVER_DEV_MODE",
-    "VLLM_TEST_FORCE_LOAD_FORMAT",
-    "VLLM_USE_MODELSCOPE",
-)
+VARIABLES: Final = sorted(TABLE.variables(Variable.REMOTE, Variable.PATH))
 """Variables that let vLLM load something else, or load more while it serves."""
-
-_OFF: Final = frozenset({"", "0", "false", "no", "off"})
-_ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
-"""What huggingface_hub takes for true."""
-
-_PATHLIKE: Final = ("/", "~", "./", "../")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """Something that the engine opens.
+class NamedPath:
+    """A value by which the engine opens something.
 
     Attributes:
         option: Whose value it is, as a person writes it: `--speculative-config.model`.
@@ -87,27 +76,28 @@ class Opening:
     value: object
 
 
-def of_engine(arguments: Any) -> Iterator[Opening]:
+def of_engine(arguments: Any) -> Iterator[NamedPath]:
     """Yield what an engine opens.
 
     Args:
         arguments: vLLM's `EngineArgs`.
     """
-    yield Opening(option="--model", value=arguments.model)
+    yield NamedPath(option="--model", value=arguments.model)
     for field, silent in PATHS.items():
         value = getattr(arguments, field)
         if value is not None and value not in silent:
-            yield Opening(option=_option(field), value=value)
+            yield NamedPath(option=_option(field), value=value)
     for field, keys in SETTINGS.items():
         for key, value in _leaves(getattr(arguments, field) or {}):
             always = keys.get(key)
-            if value not in always if always is not None else _is_pathlike(value):
-                yield Opening(option=f"{_option(field)}.{key}", value=value)
-    for name, path in (getattr(arguments, ADAPTERS) or {}).items():
-        yield Opening(option=f"{_option(ADAPTERS)}.{name}", value=path)
+            if value not in always if always is not None else is_pathlike(value):
+                yield NamedPath(option=f"{_option(field)}.{key}", value=value)
+    for field in ADAPTERS:
+        for name, path in (getattr(arguments, field) or {}).items():
+            yield NamedPath(option=f"{_option(field)}.{name}", value=path)
 
 
-def of_server(arguments: Any) -> Iterator[Opening]:
+def of_server(arguments: Any) -> Iterator[NamedPath]:
     """Yield what a server opens beside its engine.
 
     Args:
@@ -115,9 +105,9 @@ def of_server(arguments: Any) -> Iterator[Opening]:
     """
     template = getattr(arguments, "chat_template", None)
     if template is not None:
-        yield Opening(option="--chat-template", value=template)
+        yield NamedPath(option="--chat-template", value=template)
     for adapter in getattr(arguments, "lora_modules", None) or ():
-        yield Opening(option="--lora-modules", value=adapter.path)
+        yield NamedPath(option="--lora-modules", value=adapter.path)
 
 
 def refuse_remote(arguments: Any, *, environment: Mapping[str, str]) -> None:
@@ -145,7 +135,7 @@ def refuse_remote(arguments: Any, *, environment: Mapping[str, str]) -> None:
             f"--load-format {quoted(arguments.load_format)} is not known to read the model's own "
             "files; leave it out"
         )
-    if arguments.trust_remote_code and environment.get("HF_HUB_OFFLINE", "").upper() not in _ON:
+    if arguments.trust_remote_code and not is_on(environment.get(OFFLINE)):
         raise Refused(
             "--trust-remote-code runs code of other repositories where config.json names them; "
             "set HF_HUB_OFFLINE to 1"
@@ -159,7 +149,7 @@ def refuse_variables(environment: Mapping[str, str]) -> None:
         Refused: There is one.
     """
     for name in VARIABLES:
-        if environment.get(name, "").strip().lower() not in _OFF:
+        if not is_off(environment.get(name, "")):
             raise Refused(f"{name} lets vLLM load what no signature covers; remove it")
 
 
@@ -178,7 +168,3 @@ def _leaves(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
             pending += [(str(name).replace("-", "_"), inner) for name, inner in value.items()]
         elif isinstance(value, list | tuple):
             pending += [(key, inner) for inner in value]
-
-
-def _is_pathlike(text: str) -> bool:
-    return text.startswith(_PATHLIKE) or "://" in text

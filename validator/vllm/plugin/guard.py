@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, MutableMapping
 
-    from validator.vllm.plugin.engine_arguments import Opening
+    from validator.vllm.plugin.engine_arguments import NamedPath
 
 READERS: Final = ("create_engine_config", "create_model_config", "create_speculative_config")
 """The methods of `EngineArgs` that read the model, or have it read."""
@@ -86,9 +86,9 @@ class Guard:
             PolicyError: The policy is none.
             Refused: A variable lets vLLM load what no signature covers.
         """
-        self._judge(lambda: engine_arguments.refuse_variables(self._environment))
+        self._enforce(lambda: engine_arguments.refuse_variables(self._environment))
 
-    def check(self, arguments: Any, opened: Iterable[Opening]) -> None:
+    def check(self, arguments: Any, opened: Iterable[NamedPath]) -> None:
         """Verify the policy's models, and that what is opened lies in them.
 
         Args:
@@ -104,9 +104,9 @@ class Guard:
         def decide() -> None:
             engine_arguments.refuse_variables(self._environment)
             engine_arguments.refuse_remote(arguments, environment=self._environment)
-            self._verify(frozenset(_path(self._policy, opening) for opening in opened))
+            self._verify(frozenset(_path(self._policy, named) for named in opened))
 
-        self._judge(decide)
+        self._enforce(decide)
 
     def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -115,7 +115,7 @@ class Guard:
             made = method(arguments, *others, **named)
             parallel = getattr(made, "parallel_config", None)
             if parallel is not None:
-                self._judge(lambda: _refuse_ray(parallel))
+                self._enforce(lambda: _refuse_ray(parallel))
             return made
 
         return guarded
@@ -147,7 +147,7 @@ class Guard:
             text = read_anchor(Path(source), what="policy")
         return ModelValidation.from_yaml(text, source=source)
 
-    def _judge(self, decide: Callable[[], None]) -> None:
+    def _enforce(self, decide: Callable[[], None]) -> None:
         """Let a decision be told; in Audit mode the first refusal is, and has no effect."""
         policy = self._policy
         if self._let_pass:
@@ -175,8 +175,8 @@ class Guard:
             reports = [verify(request) for request in requests(policy, cover=tuple(sorted(paths)))]
         except ImportError as error:
             raise Undecided(
-                f"nothing can be verified without {quoted(error.name)}: install "
-                "'model-validation[vllm]' into the environment of vLLM"
+                f"nothing can be verified without {quoted(error.name)}: run "
+                "`pip install '.[vllm]'` in a checkout of this project, with the pip of vLLM"
             ) from error
         for report in reports:
             self._log.info(
@@ -190,21 +190,21 @@ class Guard:
         inherited_verdicts.leave(self._environment, policy=key, paths=sorted(self._verified))
 
 
-def _path(policy: ModelValidation, opening: Opening) -> str:
+def _path(policy: ModelValidation, named: NamedPath) -> str:
     """Return the path that an engine opens, canonical.
 
     Raises:
         Refused: It is none, or lies in no model of the policy.
     """
     models = [model.path for model in policy.spec.all_models]
-    told, instead = f"{opening.option} {quoted(opening.value)}", " or ".join(models)
-    if not isinstance(opening.value, str) or not opening.value.startswith("/"):
+    told, instead = f"{named.option} {quoted(named.value)}", " or ".join(models)
+    if not isinstance(named.value, str) or not named.value.startswith("/"):
         raise Refused(
             f"{told} is not an absolute path, and may be anything; name one under {instead}"
         )
-    if ".." in opening.value.split("/"):
+    if ".." in named.value.split("/"):
         raise Refused(f"{told} goes up by '..', past links too; write the path out")
-    path = posixpath.normpath(f"/{opening.value.lstrip('/')}")
+    path = posixpath.normpath(f"/{named.value.lstrip('/')}")
     if not any(f"{path}/".startswith(f"{model}/") for model in models):
         raise Refused(f"{told} lies in no model that the policy verifies; name one under {instead}")
     return path

@@ -8,49 +8,49 @@ from pathlib import Path
 from typing import Final
 
 from validator.vllm.plugin import engine_arguments
-from webhook.vllm.parser import TABLE, Kind, Variable
 
 ROOT: Final = Path(__file__).parents[4]
 
-NO_OPTIONS: Final = {"model_weights", "trust_remote_code"}
-"""Fields that programs set, or that open nothing themselves."""
 
-SERVER: Final = {"model_tag", "lora_modules", "chat_template"}
-"""Options of the server, which are no fields of its engine's arguments."""
-
-OPENED: Final = {
-    *(Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.ADAPTER, Kind.DRAFT, Kind.TEMPLATE),
-    *(Kind.PATHS, Kind.REMOTE),
-}
-
-
-def test_each_option_that_the_webhook_knows_to_open_something_is_looked_at() -> None:
-    """Both tables are of the same vLLM: an option that one of them has, the other one has."""
-    listed = {option.dest for option in TABLE.options if option.kind in OPENED}
-    with_keys = {
-        option.dest
-        for option in TABLE.options
-        if {key.kind for key in option.keys.values()} & OPENED
-    }
-    assert listed | with_keys == engine_arguments.FIELDS - NO_OPTIONS | SERVER
+def test_the_fields_are_those_that_were_read_in_vllm() -> None:
+    """A field that leaves the table is seen here: it would no longer be looked at."""
+    assert {
+        *("model", "model_weights", "tokenizer", "hf_config_path", "generation_config"),
+        *("mm_encoder_fp8_scale_path", "spec_model", "speculative_config", "code_revision"),
+        *("model_loader_extra_config", "default_mm_loras", "weight_transfer_config"),
+        *("load_format", "trust_remote_code"),
+    } == engine_arguments.FIELDS
 
 
-def test_each_variable_that_the_webhook_refuses_is_refused() -> None:
-    """The same variables let other models in, whoever looks."""
-    refused = {
-        name for name, kind in TABLE.environment.items() if kind in (Variable.REMOTE, Variable.PATH)
-    }
-    assert set(engine_arguments.VARIABLES) == refused
+def test_values_that_name_no_file_are_few() -> None:
+    """Each of them lets a field pass that is a path otherwise."""
+    assert {
+        "model_weights": {""},
+        "tokenizer": set(),
+        "hf_config_path": {""},
+        "generation_config": {"auto", "vllm"},
+        "mm_encoder_fp8_scale_path": {""},
+        "spec_model": {"ngram", "[ngram]"},
+    } == engine_arguments.PATHS
+    assert {
+        "speculative_config": {"model": {"ngram", "[ngram]"}, "tokenizer": set()},
+        "model_loader_extra_config": {},
+    } == engine_arguments.SETTINGS
+    assert "dummy" not in engine_arguments.LOAD_FORMATS
+    assert "safetensors" in engine_arguments.LOAD_FORMATS
 
 
-def test_formats_and_exceptions_are_the_webhooks() -> None:
-    """What a value means does not depend on who reads it."""
-    options = {option.dest: option for option in TABLE.options}
-    assert set(options["load_format"].known) == engine_arguments.LOAD_FORMATS
-    assert engine_arguments.PATHS["generation_config"] == set(options["generation_config"].known)
-    draft = options["speculative_config"].keys["model"]
-    assert engine_arguments.SETTINGS["speculative_config"]["model"] == set(draft.known)
-    assert engine_arguments.PATHS["spec_model"] == set(options["spec_model"].known)
+def test_variables_that_let_other_models_in_are_refused() -> None:
+    """The webhook refuses the same ones."""
+    assert engine_arguments.VARIABLES == [
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+        "VLLM_LORA_RESOLVER_CACHE_DIR",
+        "VLLM_LORA_RESOLVER_HF_REPO_LIST",
+        "VLLM_MODEL_REDIRECT_PATH",
+        "VLLM_SERVER_DEV_MODE",
+        "VLLM_TEST_FORCE_LOAD_FORMAT",
+        "VLLM_USE_MODELSCOPE",
+    ]
 
 
 def test_the_plugin_is_imported_without_any_library() -> None:

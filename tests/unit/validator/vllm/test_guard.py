@@ -396,5 +396,5 @@ def test_missing_libraries_end_vllm_with_what_to_install(
     """Installed without its extra, it refuses instead of letting pass."""
     vllm = load()
     monkeypatch.setitem(sys.modules, "validator.from_policy", None)
-    with pytest.raises(Undecided, match=r"install 'model-validation\[vllm\]'"):
+    with pytest.raises(Undecided, match=r"pip install '\.\[vllm\]'` in a checkout"):
         vllm.EngineArgs(model=str(site.model)).create_engine_config()

@@ -8,9 +8,9 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
+from validator.vllm.options import TABLE, Kind, Variable
 from webhook.vllm import strict
 from webhook.vllm.check import check, recognised
-from webhook.vllm.parser import TABLE, Kind, Variable
 from webhook.vllm.reading import Reading
 
 MODEL: Final = "/models/granite"

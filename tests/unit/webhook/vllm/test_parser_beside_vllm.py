@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from validator.vllm.options import TABLE, Kind, Option
 from webhook.vllm import parser as vllm_parser
-from webhook.vllm.parser import TABLE, Kind, Option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def test_the_table_is_what_the_generator_writes() -> None:
     generator = importlib.util.module_from_spec(specification)
     sys.modules["generate_vllm_options"] = generator
     specification.loader.exec_module(generator)
-    written = (ROOT / "webhook" / "vllm" / "options.json").read_text(encoding="utf-8")
+    written = (ROOT / "validator" / "vllm" / "options.json").read_text(encoding="utf-8")
     assert generator.rendered(generator.document()) == written
 
 

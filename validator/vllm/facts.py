@@ -1,0 +1,34 @@
+"""Facts of vLLM that both sides need: how it and its libraries read values.
+
+The webhook reads command lines with them, and the check inside vLLM the engine's arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OFFLINE: Final = "HF_HUB_OFFLINE"
+"""The variable that keeps huggingface_hub from asking the hub."""
+
+_ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
+"""Texts that huggingface_hub takes for true, in any case (`constants.ENV_VARS_TRUE_VALUES`)."""
+
+_OFF: Final = frozenset({"", "0", "false", "no", "off"})
+"""Texts that vLLM takes for no, or that are no value."""
+
+_PATH_STARTS: Final = ("/", "~", "./", "../")
+
+
+def is_on(value: str | None) -> bool:
+    """Tell whether huggingface_hub takes a variable's value for true."""
+    return value is not None and value.upper() in _ON
+
+
+def is_off(value: str) -> bool:
+    """Tell whether vLLM takes a variable's value for no."""
+    return value.strip().lower() in _OFF
+
+
+def is_pathlike(text: str) -> bool:
+    """Tell whether a text can only be meant as a path or a URL."""
+    return text.startswith(_PATH_STARTS) or "://" in text

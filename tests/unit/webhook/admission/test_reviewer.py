@@ -104,7 +104,6 @@ def review(document: dict[str, Any], **fields: Any) -> Review:
         "subresource": "",
         "namespace": "models",
         "name": "llm",
-        "user": "admin",
         "dry_run": False,
         "object": document,
         "old_object": None,

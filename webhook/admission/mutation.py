@@ -16,6 +16,7 @@ from validator.paths import covers
 from validator.text import quoted
 from webhook.admission import gate_container, monitor_container, storage
 from webhook.admission import pod as pods
+from webhook.admission.audit_mark import marked
 from webhook.admission.pod import JSON, Placed, Pod, SecurityContext
 from webhook.errors import PodRefused
 from webhook.vllm import check, strict
@@ -70,7 +71,7 @@ def mutate(
     """Return the pod with its gate.
 
     A policy in Audit refuses nothing: what would be refused is a warning, and a pod that
-    cannot get a gate stays as it is.
+    cannot get a gate stays as it is, but for the mark of Audit.
 
     Raises:
         PodRefused: The pod cannot be made to serve the signed model and nothing else.
@@ -81,11 +82,11 @@ def mutate(
     except PodRefused as refusal:
         if not audit:
             raise
-        return Mutation(pod=pod, warnings=(f"{AUDIT}{refusal}",), unread=())
+        return Mutation(pod=marked(pod, policy), warnings=(f"{AUDIT}{refusal}",), unread=())
     if refusals and not audit:
         raise PodRefused("; ".join(refusals))
     warnings = (*(f"{AUDIT}{refusal}" for refusal in refusals), *mutation.warnings)
-    return Mutation(pod=mutation.pod, warnings=warnings, unread=mutation.unread)
+    return Mutation(pod=marked(mutation.pod, policy), warnings=warnings, unread=mutation.unread)
 
 
 def _mutated(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.support.pods import NAMESPACE, SETTINGS, claim, gate_of, mount, pod, policy, run, vllm
 from validator import contract
 from webhook.admission.validation import check_created
+from webhook.errors import PodRefused
 
 
 def test_what_enforce_would_refuse_is_a_warning() -> None:
@@ -23,7 +25,9 @@ def test_a_pod_that_can_have_no_gate_stays_as_it_is(given: dict[str, object]) ->
     """It is admitted, with a warning, by both of our webhooks."""
     before = json.dumps(given)
     result = run(given, policy(mode="Audit"))
-    assert json.dumps(result.pod) == before
+    assert result.pod["metadata"]["annotations"] == {contract.AUDIT_ANNOTATION: "granite"}
+    assert result.pod["spec"] == given["spec"]
+    assert json.dumps(given) == before
     (warning,) = result.warnings
     assert warning.startswith("would be refused under Enforce: ")
     chosen = policy(mode="Audit")
@@ -45,3 +49,35 @@ def test_validation_warns_of_what_was_changed() -> None:
     (warning,) = check_created(pod(), chosen, gate=SETTINGS, namespace=NAMESPACE)
     assert warning.startswith("would be refused under Enforce: the pod has no init container")
     assert contract.GATE_CONTAINER in warning
+
+
+def annotated(**annotations: str) -> dict[str, Any]:
+    """Return a pod with annotations."""
+    made = pod()
+    made["metadata"]["annotations"] = annotations
+    return made
+
+
+@pytest.mark.parametrize("others", [{}, {"a": "b"}])
+def test_nobody_but_the_webhook_says_that_a_pod_is_under_audit(others: dict[str, str]) -> None:
+    """Under Enforce a forged mark is taken out, and refused if it comes back."""
+    forged = annotated(**others, **{contract.AUDIT_ANNOTATION: "granite"})
+    made = run(forged).pod
+    assert made["metadata"]["annotations"] == others
+    forged_again = {**made, "metadata": forged["metadata"]}
+    with pytest.raises(PodRefused, match="annotations"):
+        check_created(forged_again, policy(), gate=SETTINGS, namespace=NAMESPACE)
+
+
+def test_the_mark_names_the_policy_that_was_chosen() -> None:
+    """Also where the pod says another name."""
+    forged = annotated(**{contract.AUDIT_ANNOTATION: "another"})
+    made = run(forged, policy(mode="Audit")).pod
+    assert made["metadata"]["annotations"] == {contract.AUDIT_ANNOTATION: "granite"}
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"annotations": None}])
+def test_a_pod_without_annotations_is_marked(metadata: dict[str, Any] | None) -> None:
+    """The API server leaves out what is empty."""
+    made = run(pod() | {"metadata": metadata}, policy(mode="Audit")).pod
+    assert made["metadata"]["annotations"] == {contract.AUDIT_ANNOTATION: "granite"}

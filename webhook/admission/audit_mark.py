@@ -1,0 +1,35 @@
+"""The mark of a pod whose policy is in Audit, for the API server's own policies.
+
+They cannot read a ModelValidation, and refuse what stops nothing under Audit. The webhook alone
+decides who bears the mark: it is written, and taken away, at each creation (decision 0020).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from validator import contract
+
+if TYPE_CHECKING:
+    from validator.policy.document import ModelValidation
+
+
+def marked(pod: dict[str, Any], policy: ModelValidation) -> dict[str, Any]:
+    """Return the pod with the mark under Audit, and without it under Enforce.
+
+    Args:
+        pod: Any object; one whose metadata or annotations are no mappings stays as it is.
+        policy: The pod's policy.
+    """
+    metadata = pod.get("metadata")
+    metadata = {} if metadata is None else metadata
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    annotations = {} if annotations is None else annotations
+    if not isinstance(metadata, dict) or not isinstance(annotations, dict):
+        return pod
+    kept = {key: text for key, text in annotations.items() if key != contract.AUDIT_ANNOTATION}
+    if policy.spec.mode == "Audit":
+        kept[contract.AUDIT_ANNOTATION] = policy.metadata.name
+    if kept == annotations:
+        return pod
+    return {**pod, "metadata": {**metadata, "annotations": kept}}

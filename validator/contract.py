@@ -28,9 +28,10 @@ NAMESPACE_HOST_PATH_LABEL: Final = "validation.rhtas.redhat.com/host-path"
 """The namespace label ("true") by which a cluster's admin lets policies name a hostPath."""
 
 AUDIT_ANNOTATION: Final = "validation.rhtas.redhat.com/audit"
-"""Annotation that the webhook writes into a pod whose policy is in Audit, with the policy's name, and
-takes out of any other. The API server's own policies, which cannot read a ModelValidation, let such
-a pod be (decision 0020)."""
+"""Annotation that the webhook writes into a pod whose policy is in Audit, with the policy's name.
+
+It takes it out of any other pod. The API server's own policies, which cannot read a
+ModelValidation, let a pod that bears it be (decision 0020)."""
 
 GATE_CONTAINER: Final = "model-validation"
 """The injected init container. The name is ours: one that a pod brings is replaced."""

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
 
 
-def marked(pod: dict[str, Any], policy: ModelValidation) -> dict[str, Any]:
+def marked(pod: Any, policy: ModelValidation) -> Any:
     """Return the pod with the mark under Audit, and without it under Enforce.
 
     Args:
-        pod: Any object; one whose metadata or annotations are no mappings stays as it is.
+        pod: Any value; one that is no pod, as far as the annotations tell, stays as it is.
         policy: The pod's policy.
     """
-    metadata = pod.get("metadata")
+    metadata = pod.get("metadata") if isinstance(pod, dict) else ()
     metadata = {} if metadata is None else metadata
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     annotations = {} if annotations is None else annotations

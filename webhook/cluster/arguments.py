@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any, Final, NoReturn
 
 DISTRIBUTION: Final = "signed-model-validation"
@@ -40,4 +41,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version  # noqa: PLC0415 — no other command needs it
 
-        parser.exit(message=f"{version(DISTRIBUTION)}\n")
+        sys.stdout.write(f"{version(DISTRIBUTION)}\n")
+        parser.exit()

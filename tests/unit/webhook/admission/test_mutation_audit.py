@@ -51,6 +51,14 @@ def test_validation_warns_of_what_was_changed() -> None:
     assert contract.GATE_CONTAINER in warning
 
 
+@pytest.mark.parametrize("given", [pod(vllm(volumeMounts=[])), {"spec": None}, {"spec": 7}])
+def test_validation_warns_of_a_missing_mark(given: dict[str, object]) -> None:
+    """The API server's own policies refuse such a pod: the sentence says why."""
+    chosen = policy(mode="Audit")
+    (warning,) = check_created(given, chosen, gate=SETTINGS, namespace=NAMESPACE)
+    assert warning.startswith("would be refused under Enforce: metadata")
+
+
 def annotated(**annotations: str) -> dict[str, Any]:
     """Return a pod with annotations."""
     made = pod()

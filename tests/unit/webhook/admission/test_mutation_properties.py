@@ -36,7 +36,7 @@ def accepted(pod: Document, policy: ModelValidation) -> Mutation:
     except PodRefused as refusal:
         event(f"refused: {str(refusal).partition(' ')[2][:30]}")
         reject()
-    assume(result.pod is not pod)
+    assume(result.pod["spec"] is not pod["spec"])
     return result
 
 

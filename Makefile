@@ -96,8 +96,11 @@ format: venv ## Format the code, and fix what can be fixed
 
 .PHONY: generate
 generate: venv ## Write the generated files again
-	$(BIN)/python -m validator.policy.crd > manifests/webhook/base/crd.yaml
-	$(BIN)/python scripts/generate_policy_docs.py > docs/policy.md
+	@mkdir -p build
+	$(BIN)/python -m validator.policy.crd > build/crd.yaml
+	@mv build/crd.yaml manifests/webhook/base/crd.yaml
+	$(BIN)/python scripts/generate_policy_docs.py > build/policy.md
+	@mv build/policy.md docs/policy.md
 
 .PHONY: remove-steps
 remove-steps: venv ## Take each verification step out once, and see its test go red

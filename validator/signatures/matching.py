@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from validator.errors import PolicyError
+from validator.policy.expressions import Expression
 from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def compiled(expression: str, *, what: str) -> re.Pattern[str]:
+def compiled(expression: str, *, what: str) -> Expression:
     """Return the compiled expression; `what` names the matched text in the sentence.
 
     Raises:
-        PolicyError: It is not a regular expression that Python can use.
+        PolicyError: It is not a regular expression of RE2, as those of a policy are.
     """
     try:
-        return re.compile(expression)
-    except (re.error, OverflowError, RecursionError) as error:
+        return Expression(expression)
+    except ValueError as error:
         raise PolicyError(
             f"the regular expression for the signer's {what}, {quoted(expression)}, cannot be "
-            f"used: {error}"
+            "used: write it in RE2's language, which has no lookaheads and no references"
         ) from error
 
 
-def matches_any(expression: re.Pattern[str], texts: Iterable[str]) -> bool:
+def matches_any(expression: Expression, texts: Iterable[str]) -> bool:
     """Tell whether one of the texts matches from its first to its last character."""
-    return any(expression.fullmatch(text) for text in texts)
+    return any(expression.matches(text) for text in texts)

@@ -236,9 +236,7 @@ def test_issuers_match_in_full_too(
 def test_an_expression_that_only_compiling_finds_wrong(private_sigstore: PrivateSigstore) -> None:
     """A policy is only read by the webhook; the gate compiles it, and says what is wrong."""
     root = TrustedRoot.from_json(private_sigstore.trusted_root_json.encode(), source="private")
-    with pytest.raises(
-        PolicyError, match=r"the signer's issuer, .* cannot be used: write it"
-    ):
+    with pytest.raises(PolicyError, match=r"the signer's issuer, .* cannot be used: write it"):
         SigstoreVerifier(Expected(identity=ALICE.name, issuer_regexp="(?<=a+)b"), trusted_root=root)
 
 

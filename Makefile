@@ -101,6 +101,8 @@ generate: venv ## Write the generated files again
 	@mv build/crd.yaml manifests/webhook/base/crd.yaml
 	$(BIN)/python scripts/generate_policy_docs.py > build/policy.md
 	@mv build/policy.md docs/policy.md
+	$(BIN)/python scripts/generate_api_docs.py > build/api.md
+	@mv build/api.md docs/api.md
 
 .PHONY: remove-steps
 remove-steps: venv ## Take each verification step out once, and see its test go red

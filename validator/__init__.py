@@ -6,7 +6,7 @@ the business of `validator.cli`.
 
     from pathlib import Path
 
-    from validator.errors import Refused
+    from validator.errors import Refused, Undecided
     from validator.signatures.key import KeyVerifier
     from validator.verification import Request, verify
 
@@ -17,8 +17,8 @@ the business of `validator.cli`.
     )
     try:
         report = verify(request)
-    except Refused as refusal:
-        print(refusal)
+    except (Refused, Undecided) as error:
+        print(error)  # one sentence; the model must not be used
     else:
         print(report.digest, report.bytes)
 

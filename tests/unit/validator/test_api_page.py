@@ -1,0 +1,45 @@
+"""The example of docs/api.md, as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.signers import KeyPair, bundle_by_key, resource, statement
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "api.md"
+WEIGHTS: Final = b"weights"
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the page's first block of code, in a folder that has what it reads."""
+    pair = KeyPair.new(tmp_path, ec.SECP256R1())
+
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "granite"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(WEIGHTS)
+    document = statement([resource("model.safetensors", WEIGHTS)])
+    (model / "model.sig").write_bytes(bundle_by_key(pair, document))
+    pair.public_path.rename("key.pub")
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[0]
+
+
+def test_the_example_prints_the_verdict(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A signed model: its digest and its size."""
+    exec(compile(example, str(PAGE), "exec"), {})  # noqa: S102 — the page is ours
+    digest, size = capsys.readouterr().out.split()
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    assert int(size) == len(WEIGHTS)
+
+
+def test_the_example_prints_the_refusal(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A changed one: a sentence, and no traceback."""
+    Path("granite/model.safetensors").write_bytes(b"changed")
+    exec(compile(example, str(PAGE), "exec"), {})  # noqa: S102 — the page is ours
+    assert "model.safetensors" in capsys.readouterr().out

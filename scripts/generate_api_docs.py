@@ -83,6 +83,7 @@ def _definitions(tree: ast.Module | ast.ClassDef) -> Iterator[Definition]:
 
 def _entry(node: Definition, owner: str) -> Iterator[str]:
     signature = _class(node) if isinstance(node, ast.ClassDef) else _function(node, owner)
+    signature = signature.replace("'", '"')  # as the formatter quotes
     code = f"```python\n{signature}\n```\n\n" if signature else ""
     bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
     yield f"### {node.name}{f' ({bases[0]})' if bases else ''}\n{code}{_prose(node)}\n"

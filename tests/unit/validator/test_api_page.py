@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.signers import KeyPair, bundle_by_key, resource, statement
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "api.md"
+BLOCK: Final = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WEIGHTS: Final = b"weights"
 
 
@@ -19,7 +20,6 @@ WEIGHTS: Final = b"weights"
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the page's first block of code, in a folder that has what it reads."""
     pair = KeyPair.new(tmp_path, ec.SECP256R1())
-
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "granite"
     model.mkdir()
@@ -27,7 +27,8 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     document = statement([resource("model.safetensors", WEIGHTS)])
     (model / "model.sig").write_bytes(bundle_by_key(pair, document))
     pair.public_path.rename("key.pub")
-    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[0]
+    first, *_ = BLOCK.findall(PAGE.read_text())
+    return str(first)
 
 
 def test_the_example_prints_the_verdict(example: str, capsys: pytest.CaptureFixture[str]) -> None:

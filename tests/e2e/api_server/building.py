@@ -7,7 +7,6 @@ names or without, it builds what is missing. A folder of the reader's own (`KUBE
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -15,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.caching import cache, exclusive, say
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 TESTS = Path(__file__).parents[2]
 KUBERNETES = TESTS / "e2e" / "api_server" / "tools"
@@ -125,7 +125,7 @@ def build(names: Sequence[str] = CONTROL_PLANE) -> dict[str, Path]:
         return find(names)  # without waiting for whoever builds other ones
     except ProgramsMissingError:
         pass
-    with _lock():
+    with exclusive(_cache()):
         return {name: _own(name) or _built(_named(name)) for name in names}
 
 
@@ -150,9 +150,9 @@ def _own(name: str) -> Path | None:
 def _built(name: str) -> Path:
     target = _cached(name)
     if target.is_file():
-        _say(f"{name}: already in {target.parent}")
+        say(f"{name}: already in {target.parent}")
         return target
-    _say(f"{name}: building ...")
+    say(f"{name}: building ...")
     start = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{name}.{os.getpid()}")
@@ -162,7 +162,7 @@ def _built(name: str) -> Path:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    _say(f"{name}: built in {time.monotonic() - start:.0f} s")
+    say(f"{name}: built in {time.monotonic() - start:.0f} s")
     return target
 
 
@@ -179,8 +179,7 @@ def _module(name: str) -> Path:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "model-validation" / "bin"
+    return cache("bin")
 
 
 def _link_flags(name: str) -> str:
@@ -229,33 +228,16 @@ def _go(*arguments: str, folder: Path) -> str:
     return ran.stdout
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
-    _cache().mkdir(parents=True, exist_ok=True)
-    with (_cache() / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("another build is running: waiting for it ...")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 def main(names: Sequence[str]) -> int:
     """Build the named programs, or the control plane's; return the exit code."""
     unknown = [name for name in names if name not in PACKAGES]
     if unknown:
-        _say(f"unknown program {', '.join(unknown)}; known are {', '.join(PACKAGES)}")
+        say(f"unknown program {', '.join(unknown)}; known are {', '.join(PACKAGES)}")
         return 2
     try:
         build(names or CONTROL_PLANE)
     except ProgramsMissingError as error:
-        _say(str(error))
+        say(str(error))
         return 1
     return 0
 

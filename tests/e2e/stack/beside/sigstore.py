@@ -31,6 +31,8 @@ MALLORY: Final = Identity("mallory@example.com")
 LIFETIME: Final = timedelta(hours=12)
 """Of the tokens: longer than anybody looks at a cluster."""
 START_SECONDS: Final = 60
+MODULE: Final = "tests.e2e.stack.beside.sigstore"
+"""This module, which is `__main__` where it serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,8 @@ class SigstoreOnMachine:
 
     def __init__(self, host: Host, folder: Path) -> None:
         self.files = SigstoreFiles(folder / "sigstore")
-        command = [
-            "env",
-            f"--chdir={ROOT}",
-            sys.executable,
-            "-m",
-            "tests.e2e.stack.beside.sigstore",
-        ]
-        command += ["-m", "tests.e2e.stack.beside.sigstore", host.address, str(self.files.folder)]
+        command = ["env", f"--chdir={ROOT}", sys.executable, "-m", MODULE]
+        command += [host.address, str(self.files.folder)]
         self._program = Program(command, log=folder / "sigstore.log", host=host)
 
     def __enter__(self) -> Self:

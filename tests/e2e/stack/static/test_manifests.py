@@ -10,6 +10,7 @@ import yaml
 
 from tests.e2e.api_server.installation.manifests import built
 from tests.e2e.node.guides.commands import DOCS
+from tests.e2e.stack.overlay import SHARED
 from tests.e2e.stack.static import manifests
 from tests.e2e.stack.static.manifests import BUILDS, OVERLAYS
 from validator.policy.document import ModelValidation
@@ -404,6 +405,12 @@ def test_each_kustomization_of_the_guide_builds_as_it_stands(tmp_path: Path) -> 
         for job in manifests.of_kind(documents, "Job"):
             assert "{'name': 'REVISION', 'value': 'COMMIT'}" in repr(job)
     assert len(whole) == 4
+
+
+@pytest.mark.parametrize("folder", [SHARED, SHARED / "debug"], ids=["stack", "debug"])
+def test_the_lane_s_overlay_can_be_built(folder: Path) -> None:
+    """Found out here, where it takes a second; the lane comes to it after half an hour."""
+    assert built(folder)
 
 
 def test_the_secret_of_the_guide_has_the_keys_that_are_read() -> None:

@@ -20,6 +20,7 @@ from webhook.admission.audit_mark import marked
 from webhook.admission.pod import JSON, Placed, Pod, SecurityContext
 from webhook.errors import PodRefused
 from webhook.vllm import check, strict
+from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,7 +148,7 @@ def _mutated(
     # 9. What the workload's arguments name is under a verified path, and covered by its signature.
     sharing = {placed.where for placed in workload if _shares(placed, places, declared)}
     judged = [
-        _judged(placed, bare, policy, shares=placed.where in sharing, fresh=fresh)
+        _judged(placed, bare, policy, declared, shares=placed.where in sharing)
         for placed in workload
     ]
     refusals += [sentence for judgement in judged for sentence in judgement.refusals]
@@ -234,7 +235,7 @@ def _with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: Namespa
 
 def _serving(pod: Pod, model: Model) -> tuple[Placed, ...]:
     """Return the containers that get a mount which no container declares."""
-    chosen = tuple(placed for placed in pod.containers if check.recognised(placed.reading))
+    chosen = tuple(placed for placed in pod.containers if recognised(placed.reading))
     if chosen:
         return chosen
     if len(pod.containers) == 1:
@@ -324,7 +325,7 @@ def _early(early: Iterable[Placed], policy: ModelValidation) -> Iterable[str]:
     """Yield which containers with a model's volume start before the verdict and must not."""
     strict = policy.spec.workload.arguments == "Strict"
     for placed in early:
-        if placed.stays or check.recognised(placed.reading):
+        if placed.stays or recognised(placed.reading):
             yield (
                 f"{placed.where} would serve the model before it is verified: place it behind the "
                 "last init container that writes the model's volume"
@@ -343,12 +344,19 @@ def _shares(placed: Placed, places: Sequence[Place], declared: Mapping[str, Volu
 
 
 def _judged(
-    placed: Placed, pod: Pod, policy: ModelValidation, *, shares: bool, fresh: set[str]
+    placed: Placed,
+    pod: Pod,
+    policy: ModelValidation,
+    declared: Mapping[str, Volume],
+    *,
+    shares: bool,
 ) -> check.Judgement:
     """Return what is to be said of a container's arguments."""
     paths = tuple(model.path for model in policy.spec.all_models)
     mounts_model = any(covers(mount.at, path) for mount in placed.mounts for path in paths)
-    judgement = check.check(placed.reading, mounts_model=mounts_model, model_paths=paths)
+    judgement = check.check(
+        placed.reading, mounts_model=mounts_model, model_paths=paths, volumes=declared
+    )
     if policy.spec.workload.arguments == "Check":
         return judgement
     beside = [each for each in pod.init if each.stays]
@@ -356,7 +364,7 @@ def _judged(
         placed.reading,
         mounts_model=mounts_model or shares,
         model_paths=paths,
-        fresh=fresh,
+        fresh=_fresh(pod, declared),
         accompanied=len(pod.containers) + len(beside) > 1 or bool(pod.spec.host_ipc),
     )
     return replace(judgement, refusals=(*judgement.refusals, *refusals))

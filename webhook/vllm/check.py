@@ -5,11 +5,9 @@ start anything. For each container of the workload the caller asks
 
     check(reading, mounts_model=…, model_paths=(…)) -> Judgement
 
-with the container as it was read, whether it mounts a model, and the verified paths; and
-`recognised(reading)` where it looks for the container that serves.
-
-vLLM is recognised by `vllm serve`, by `python -m vllm…`, and by arguments
-alone on a container that mounts the model. Then
+with the container as it was read, whether it mounts a model, and the verified paths.
+`webhook.vllm.recognition` tells whether it is vLLM. Of anything else that mounts the
+model, a warning says that its arguments are not read. Of vLLM
 
 - refused: what is opened outside of the verified paths (model, tokenizer, config,
   adapters, draft, chat template, download directory, `--config`, code by its
@@ -20,7 +18,8 @@ alone on a container that mounts the model. Then
   be read;
 - warned of: a shell or another program before vLLM; code that the image is to
   bring (classes and plugins by name, PYTHONPATH, LD_PRELOAD, caches of compiled
-  code); options that the table does not know; `envFrom`; --trust-remote-code
+  code); a chat template from the image or a ConfigMap; options that the table
+  does not know; `envFrom`; --trust-remote-code
   without HF_HUB_OFFLINE, since config.json may name another repository;
 - covered: every path that is opened, for the gate to find in the signature. A
   link is followed by the gate, not here. A relative path starts at workingDir;
@@ -30,7 +29,8 @@ alone on a container that mounts the model. Then
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from validator.paths import canonical
 from validator.text import quoted
@@ -39,11 +39,23 @@ from webhook.vllm import opened as openings
 from webhook.vllm.command_line import Form, MalformedError
 from webhook.vllm.covered import Draft, Surroundings, judge_openings, judge_variables
 from webhook.vllm.parser import UnreadableError
+from webhook.vllm.recognition import is_vllm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from webhook.vllm.reading import Reading
+
+
+class Volume(Protocol):
+    """A volume of the pod."""
+
+    @property
+    def kind(self) -> str:
+        """Its field in the pod, such as `configMap`."""
+
+
+_NO_VOLUMES: Final[Mapping[str, Volume]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,39 +75,47 @@ class Judgement:
     unread: tuple[str, ...] = ()
 
 
-def check(reading: Reading, *, mounts_model: bool, model_paths: Sequence[str]) -> Judgement:
+def check(
+    reading: Reading,
+    *,
+    mounts_model: bool,
+    model_paths: Sequence[str],
+    volumes: Mapping[str, Volume] = _NO_VOLUMES,
+) -> Judgement:
     """Judge a container of the workload.
 
     Args:
         reading: The container.
         mounts_model: Whether it mounts any of the models.
         model_paths: The verified paths, absolute and canonical.
+        volumes: The pod's volumes, by name.
     """
     container = reading.container
     draft = Draft(where=f"container {quoted(container.get('name') or '')}")
     try:
         environment = reading.environment
         line = reading.line
+        seen = is_vllm(reading)
     except MalformedError as error:
         return Judgement(refusals=(f"{draft.where}: {error}",))
-    if not mounts_model and line.form in (None, Form.BARE):
+    if not mounts_model and not seen:
         return Judgement()
     surroundings = Surroundings(
         environment=environment,
         model_paths=tuple(model_paths),
         working_dir=container.get("workingDir"),
-        mounts=_mounts(container) if mounts_model else (),
+        mounts=_mounts(container, volumes) if mounts_model else {},
     )
     if environment.open:
         draft.unknown("envFrom sets variables that cannot be read; name them in env")
-    if line.form is None:
+    if line.form is None or not seen:
         program = f" ({quoted(line.program)})" if line.program else ""
         draft.unknown(
-            f"what it runs{program} is not seen to be vLLM, so what it opens cannot be read; "
-            "start vLLM as `vllm serve`"
+            f"what it runs{program} is not seen to be vLLM, so its arguments are not read, and "
+            "what it opens is not known; start vLLM as `vllm serve`"
         )
     else:
-        _judge(draft, reading, line.form, surroundings)
+        _check_arguments(draft, reading, line.form, surroundings)
     judge_variables(draft, surroundings)
     return Judgement(
         refusals=tuple(dict.fromkeys(draft.refusals)),
@@ -105,20 +125,9 @@ def check(reading: Reading, *, mounts_model: bool, model_paths: Sequence[str]) -
     )
 
 
-def recognised(reading: Reading) -> bool:
-    """Tell whether a container is seen to start vLLM: by arguments alone, if they name a model."""
-    try:
-        line = reading.line
-        if line.form is not Form.BARE:
-            return line.form is not None
-        parsed = reading.parsed
-    except (MalformedError, UnreadableError):
-        return False
-    flags = [given.flag for given in parsed.given]
-    return "--model" in flags or (line.arguments[0].startswith("/") and any(flags))
-
-
-def _judge(draft: Draft, reading: Reading, form: Form, surroundings: Surroundings) -> None:
+def _check_arguments(
+    draft: Draft, reading: Reading, form: Form, surroundings: Surroundings
+) -> None:
     """Judge a command line that is vLLM's."""
     line = reading.line
     if line.wrapped:
@@ -138,13 +147,17 @@ def _judge(draft: Draft, reading: Reading, form: Form, surroundings: Surrounding
         draft.unreadable(f"{sentence}, so what it opens cannot be read; write it literally")
     for sentence in opened.unread:
         draft.unknown(f"{sentence}, and what it opens cannot be read")
-    judge_openings(draft, opened, surroundings, bare=form is Form.BARE)
+    judge_openings(draft, opened, surroundings, bare=line.entrypoint)
 
 
-def _mounts(container: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return where a container mounts its volumes; None where its JSON does not say."""
+def _mounts(container: Mapping[str, Any], volumes: Mapping[str, Volume]) -> dict[str, str] | None:
+    """Return where a container mounts which kind of volume; None where its JSON does not say."""
     mounts = container.get("volumeMounts")
     if not isinstance(mounts, list):
         return None
-    paths = (mount.get("mountPath") for mount in mounts if isinstance(mount, dict))
-    return tuple(canonical(path) for path in paths if isinstance(path, str))
+    return {
+        canonical(mount["mountPath"]): volume.kind if volume else ""
+        for mount in mounts
+        if isinstance(mount, dict) and isinstance(mount.get("mountPath"), str)
+        for volume in (volumes.get(str(mount.get("name"))),)
+    }

@@ -75,6 +75,7 @@ class CommandLine:
         program: What is started, as far as the pod says.
         wrapped: Whether another program stands before vLLM.
         module: The module, where Python starts it.
+        entrypoint: Whether the image decides what is started: there is no command.
     """
 
     form: Form | None
@@ -82,6 +83,7 @@ class CommandLine:
     program: str = ""
     wrapped: bool = False
     module: str = ""
+    entrypoint: bool = False
 
 
 class MalformedError(Exception):
@@ -160,8 +162,8 @@ def read(container: Mapping[str, Any], values: Mapping[str, str]) -> CommandLine
     if first in SHELLS or first == "vllm" or _PYTHON.fullmatch(first):
         return CommandLine(form=None, program=arguments[0])
     if first == "serve":
-        return CommandLine(form=Form.SERVE, arguments=tuple(arguments[1:]))
-    return CommandLine(form=Form.BARE, arguments=tuple(arguments))
+        return CommandLine(form=Form.SERVE, arguments=tuple(arguments[1:]), entrypoint=True)
+    return CommandLine(form=Form.BARE, arguments=tuple(arguments), entrypoint=True)
 
 
 def _expanded(

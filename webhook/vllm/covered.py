@@ -20,7 +20,7 @@ from validator.vllm.options import TABLE, Kind, Variable
 from webhook.vllm.command_line import Environment, is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from webhook.vllm.opened import Opened, Opening
 
@@ -50,13 +50,14 @@ class Surroundings:
         environment: The container's variables.
         model_paths: The verified paths.
         working_dir: The container's own, where it gives one.
-        mounts: Where the container mounts volumes; None where its JSON does not say.
+        mounts: Where the container mounts volumes, and of which kind they are ("" is any kind
+            whose content people choose); None where its JSON does not say.
     """
 
     environment: Environment
     model_paths: tuple[str, ...]
     working_dir: object
-    mounts: tuple[str, ...] | None
+    mounts: Mapping[str, str] | None
 
     @property
     def offline(self) -> bool:
@@ -179,11 +180,31 @@ def _judge_local(draft: Draft, opening: Opening, surroundings: Surroundings) -> 
             f"{opening.option} gives a chat template as text, which the signature does not cover; "
             "put it into a file of the model"
         )
+    elif opening.kind is Kind.TEMPLATE and (origin := _template_origin(opening, surroundings)):
+        draft.warn(f"{spelled} comes from {origin}, and no signature covers it")
     elif opening.kind is Kind.WATCHED or (opening.kind is Kind.CODE and "/" not in opening.value):
         draft.warn(f"{spelled} may bring code; see that it is the image's own")
     else:
         for path in _path(draft, opening, surroundings):
             _judge_path(draft, opening, path, surroundings)
+
+
+def _template_origin(opening: Opening, surroundings: Surroundings) -> str | None:
+    """Return whence a chat template comes that is no file of a volume; None for any other.
+
+    A relative name starts where the image says, unless the container has a workingDir.
+    """
+    value = opening.value
+    if not value or "://" in value or ".." in value.split("/"):
+        return None
+    if not value.startswith("/"):
+        return None if surroundings.working_dir else "the image"
+    path = canonical(value)
+    holding = [at for at in surroundings.mounts or () if covers(at, path)]
+    if not holding:
+        return None if any(covers(at, path) for at in surroundings.model_paths) else "the image"
+    kind = (surroundings.mounts or {})[max(holding, key=len)]
+    return "a ConfigMap" if kind == "configMap" else None
 
 
 def _path(draft: Draft, opening: Opening, surroundings: Surroundings) -> Iterable[str]:

@@ -35,7 +35,8 @@ from validator.paths import canonical, covers
 from validator.text import quoted
 from validator.vllm.options import TABLE, Kind, Option, Variable
 from webhook.vllm import command_line
-from webhook.vllm.command_line import Form, MalformedError, is_known
+from webhook.vllm.command_line import MalformedError, is_known
+from webhook.vllm.recognition import is_vllm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -97,14 +98,13 @@ def _found(reading: Reading, *, mounts_model: bool, model_paths: Sequence[str]) 
     image = container.get("image")
     if not isinstance(image, str) or not _DIGEST.fullmatch(image):
         yield f"the image {quoted(image)} is not named by its digest; write NAME@sha256:…"
-    line = command_line.read(container, {})
-    if not mounts_model and line.form in (None, Form.BARE):
+    if not mounts_model and not is_vllm(reading):
         return
     if not mounts_model:
         yield "it starts vLLM without the verified model; mount it"
     yield from _hooks(container)
     yield from _variables(reading)
-    arguments = _start(container)
+    arguments = _start(container) if is_vllm(reading) else None
     if arguments is None:
         yield (
             "it is not seen to start vLLM and nothing else; write the command as "

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from webhook.vllm.check import Judgement, check, recognised
+from webhook.vllm.check import Judgement, check
 from webhook.vllm.reading import Reading
 
 MODEL = "/models/granite"
+VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.32.0"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -43,7 +44,7 @@ def variables(**values: str) -> list[dict[str, str]]:
         | {"args": ["--model", MODEL]},
         {"command": ["python3.12", "-X", "dev", "-m", "vllm.entrypoints.cli.main"]}
         | {"args": ["serve", MODEL]},
-        {"args": [MODEL]},
+        {"args": [MODEL], "image": VLLM_IMAGE},
         {"args": ["serve", MODEL]},
         {"args": ["--model", MODEL, "--tensor_parallel_size", "2", "-O3", "-tp=2"]},
         serving(MODEL, "--tokenizer", MODEL, "--generation-config", "vllm"),
@@ -117,9 +118,9 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
         [MODEL, "--lora-modules", '{"name": "a"}'],
         [MODEL, "--lora-modules", "a=org/adapter"],
         [MODEL, "--default-mm-loras", '{"audio": "/elsewhere"}'],
-        [MODEL, "--chat-template", "/elsewhere"],
         [MODEL, "--chat-template", "{{ messages }}"],
-        [MODEL, "--chat-template", "template_chatml.jinja"],
+        [MODEL, "--chat-template", "../template_chatml.jinja"],
+        [MODEL, "--chat-template", "https://registry.example/template.jinja"],
         [MODEL, "--config", "/elsewhere.yaml"],
         ["--config", "/elsewhere.yaml"],
         [MODEL, "--config=/elsewhere.yaml"],
@@ -148,7 +149,7 @@ def test_what_is_not_verified_is_refused(arguments: list[str], form: str) -> Non
     commands = {
         "serve": {"command": ["vllm", "serve"]},
         "module": {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server"]},
-        "entrypoint": {},
+        "entrypoint": {"image": VLLM_IMAGE},
     }
     if form == "module" and arguments[:1] == [MODEL]:
         arguments = ["--model", *arguments]
@@ -333,20 +334,46 @@ def test_code_by_name_is_the_images_own_and_reported(arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("container", "expected"),
+    ("template", "kind", "said"),
     [
-        (serving(MODEL), True),
-        ({"args": ["--model", MODEL]}, True),
-        ({"args": [MODEL, "--port", "8000"]}, True),
-        ({"args": ["serve", MODEL]}, True),
-        ({"args": ["--listen=:8080"]}, False),
-        ({"args": ["/bin/sleep", "1"]}, False),
-        ({"command": ["sh", "-c", "vllm serve"]}, False),
-        ({"command": "vllm serve"}, False),
-        ({}, False),
+        ("/vllm-workspace/examples/tool_chat_template_llama3.1_json.jinja", "", "the image"),
+        ("examples/tool_chat_template_hermes.jinja", "", "the image"),
+        ("/templates/chat.jinja", "configMap", "a ConfigMap"),
     ],
-    ids=repr,
 )
-def test_vllm_is_recognised(container: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 — a table
-    """Where no container mounts the model, the one that is seen to start vLLM gets it."""
-    assert recognised(Reading(container=container)) is expected
+def test_a_chat_template_from_image_or_config_map_is_a_warning(
+    template: str, kind: str, said: str
+) -> None:
+    """Nobody signed it, and its owner is whoever deploys: a person may look at it."""
+    mounts = [{"name": "models", "mountPath": MODEL}, {"name": "t", "mountPath": "/templates"}]
+    container = serving(MODEL, "--chat-template", template, volumeMounts=mounts)
+    judgement = check(
+        Reading(container=container),
+        mounts_model=True,
+        model_paths=(MODEL,),
+        volumes={"t": _Volume(kind)},
+    )
+    assert judgement.refusals == ()
+    (warning,) = judgement.warnings
+    assert f"comes from {said}" in warning
+
+
+@pytest.mark.parametrize("kind", ["persistentVolumeClaim", "emptyDir", "secret", ""])
+def test_a_chat_template_on_another_volume_is_refused(kind: str) -> None:
+    """It can be written by others, and is not signed."""
+    mounts = [{"name": "models", "mountPath": MODEL}, {"name": "t", "mountPath": "/templates"}]
+    container = serving(MODEL, "--chat-template", "/templates/x", volumeMounts=mounts)
+    judgement = check(
+        Reading(container=container),
+        mounts_model=True,
+        model_paths=(MODEL,),
+        volumes={"t": _Volume(kind)},
+    )
+    assert "lies outside" in judgement.refusals[0]
+
+
+class _Volume:
+    """A volume as the pod's reader hands it over."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from validator.vllm.options import TABLE, Kind, Variable
 from webhook.vllm import strict
-from webhook.vllm.check import check, recognised
+from webhook.vllm.check import check
 from webhook.vllm.reading import Reading
+from webhook.vllm.recognition import recognised
 
 MODEL: Final = "/models/granite"
 FLAGS: Final = tuple(flag for option in TABLE.options for flag in option.flags)

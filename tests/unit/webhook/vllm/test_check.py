@@ -146,7 +146,7 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
 @pytest.mark.parametrize("form", ["serve", "module", "entrypoint"])
 def test_what_is_not_verified_is_refused(arguments: list[str], form: str) -> None:
     """Each way to serve something else ends in a sentence that names the container."""
-    commands = {
+    commands: dict[str, dict[str, Any]] = {
         "serve": {"command": ["vllm", "serve"]},
         "module": {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server"]},
         "entrypoint": {"image": VLLM_IMAGE},

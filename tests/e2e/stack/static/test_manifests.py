@@ -316,9 +316,15 @@ def test_the_route_leads_to_open_webui_alone_and_streams(overlay: str) -> None:
 
 def test_the_host_name_is_in_one_place() -> None:
     """One patch sets it: the example's differs from production's there, and by its Secrets."""
-    found = [repr(each) for each in manifests.build("example") if "klimlive" in repr(each)]
-    assert len(found) == 1
-    assert found[0].count("llm.klimlive.de") == 1
+    documents = manifests.build("example")
+    found = [each["metadata"]["name"] for each in documents if "llm.klimlive.de" in repr(each)]
+    assert found == ["open-webui", "open-webui"]  # the route, and the Deployment, by the route
+    assert manifests.named(documents, "HTTPRoute", "open-webui")["spec"]["hostnames"] == [
+        "llm.klimlive.de"
+    ]
+    assert environment(documents, "open-webui")["CORS_ALLOW_ORIGIN"] == "https://llm.klimlive.de"
+    written = (manifests.STACK / "overlays" / "example" / "kustomization.yaml").read_text()
+    assert written.count("klimlive") == 1
     assert not any("llm.example.com" in repr(each) for each in manifests.build("example"))
 
 

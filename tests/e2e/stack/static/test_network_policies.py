@@ -12,9 +12,9 @@ from tests.e2e.stack.static.network import Endpoint, Port, allowed
 if TYPE_CHECKING:
     from tests.e2e.api_server.control_plane import Document
 
-DNS = (Port(53), Port(53, "UDP"))
+DNS = {"dns": 53, "the node's cache": 53, "OpenShift's dns": 5353}
 PORTS = (
-    *DNS,
+    *(Port(number, how) for number in (53, 5353) for how in ("TCP", "UDP")),
     *map(Port, (22, 80, 443, 3000, 4317, 4318, 6443, 8000, 8080, 8321, 9090)),
     Port(443, "UDP"),
     Port(8000, "UDP"),
@@ -45,6 +45,13 @@ OTHERS = (
     Endpoint(name="collector", address="10.1.0.15", namespace="observability"),
     Endpoint(
         name="dns", address="10.1.0.16", namespace="kube-system", labels={"k8s-app": "kube-dns"}
+    ),
+    Endpoint(name="the node's cache", address="169.254.20.10"),
+    Endpoint(
+        name="OpenShift's dns",
+        address="10.1.0.18",
+        namespace="openshift-dns",
+        labels={"dns.operator.openshift.io/daemonset-dns": "default"},
     ),
     Endpoint(name="system", address="10.1.0.17", namespace="kube-system"),
     Endpoint(name="internet", address="203.0.113.7"),
@@ -98,13 +105,23 @@ def internet(pod: str) -> set[Edge]:
     return {(pod, name, Port(443)) for name in ("internet", "internet (IPv6)")}
 
 
+def names(*pods: str) -> set[Edge]:
+    """Return the ways to whoever resolves names."""
+    return {
+        (pod, server, Port(number, how))
+        for pod in pods
+        for server, number in DNS.items()
+        for how in ("TCP", "UDP")
+    }
+
+
 LISTED = {
     ("envoy", "open-webui", Port(3000)),
     ("open-webui", "llamastack", Port(8321)),
     ("llamastack", "vllm", Port(8000)),
     ("prometheus", "vllm", Port(8000)),
     *((pod, "collector", Port(4317)) for pod in ("vllm", "llamastack", "open-webui")),
-    *((pod, "dns", p) for pod in ("vllm", "llamastack", "open-webui", "stranger") for p in DNS),
+    *names("vllm", "llamastack", "open-webui", "stranger"),
     *internet("llamastack"),
 }
 
@@ -119,9 +136,8 @@ def test_signing_and_fetching_reach_the_internet_alone() -> None:
     """A debug pod and a download add nothing but their own way out."""
     added = {"model-validation-debug", "model-download"}
     ways = {edge for pod in added for edge in internet(pod)}
-    names = {(pod, "dns", port) for pod in added for port in DNS}
     documents = [*manifests.build("granite"), *manifests.build("prepare")]
-    assert edges(documents) == LISTED | ways | names
+    assert edges(documents) == LISTED | ways | names(*added)
 
 
 def test_without_policies_everything_passes() -> None:

@@ -1,19 +1,19 @@
 """Verify OpenSSF Model Signing (OMS) bundles.
 
-The library behind the `model-validator` command and the `model-validation` init
-container. It reads no environment, prints nothing and ends no process; that is
-the business of `validator.cli`.
+The library of the `model-validator` command and of the `model-validation` init container. It
+reads no environment, prints nothing and ends no process; that is the business of
+`validator.cli`. This module is its door:
 
     from pathlib import Path
 
-    from validator.errors import Refused, Undecided
+    from validator import Refused, Request, Undecided, verify
     from validator.signatures.key import KeyVerifier
-    from validator.verification import Request, verify
 
+    key = Path("key.pub")
     request = Request(
         model=Path("granite"),
         signature=Path("granite/model.sig"),
-        verifiers=(KeyVerifier.from_pem(Path("key.pub").read_bytes(), source="key.pub"),),
+        verifiers=(KeyVerifier.from_pem(key.read_bytes(), source=str(key)),),
     )
     try:
         report = verify(request)
@@ -22,6 +22,48 @@ the business of `validator.cli`.
     else:
         print(report.digest, report.bytes)
 
-Importing the package, `validator.contract` or `validator.policy` loads no
-cryptography: the webhook uses them on its own terms.
+Other signers: `validator.signatures.certificate.CertificateVerifier` and
+`validator.signatures.keyless.SigstoreVerifier`. All errors: `validator.errors`.
+
+Importing the package loads no cryptography; the first use of a name below does. The webhook
+uses `validator.contract` and `validator.policy` alone.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from validator.errors import PolicyError, Refused, Undecided, ValidatorError
+    from validator.report import Report, Verdict
+    from validator.verification import Request, verify
+
+__all__ = [
+    "PolicyError",
+    "Refused",
+    "Report",
+    "Request",
+    "Undecided",
+    "ValidatorError",
+    "Verdict",
+    "verify",
+]
+
+_HOMES: Final = {
+    "PolicyError": "errors",
+    "Refused": "errors",
+    "Report": "report",
+    "Request": "verification",
+    "Undecided": "errors",
+    "ValidatorError": "errors",
+    "Verdict": "report",
+    "verify": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return one of the names in `__all__`, from the module that has it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -23,14 +23,15 @@ from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
 from validator.text import quoted
 from validator.tree import hashing
-from validator.tree.tree import Tree, is_below, is_missing
+from validator.tree.tree import Tree, is_missing
+from validator.tree.walk import Scope, is_below, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from validator.signatures import Signed, Verifier
-    from validator.tree.tree import Listing
+    from validator.tree.walk import Listing
 
 GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""
@@ -122,16 +123,13 @@ def verify(
     expected = _by_file(statement)
     with Tree.open(request.model) as tree:
         # 8. List the model without leaving it.
-        def walk() -> Listing:
-            return tree.walk(
-                ignored=_ignored(statement, request),
-                signed=expected.keys(),
-                signature=tree.relative(request.signature),
-                follow=statement.allow_symlinks,
-                limits=request.limits,
-            )
-
-        listing = walk()
+        scope = Scope(
+            ignored=_ignored(statement, request),
+            signed=expected.keys(),
+            signature=tree.relative(request.signature),
+            follow=statement.allow_symlinks,
+        )
+        listing = list_files(tree, scope, limits=request.limits)
 
         # 9. The files are the signed ones: names, sizes and contents; nothing has changed
         # meanwhile; and the files that the workload opens are among them. All differences
@@ -143,7 +141,7 @@ def verify(
             *_differing_names(tree, expected, listing, request),
             *sizes,
             *contents,
-            *_moved(listing, walk()),
+            *_moved(listing, list_files(tree, scope, limits=request.limits)),
             *_not_covered(request.must_cover, expected, _ignored(statement, request)),
         ]
         _raise_for(mismatches, [*listing.unreadable, *unreadable], request)
@@ -209,9 +207,9 @@ def _differing_names(
     tree: Tree, expected: Mapping[str, list[Resource]], listing: Listing, request: Request
 ) -> list[str]:
     """Step 9: every signed file is there, and every file is signed."""
-    if tree.is_single_file != (SINGLE_FILE in expected):
+    if (tree.single is not None) != (SINGLE_FILE in expected):
         kinds = ("a directory", "a single file")
-        found, signed = kinds[tree.is_single_file], kinds[SINGLE_FILE in expected]
+        found, signed = kinds[tree.single is not None], kinds[SINGLE_FILE in expected]
         return [f"the model is {found}, and {signed} was signed"]
     missing = [
         f"{quoted(name)} is signed and missing"

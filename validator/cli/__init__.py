@@ -6,7 +6,6 @@ a subcommand needs is imported when it runs, since a gate's start-up counts.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
@@ -14,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from validator.arguments import ArgumentParser, add_version
 from validator.cli import (
     inspect,
     monitor,
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """Return the command line's parser."""
-    root = argparse.ArgumentParser(
+    root = ArgumentParser(
         prog="model-validator",
         description="Verify that a model is the one its owner signed (OpenSSF Model Signing).",
         epilog="Exit codes: 0 verified, 1 refused, 2 usage or policy, 3 could not be decided.",
         allow_abbrev=False,
     )
+    add_version(root)
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     verify = commands.add_parser(
         "verify", help="verify a model", description="Verify a model.", allow_abbrev=False
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = arguments.run(arguments)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — fail closed, and say so
-        sentence, code = _judge(error)
+        sentence, code = _explained(error)
         if not isinstance(error, BrokenPipeError):  # else whoever read the report has left
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"model-validator: {sentence}\n")
@@ -86,7 +87,7 @@ def _let_go(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _judge(error: BaseException) -> tuple[str, ExitCode]:
+def _explained(error: BaseException) -> tuple[str, ExitCode]:
     """Return the sentence and the exit code for what ended a subcommand."""
     match error:
         case PolicyError():

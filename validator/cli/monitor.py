@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     except (PolicyError, Refused, Undecided) as error:
         injected.leave_message(injected.sentence_message(error))
         raise
-    found = status_file.Standing(arguments.state)
+    found = status_file.StatusFile(arguments.state)
     audit = policy.spec.mode == "Audit"
     for finding in _findings(policy, revalidation, requests, beat=found.beat):
         found.say(finding.sentence, good=audit or finding.verdict == "verified")

@@ -19,6 +19,7 @@ from validator.errors import Refused, Undecided
 from validator.report import Verdict, worst
 from validator.text import printable, size
 from validator.tree.tree import Identity, Tree
+from validator.tree.walk import Scope, list_files
 from validator.verification import GIT_PATHS
 
 if TYPE_CHECKING:
@@ -197,13 +198,8 @@ def _tree(request: Request) -> Sight:
     git = GIT_PATHS if request.ignore_git_paths else ()
     try:
         with Tree.open(request.model) as tree:
-            listing = tree.walk(
-                ignored=frozenset((*request.ignore_paths, *git)),
-                signed=(),
-                signature=None,
-                follow=True,
-                limits=request.limits,
-            )
+            scope = Scope(ignored=frozenset((*request.ignore_paths, *git)), follow=True)
+            listing = list_files(tree, scope, limits=request.limits)
     except (Refused, Undecided) as error:
         return {str(error): None}
     sight: Sight = {f"{request.model}/{name}": entry for name, entry in listing.files.items()}

@@ -35,7 +35,7 @@ _LOCK: Final = "monitor.lock"
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Standing:
+class StatusFile:
     """The monitor's side.
 
     Args:

@@ -1,9 +1,8 @@
-"""A model's tree: listed by directory descriptors, never leaving its root.
+"""A model's directory, opened so that no name leads out of it.
 
-Step 8 of the verification, and the way by which step 9 opens files. A name is
-resolved component by component, relative to an open directory and without
-following links; a link is then followed by hand, so that its target is checked
-before anything behind it is touched.
+Steps 8 and 9 of the verification open files this way. A name is resolved component by component,
+relative to an open directory and without following links; each link is then followed by our own
+code, which checks its target before it opens anything there.
 """
 
 from __future__ import annotations
@@ -12,21 +11,16 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
-from validator.statement import SINGLE_FILE
 from validator.text import quoted, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from validator.limits import Limits
-
-LOST_AND_FOUND: Final = "lost+found"
-"""What mkfs leaves at a volume's root: owned by root, readable by nobody else."""
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking and not a terminal: an entry may turn into a FIFO or a device after it was listed.
@@ -35,10 +29,10 @@ _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Identity(NamedTuple):
-    """What tells one state of a file from another.
+    """One state of a file, as the file system tells it from others.
 
-    It and `Entry` are tuples, since two of each are made for every file of a
-    model, and a frozen dataclass takes three times as long.
+    It and `Entry` are tuples, which are quicker to make than frozen dataclasses: two of each are
+    made for every file of a model.
     """
 
     device: int
@@ -50,15 +44,8 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
         """Return the identity in a stat result."""
-        return tuple.__new__(  # without the arguments' detour, in a third of the time
-            cls,
-            (
-                status.st_dev,
-                status.st_ino,
-                status.st_size,
-                status.st_mtime_ns,
-                status.st_ctime_ns,
-            ),
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         )
 
 
@@ -83,40 +70,11 @@ class Entry(NamedTuple):
         return (*self.folder, self.item)
 
 
-@dataclass(slots=True)
-class Listing:
-    """What a walk found.
+class EscapeError(Exception):
+    """A link leads where it must not; the text says where, to follow "which".
 
-    Attributes:
-        files: Regular files by name.
-        problems: One sentence for each thing that no model may contain.
-        unreadable: One sentence for each thing that could not be looked at.
-        closed: The names of those things; what lies behind them may be there or not.
-        ignored: Paths that exist and were left out.
+    `validator.tree.walk` turns it into a sentence of its listing: it never leaves this package.
     """
-
-    files: dict[str, Entry] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    closed: set[str] = field(default_factory=set)
-    ignored: list[str] = field(default_factory=list)
-
-    def close(self, name: str, error: OSError) -> None:
-        """Note that something cannot be looked at."""
-        self.closed.add(name)
-        self.unreadable.append(unreadable(quoted(name), error))
-
-    def is_closed(self, name: str) -> bool:
-        """Tell whether `name` lies where nobody could look."""
-        return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
-
-
-_NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
-"""Errors that say: there is nothing of that name."""
-
-
-class _Escape(Exception):
-    """A link leads where it must not; the text says where, to follow "which"."""
 
 
 def is_missing(path: Path) -> bool:
@@ -188,48 +146,9 @@ class Tree:
             os.close(base)
 
     @property
-    def is_single_file(self) -> bool:
-        """Whether the model is a file."""
-        return self._single is not None
-
-    def walk(
-        self,
-        *,
-        ignored: frozenset[str],
-        signed: Collection[str],
-        signature: str | None,
-        follow: bool,
-        limits: Limits,
-    ) -> Listing:
-        """List all files of the model.
-
-        Args:
-            ignored: Paths below the model that are left out, with all below them.
-            signed: Names that are looked up all the same.
-            signature: The signature file's path below the model, never part of it.
-            follow: Whether links stand for what they lead to; else each is a problem.
-            limits: Of number and depth.
-        """
-        listing = Listing()
-        if not self._in_place():
-            listing.problems.append("the model was replaced while it was verified")
-        if self._single is not None:
-            self._single_file(self._single, listing)
-            return listing
-        _Walk(
-            tree=self,
-            listing=listing,
-            ignored=ignored,
-            signature=signature,
-            follow=follow,
-            limits=limits,
-        ).run()
-        for name in signed:
-            if name not in listing.files and is_below(name, ignored):
-                self._look_up(name, listing, follow=follow, limits=limits)
-        for sentences in (listing.problems, listing.unreadable, listing.ignored):
-            sentences.sort()
-        return listing
+    def single(self) -> str | None:
+        """The model's name in its directory, if it is a file and no directory."""
+        return self._single
 
     def open_file(self, entry: Entry, *, folder: int | None = None) -> int:
         """Open a listed file again and return its descriptor.
@@ -251,7 +170,7 @@ class Tree:
         inside = os.path.relpath(os.path.join(folder, path.name), self._root)
         return None if inside == ".." or inside.startswith("../") else inside
 
-    def _in_place(self) -> bool:
+    def in_place(self) -> bool:
         """Tell whether the model's path still leads to what was opened."""
         base = os.fstat(self._base)
         here = self._real[: -len("/".join(self._prefix))] if self._prefix else self._root
@@ -268,38 +187,6 @@ class Tree:
         above = os.stat("..", dir_fd=self._base)
         return not self._prefix and here.st_dev != above.st_dev
 
-    def _look_up(self, name: str, listing: Listing, *, follow: bool, limits: Limits) -> None:
-        """List one file by its name; nothing, if there is none."""
-        real = self._prefix
-        try:
-            for component in name.split("/"):
-                below = self.resolve(real, component, limits=limits)
-                if not follow and below != (*real, component):
-                    return
-                real = below
-            descriptor = self._open(real, _LOOK)
-        except _Escape:
-            return
-        except OSError as error:
-            if error.errno not in _NOTHING:
-                listing.close(name, error)
-            return
-        status = os.fstat(descriptor)
-        os.close(descriptor)
-        if stat.S_ISREG(status.st_mode):
-            listing.files[name] = Entry(name, real[:-1], real[-1], Identity.of(status))
-
-    def _single_file(self, name: str, listing: Listing) -> None:
-        try:
-            status = os.stat(name, dir_fd=self._base, follow_symlinks=False)
-        except OSError as error:
-            listing.problems.append(f"the model is gone: {error.strerror}")
-            return
-        if stat.S_ISREG(status.st_mode):
-            listing.files[SINGLE_FILE] = Entry(SINGLE_FILE, (), name, Identity.of(status))
-        else:
-            listing.problems.append("the model is no longer a regular file")
-
     def _open(self, real: Sequence[str], flags: int) -> int:
         """Open a path of the base that holds no links, component by component."""
         current = os.dup(self._base)
@@ -312,6 +199,18 @@ class Tree:
         finally:
             os.close(current)
 
+    def look(self, real: Sequence[str]) -> os.stat_result:
+        """Return the status of a path of the base that holds no links.
+
+        Raises:
+            OSError: There is nothing, or it cannot be looked at.
+        """
+        descriptor = self._open(real, _LOOK)
+        try:
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
     def open_directory(self, real: Sequence[str]) -> int:
         """Open a directory by its resolved path below the base."""
         return self._open(real, _DIRECTORY)
@@ -323,7 +222,7 @@ class Tree:
             The target's components below the base, free of links.
 
         Raises:
-            _Escape: It leads out of what is allowed, or in a circle.
+            EscapeError: It leads out of what is allowed, or in a circle.
             OSError: It leads to nothing.
         """
         done = list(folder)
@@ -335,7 +234,7 @@ class Tree:
                 continue
             if component == "..":
                 if not done:
-                    raise _Escape("leads out of the model")
+                    raise EscapeError("leads out of the model")
                 done.pop()
                 continue
             if (target := self._link_target([*done, component])) is None:
@@ -343,12 +242,12 @@ class Tree:
                 continue
             links += 1
             if links > limits.links:
-                raise _Escape("leads in a circle")
+                raise EscapeError("leads in a circle")
             if target.startswith("/"):
-                raise _Escape("is absolute and leads out of the model")
+                raise EscapeError("is absolute and leads out of the model")
             pending.extend(reversed(target.split("/")))
         if not self._allowed(done):
-            raise _Escape("leads out of the model")
+            raise EscapeError("leads out of the model")
         return tuple(done)
 
     def _link_target(self, real: Sequence[str]) -> str | None:
@@ -371,132 +270,6 @@ class Tree:
         return self._prefix
 
 
-@dataclass(slots=True, kw_only=True)
-class _Walk:
-    """One walk: state for what is deeper than a loop."""
-
-    tree: Tree
-    listing: Listing
-    ignored: frozenset[str]
-    signature: str | None
-    follow: bool
-    limits: Limits
-    entries: int = 0
-
-    def run(self) -> None:
-        """Walk breadth first; `pending` holds name, resolved path and the chain of directories."""
-        root = self.tree.root
-        pending: list[tuple[str, tuple[str, ...], frozenset[tuple[int, int]]]] = [
-            ("", root, frozenset())
-        ]
-        while pending:
-            name, real, above = pending.pop()
-            try:
-                descriptor = self.tree.open_directory(real)
-            except OSError as error:
-                self._unreadable(name or SINGLE_FILE, error)
-                continue
-            try:
-                status = os.fstat(descriptor)
-                here = (status.st_dev, status.st_ino)
-                if here in above:
-                    self.listing.problems.append(f"{quoted(name)} leads in a circle")
-                elif len(above) >= self.limits.depth:
-                    self.listing.problems.append(
-                        f"{quoted(name)} lies deeper than {self.limits.depth} directories"
-                    )
-                else:
-                    found = self._directory(descriptor, name, real)
-                    pending.extend((below, path, above | {here}) for below, path in found)
-            except OSError as error:
-                self._unreadable(name or SINGLE_FILE, error)
-            finally:
-                os.close(descriptor)
-
-    def _directory(
-        self, descriptor: int, folder: str, real: tuple[str, ...]
-    ) -> list[tuple[str, tuple[str, ...]]]:
-        """List one directory; return the directories in it."""
-        files, below = self.listing.files, []
-        with os.scandir(descriptor) as entries:
-            for item in entries:
-                self.entries += 1
-                if self.entries > self.limits.entries:
-                    raise ModelError(f"the model has more than {self.limits.entries:,} files")
-                name = f"{folder}/{item.name}" if folder else item.name
-                # A directory of that name would be one that took the file's place.
-                if name == self.signature and not item.is_dir():
-                    continue
-                if name in self.ignored:
-                    self.listing.ignored.append(name)
-                    continue
-                status = item.stat(follow_symlinks=False)
-                followed = None
-                if stat.S_ISLNK(status.st_mode):
-                    followed = self._link(name, real, item.name)
-                    if followed is None:
-                        continue
-                    target, status = followed
-                if stat.S_ISREG(status.st_mode):
-                    place, base = (target[:-1], target[-1]) if followed else (real, item.name)
-                    files[name] = Entry(name, place, base, Identity.of(status))
-                elif stat.S_ISDIR(status.st_mode):
-                    if not self._skip_lost_and_found(name, status):
-                        below.append((name, target if followed else (*real, item.name)))
-                else:
-                    self.listing.problems.append(
-                        f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
-                    )
-        return below
-
-    def _link(
-        self, name: str, folder: tuple[str, ...], item: str
-    ) -> tuple[tuple[str, ...], os.stat_result] | None:
-        if not self.follow:
-            self.listing.problems.append(
-                f"{quoted(name)} is a link, and the model was signed without links"
-            )
-            return None
-        try:
-            real = self.tree.resolve(folder, item, limits=self.limits)
-            descriptor = self.tree._open(real, _LOOK)  # noqa: SLF001 — one idea, two classes
-        except _Escape as error:
-            self.listing.problems.append(f"{quoted(name)} is a link that {error}")
-        except OSError as error:
-            if error.errno in _NOTHING:
-                self.listing.problems.append(f"{quoted(name)} is a link that leads to nothing")
-            else:
-                self._unreadable(name, error)
-        else:
-            try:
-                return real, os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
-        return None
-
-    def _skip_lost_and_found(self, name: str, status: os.stat_result) -> bool:
-        """Skip a file system's own folder, where we cannot read it and nobody else can."""
-        if (
-            name == LOST_AND_FOUND
-            and status.st_uid == 0
-            and not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-            and os.geteuid() != 0
-            and self.tree.is_mount()
-        ):
-            self.listing.ignored.append(name)
-            return True
-        return False
-
-    def _unreadable(self, name: str, error: OSError) -> None:
-        self.listing.close(name, error)
-
-
-def is_below(name: str, folders: Collection[str]) -> bool:
-    """Tell whether a name is one of some paths, or lies below one."""
-    parts = name.split("/")
-    return any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))
-
-
 def _hugging_face_cache(real: str) -> str | None:
     snapshots = os.path.dirname(real)
     cache = os.path.dirname(snapshots)
@@ -505,13 +278,3 @@ def _hugging_face_cache(real: str) -> str | None:
     ):
         return cache
     return None
-
-
-def _kind(mode: int) -> str:
-    names = {
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFBLK: "a block device",
-        stat.S_IFCHR: "a character device",
-    }
-    return names.get(stat.S_IFMT(mode), "of an unknown kind")

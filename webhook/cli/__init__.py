@@ -9,9 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from validator.arguments import USAGE, ArgumentParser, add_version
 from validator.errors import PolicyError
 from webhook.cli import mutate, serve
-from webhook.cluster.arguments import USAGE, ArgumentParser, add_version
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from validator.arguments import ArgumentParser
     from webhook.cli.templates import Document, Template
-    from webhook.cluster.arguments import ArgumentParser
     from webhook.policies.store import Store
     from webhook.settings import GateSettings
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from webhook.cli.options import add_gate, add_labels, gate_settings
-from webhook.cluster.arguments import ArgumentParser, port
+from webhook.cluster.arguments import port
+
+if TYPE_CHECKING:
+    from validator.arguments import ArgumentParser
 from webhook.errors import SetupError
 from webhook.settings import ServerSettings
 

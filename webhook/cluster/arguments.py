@@ -1,29 +1,15 @@
-"""The command line's parser, as all commands of the webhook's image have it."""
+"""Command lines of the programs that talk to an API server: the shared parser, and ports."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any, Final, NoReturn
+from typing import Final
 
-DISTRIBUTION: Final = "signed-model-validation"
-USAGE: Final = 2
+from validator.arguments import USAGE, ArgumentParser, add_version
+
+__all__ = ["PORTS", "USAGE", "ArgumentParser", "add_version", "port"]
+
 PORTS: Final = range(65536)
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """A parser that knows `--help` and `--version`, and whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with exit code 2 and a sentence; the usage is for those who ask for it."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Add the option that prints the distribution's version."""
-    parser.add_argument(
-        "--version", action=_Version, nargs=0, dest=argparse.SUPPRESS, help="print the version"
-    )
 
 
 def port(text: str) -> int:
@@ -35,11 +21,3 @@ def port(text: str) -> int:
     if not text.isdecimal() or len(text) > len(str(max(PORTS))) or int(text) not in PORTS:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {max(PORTS)}")
     return int(text)
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 — no other command needs it
-
-        sys.stdout.write(f"{version(DISTRIBUTION)}\n")
-        parser.exit()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.metadata import version
 from typing import Final
 
 import pytest
 
 from tests.support.certificates import Party
 from tests.support.desk import COMMAND, Desk, run
+from validator.arguments import DISTRIBUTION
 
 MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "nothing": ((), "the following arguments are required: COMMAND"),
@@ -86,6 +88,13 @@ def test_misuse_ends_with_two(desk: Desk, case: str) -> None:
     ended = run(*(argument.format(**names) for argument in arguments))
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
+    assert ended.err.startswith("model-validator")
+    assert ended.err.count("\n") == 1
+
+
+def test_the_version_is_the_distributions() -> None:
+    """It is asked for without a command."""
+    assert run("--version").out == f"{version(DISTRIBUTION)}\n"
 
 
 @pytest.mark.parametrize(

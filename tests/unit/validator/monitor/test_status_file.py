@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.validator.cli.test_progress import Clock
 from validator.monitor import status_file
-from validator.monitor.status_file import BEAT_SECONDS, SENTENCE_LIMIT, STALE_SECONDS, Standing
+from validator.monitor.status_file import BEAT_SECONDS, SENTENCE_LIMIT, STALE_SECONDS, StatusFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def clock() -> Clock:
 
 def test_what_is_said_is_read(tmp_path: Path, clock: Clock) -> None:
     """Good or bad, with its sentence, whatever is in it; the last word counts."""
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     for good, sentence in [(True, "all is well"), (False, "'ü\n…' is not signed"), (True, "")]:
         found.say(sentence, good=good)
         assert status_file.read(str(tmp_path), now=clock()) == (good, sentence)
@@ -35,7 +35,7 @@ def test_nothing_is_good_before_the_first_verdict(tmp_path: Path, clock: Clock) 
     good, sentence = status_file.read(str(tmp_path), now=clock())
     assert not good
     assert sentence.startswith("the monitor has not begun: ")
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     good, sentence = status_file.read(str(tmp_path), now=clock())
     assert (good, sentence) == (False, "the first verification has not ended")
     del found
@@ -43,7 +43,7 @@ def test_nothing_is_good_before_the_first_verdict(tmp_path: Path, clock: Clock) 
 
 def test_a_verdict_grows_stale(tmp_path: Path, clock: Clock) -> None:
     """A monitor that hangs in a dead volume says nothing any more, and then nothing is good."""
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     found.say("all is well", good=True)
     said = clock()
     assert status_file.read(str(tmp_path), now=said + STALE_SECONDS) == (True, "all is well")
@@ -58,8 +58,8 @@ def test_a_verdict_grows_stale(tmp_path: Path, clock: Clock) -> None:
 def test_a_dead_monitors_verdict_is_none(tmp_path: Path) -> None:
     """However it died: the kernel takes its lock back. The next one starts from nothing."""
     program = (
-        "import os, sys\nfrom validator.monitor.status_file import Standing\n"
-        "Standing(sys.argv[1]).say('all is well', good=True)\nprint(flush=True)\n"
+        "import os, sys\nfrom validator.monitor.status_file import StatusFile\n"
+        "StatusFile(sys.argv[1]).say('all is well', good=True)\nprint(flush=True)\n"
         "sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -75,7 +75,7 @@ def test_a_dead_monitors_verdict_is_none(tmp_path: Path) -> None:
     good, sentence = status_file.read(str(tmp_path), now=time.monotonic())
     assert not good
     assert sentence.startswith("the monitor does not run")
-    again = Standing(str(tmp_path))
+    again = StatusFile(str(tmp_path))
     good, sentence = status_file.read(str(tmp_path), now=time.monotonic())
     assert (good, sentence) == (False, "the first verification has not ended")
     del again
@@ -83,7 +83,7 @@ def test_a_dead_monitors_verdict_is_none(tmp_path: Path) -> None:
 
 def test_a_beat_is_cheap_and_changes_nothing(tmp_path: Path, clock: Clock) -> None:
     """It is called for every read, and writes only now and then."""
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     found.say("all is well", good=True)
     files = set(tmp_path.iterdir())
     before = (tmp_path / "monitor").stat().st_ino
@@ -100,7 +100,7 @@ def test_a_beat_is_cheap_and_changes_nothing(tmp_path: Path, clock: Clock) -> No
 def test_threads_beat_while_a_probe_reads(tmp_path: Path) -> None:
     """No probe ever finds half a file, and no thread trips over another."""
     moments = iter(range(10**9))
-    found = Standing(str(tmp_path), clock=lambda: BEAT_SECONDS * next(moments))
+    found = StatusFile(str(tmp_path), clock=lambda: BEAT_SECONDS * next(moments))
     found.say("all is well", good=True)
     failures: list[BaseException] = []
 
@@ -123,7 +123,7 @@ def test_threads_beat_while_a_probe_reads(tmp_path: Path) -> None:
 
 def test_a_long_sentence_is_cut(tmp_path: Path, clock: Clock) -> None:
     """What the kubelet keeps of a probe's words is bounded, and so is the volume."""
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     found.say("\U0001f600" * 10 * SENTENCE_LIMIT, good=False)
     assert status_file.read(str(tmp_path), now=clock()) == (False, "\U0001f600" * SENTENCE_LIMIT)
 
@@ -131,7 +131,7 @@ def test_a_long_sentence_is_cut(tmp_path: Path, clock: Clock) -> None:
 @pytest.mark.parametrize("content", [b"", b"1.0\ngood", b"soon\ngood\nx", b"\xff\ngood\nx"])
 def test_what_no_monitor_wrote_is_not_good(tmp_path: Path, clock: Clock, content: bytes) -> None:
     """A file that cannot be read as a verdict is none."""
-    found = Standing(str(tmp_path), clock=clock)
+    found = StatusFile(str(tmp_path), clock=clock)
     (tmp_path / "monitor").write_bytes(content)
     good, sentence = status_file.read(str(tmp_path), now=clock())
     assert not good
@@ -142,4 +142,4 @@ def test_what_no_monitor_wrote_is_not_good(tmp_path: Path, clock: Clock, content
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """A monitor whose verdicts nobody could read does not start."""
     with pytest.raises(FileNotFoundError):
-        Standing(str(tmp_path / "absent"))
+        StatusFile(str(tmp_path / "absent"))

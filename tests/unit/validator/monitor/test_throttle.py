@@ -13,6 +13,7 @@ from validator.monitor.throttle import SHORTEST_SECONDS, Throttle
 from validator.statement import Hash
 from validator.tree.hashing import BUFFER_BYTES, Range, hash_ranges
 from validator.tree.tree import Tree
+from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,9 +111,7 @@ def test_hashing_is_held_back_where_it_reads(tmp_path: Path) -> None:
         paced(done, 0)
 
     with Tree.open(tmp_path) as tree:
-        listing = tree.walk(
-            ignored=frozenset(), signed=(), signature=None, follow=False, limits=DEFAULT
-        )
+        listing = list_files(tree, Scope(), limits=DEFAULT)
         ranges = [Range(entry, 0, entry.identity.size) for entry in listing.files.values()]
         outcomes = hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=1, progress=advance)
     assert all(outcome.digest for outcome in outcomes)

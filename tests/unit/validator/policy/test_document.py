@@ -12,11 +12,11 @@ from tests.support.certificates import Party
 from tests.support.signed_model import Document, Signer
 from validator import contract
 from validator.errors import PolicyError, Undecided
+from validator.from_policy import verifiers
 from validator.policy import document as policy
 from validator.policy.document import ModelValidation
 from validator.policy.expressions import Expression
 from validator.policy.signers import SIGNERS_LIMIT, SigstoreConfig
-from validator.policy_verifiers import verifiers
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
 from validator.signatures.keyless import SigstoreVerifier

@@ -15,6 +15,7 @@ from validator.statement import Hash
 from validator.tree import hashing
 from validator.tree.hashing import BUFFER_BYTES, SMALL_BYTES, Outcome, Range, hash_ranges
 from validator.tree.tree import Entry, Tree
+from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +34,7 @@ def tree(tmp_path: Path) -> Iterator[Tree]:
 
 def entries(tree: Tree) -> list[Entry]:
     """Return the files of a tree, by size."""
-    listing = tree.walk(
-        ignored=frozenset(), signed=(), signature=None, follow=False, limits=DEFAULT
-    )
+    listing = list_files(tree, Scope(), limits=DEFAULT)
     return sorted(listing.files.values(), key=lambda entry: entry.identity.size)
 
 

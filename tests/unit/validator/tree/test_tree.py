@@ -12,7 +12,8 @@ import pytest
 from tests.support.signed_model import write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT, Limits
-from validator.tree.tree import Listing, Tree
+from validator.tree.tree import Tree
+from validator.tree.walk import Listing, Scope, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +22,10 @@ if TYPE_CHECKING:
 FILES = {"a": b"1", "deep/er/b": b"22", ".git/config": b"3", "deep/.git/c": b"4"}
 
 
-def walk(path: Path, **changes: Any) -> Listing:
+def walk(path: Path, *, limits: Limits = DEFAULT, **scope: Any) -> Listing:
     """List a model, by default following no links and ignoring nothing."""
-    asked: dict[str, Any] = {
-        "ignored": frozenset(),
-        "signed": (),
-        "signature": None,
-        "follow": False,
-        "limits": DEFAULT,
-    }
     with Tree.open(path) as tree:
-        return tree.walk(**(asked | changes))
+        return list_files(tree, Scope(**scope), limits=limits)
 
 
 def read(path: Path, listing: Listing, name: str) -> bytes:
@@ -488,9 +482,7 @@ def test_a_swapped_component_is_not_followed(tmp_path: Path) -> None:
     model = write(tmp_path / "model", {"d/a": b"good"})
     write(tmp_path / "outside", {"a": b"evil"})
     with Tree.open(model) as tree:
-        listing = tree.walk(
-            ignored=frozenset(), signed=(), signature=None, follow=True, limits=DEFAULT
-        )
+        listing = list_files(tree, Scope(follow=True), limits=DEFAULT)
         (model / "d").rename(model / "e")
         (model / "d").symlink_to("../outside")
         with pytest.raises(OSError, match="Not a directory"):
@@ -501,16 +493,15 @@ def test_a_model_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     """A second walk says that the path leads elsewhere now, by rename or by link."""
     write(tmp_path, {"v1/a": b"", "v2/a": b""})
     (tmp_path / "current").symlink_to("v1")
-    asked: dict[str, Any] = {"ignored": frozenset(), "signed": (), "signature": None}
     for path in (tmp_path / "v1", tmp_path / "current"):
         with Tree.open(path) as tree:
-            assert not tree.walk(**asked, follow=True, limits=DEFAULT).problems
+            assert not list_files(tree, Scope(follow=True), limits=DEFAULT).problems
             if path.is_symlink():
                 path.unlink()
                 path.symlink_to("v2")
             else:
                 path.rename(tmp_path / "v0")
                 (tmp_path / "v2").rename(path)
-            problems = tree.walk(**asked, follow=True, limits=DEFAULT).problems
+            problems = list_files(tree, Scope(follow=True), limits=DEFAULT).problems
             assert problems == ["the model was replaced while it was verified"]
             write(tmp_path, {"v2/a": b""})

@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from webhook.cluster.arguments import DISTRIBUTION, port
+from validator.arguments import DISTRIBUTION
+from webhook.cluster.arguments import port
 
 
 @pytest.mark.parametrize("program", ["webhook", "certs"])

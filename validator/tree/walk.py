@@ -1,0 +1,285 @@
+"""A model's files by name: a walk over its tree that follows no link without checking it.
+
+Step 8 of the verification: what no model may contain, and what cannot be looked at, becomes a
+sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from validator.errors import ModelError
+from validator.statement import SINGLE_FILE
+from validator.text import quoted, unreadable
+from validator.tree.tree import Entry, EscapeError, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from validator.limits import Limits
+    from validator.tree.tree import Tree
+
+LOST_AND_FOUND: Final = "lost+found"
+"""Folder that mkfs leaves at a volume's root: owned by root, readable by nobody else."""
+
+_NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+"""Errors that say: there is nothing of that name."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """The outcome of a walk.
+
+    Attributes:
+        files: Regular files by name.
+        problems: One sentence for each thing that no model may contain.
+        unreadable: One sentence for each thing that could not be looked at.
+        closed: The names of those things; whether anything lies below them is unknown.
+        ignored: Paths that exist and were left out.
+    """
+
+    files: dict[str, Entry] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    closed: set[str] = field(default_factory=set)
+    ignored: list[str] = field(default_factory=list)
+
+    def close(self, name: str, error: OSError) -> None:
+        """Note that something cannot be looked at."""
+        self.closed.add(name)
+        self.unreadable.append(unreadable(quoted(name), error))
+
+    def is_closed(self, name: str) -> bool:
+        """Tell whether `name` lies where nobody could look."""
+        return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The names below a model that count.
+
+    Attributes:
+        ignored: Paths below the model that are left out, with all below them.
+        signed: Names that are looked up all the same.
+        signature: The signature file's path below the model, never part of it.
+        follow: Whether links stand for what they lead to; else each is a problem.
+    """
+
+    ignored: frozenset[str] = frozenset()
+    signed: Collection[str] = ()
+    signature: str | None = None
+    follow: bool = False
+
+
+def list_files(tree: Tree, scope: Scope, *, limits: Limits) -> Listing:
+    """List all files of a model.
+
+    Args:
+        tree: The open model.
+        scope: Which names count.
+        limits: Of number and depth.
+
+    Raises:
+        ModelError: The model has too many files.
+    """
+    walk = _Walk(tree, scope, limits)
+    listing = walk.listing
+    if not tree.in_place():
+        listing.problems.append("the model was replaced while it was verified")
+    if tree.single is not None:
+        _look_at_single_file(tree, tree.single, listing)
+        return listing
+    walk.run()
+    for name in scope.signed:
+        if name not in listing.files and is_below(name, scope.ignored):
+            walk.look_up(name)
+    for sentences in (listing.problems, listing.unreadable, listing.ignored):
+        sentences.sort()
+    return listing
+
+
+def _look_at_single_file(tree: Tree, name: str, listing: Listing) -> None:
+    try:
+        status = tree.look((name,))
+    except OSError as error:
+        listing.problems.append(f"the model is gone: {error.strerror}")
+        return
+    if stat.S_ISREG(status.st_mode):
+        listing.files[SINGLE_FILE] = Entry(SINGLE_FILE, (), name, Identity.of(status))
+    else:
+        listing.problems.append("the model is no longer a regular file")
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A directory that is still to be listed.
+
+    Attributes:
+        name: Its path below the model, as the workload would open it; "" for the model itself.
+        real: Components of its path below the tree's base, all links resolved.
+        depth: Number of directories above it.
+    """
+
+    name: str
+    real: tuple[str, ...]
+    depth: int
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk under way."""
+
+    tree: Tree
+    scope: Scope
+    limits: Limits
+    listing: Listing = field(default_factory=Listing)
+    entries: int = 0
+
+    def run(self) -> None:
+        """Walk depth first, so that `above` is the chain of directories to the present one."""
+        pending = [_Folder("", self.tree.root, 0)]
+        above: list[tuple[int, int]] = []
+        while pending:
+            folder = pending.pop()
+            del above[folder.depth :]
+            try:
+                descriptor = self.tree.open_directory(folder.real)
+            except OSError as error:
+                self.listing.close(folder.name or SINGLE_FILE, error)
+                continue
+            try:
+                status = os.fstat(descriptor)
+                here = (status.st_dev, status.st_ino)
+                if self._may_enter(folder, here, above):
+                    above.append(here)
+                    pending += self._directory(descriptor, folder)
+            except OSError as error:
+                self.listing.close(folder.name or SINGLE_FILE, error)
+            finally:
+                os.close(descriptor)
+
+    def _may_enter(
+        self, folder: _Folder, here: tuple[int, int], above: Collection[tuple[int, int]]
+    ) -> bool:
+        if here in above:
+            self.listing.problems.append(f"{quoted(folder.name)} leads in a circle")
+        elif folder.depth >= self.limits.depth:
+            self.listing.problems.append(
+                f"{quoted(folder.name)} lies deeper than {self.limits.depth} directories"
+            )
+        else:
+            return True
+        return False
+
+    def _directory(self, descriptor: int, folder: _Folder) -> list[_Folder]:
+        """List one directory; return the directories in it."""
+        below = []
+        with os.scandir(descriptor) as entries:
+            for item in entries:
+                self.entries += 1
+                if self.entries > self.limits.entries:
+                    raise ModelError(f"the model has more than {self.limits.entries:,} files")
+                name = f"{folder.name}/{item.name}" if folder.name else item.name
+                # A directory of the signature's name would be one that took the file's place.
+                if name == self.scope.signature and not item.is_dir():
+                    continue
+                if name in self.scope.ignored:
+                    self.listing.ignored.append(name)
+                elif found := self._item(name, folder, item):
+                    below.append(found)
+        return below
+
+    def _item(self, name: str, folder: _Folder, item: os.DirEntry[str]) -> _Folder | None:
+        """List one thing in a directory; return it if it is a directory itself."""
+        status = item.stat(follow_symlinks=False)
+        target: tuple[str, ...] | None = None
+        if stat.S_ISLNK(status.st_mode):
+            followed = self._link(name, folder.real, item.name)
+            if followed is None:
+                return None
+            target, status = followed
+        if stat.S_ISREG(status.st_mode):
+            # The files of a folder share its tuple.
+            place, base = (target[:-1], target[-1]) if target else (folder.real, item.name)
+            self.listing.files[name] = Entry(name, place, base, Identity.of(status))
+        elif not stat.S_ISDIR(status.st_mode):
+            self.listing.problems.append(
+                f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
+            )
+        elif not self._skip_lost_and_found(name, status):
+            real = (*folder.real, item.name) if target is None else target
+            return _Folder(name, real, folder.depth + 1)
+        return None
+
+    def _link(
+        self, name: str, folder: tuple[str, ...], item: str
+    ) -> tuple[tuple[str, ...], os.stat_result] | None:
+        """Follow a link; return where it leads and what is there."""
+        if not self.scope.follow:
+            self.listing.problems.append(
+                f"{quoted(name)} is a link, and the model was signed without links"
+            )
+            return None
+        try:
+            real = self.tree.resolve(folder, item, limits=self.limits)
+            return real, self.tree.look(real)
+        except EscapeError as error:
+            self.listing.problems.append(f"{quoted(name)} is a link that {error}")
+        except OSError as error:
+            if error.errno in _NOTHING:
+                self.listing.problems.append(f"{quoted(name)} is a link that leads to nothing")
+            else:
+                self.listing.close(name, error)
+        return None
+
+    def look_up(self, name: str) -> None:
+        """List one file by its name; nothing, if there is none."""
+        real = self.tree.root
+        try:
+            for component in name.split("/"):
+                below = self.tree.resolve(real, component, limits=self.limits)
+                if not self.scope.follow and below != (*real, component):
+                    return
+                real = below
+            status = self.tree.look(real)
+        except EscapeError:
+            return
+        except OSError as error:
+            if error.errno not in _NOTHING:
+                self.listing.close(name, error)
+            return
+        if stat.S_ISREG(status.st_mode):
+            self.listing.files[name] = Entry(name, real[:-1], real[-1], Identity.of(status))
+
+    def _skip_lost_and_found(self, name: str, status: os.stat_result) -> bool:
+        """Skip a file system's own folder, where we cannot read it and nobody else can."""
+        if (
+            name == LOST_AND_FOUND
+            and status.st_uid == 0
+            and not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+            and os.geteuid() != 0
+            and self.tree.is_mount()
+        ):
+            self.listing.ignored.append(name)
+            return True
+        return False
+
+
+def is_below(name: str, folders: Collection[str]) -> bool:
+    """Tell whether a name is one of some paths, or lies below one."""
+    parts = name.split("/")
+    return any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))
+
+
+def _kind(mode: int) -> str:
+    names = {
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFBLK: "a block device",
+        stat.S_IFCHR: "a character device",
+    }
+    return names.get(stat.S_IFMT(mode), "of an unknown kind")

@@ -9,6 +9,7 @@ from tests.support import policies
 from validator import contract
 from validator.policy.document import ModelValidation
 from webhook.admission.mutation import mutate
+from webhook.admission.pod import Manifest
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run(
 ) -> Mutation:
     """Mutate a pod, by default with the plain policy in a namespace without labels."""
     namespace = NamespaceOptions(name="team", labels=labels or {})
-    return mutate(given, chosen or policy(), gate=SETTINGS, namespace=namespace)
+    return mutate(Manifest(raw=given), chosen or policy(), gate=SETTINGS, namespace=namespace)
 
 
 def mutated(given: Document, chosen: ModelValidation | None = None) -> Document:

@@ -1,7 +1,7 @@
 """The difference of two JSON objects as an RFC 6902 patch.
 
 The API server pays for each operation and for each byte, so there are few and
-small ones: an insertion is one operation, whatever stands behind it, and a flat
+small ones: an insertion is one operation, whatever follows, and a flat
 object of which two fields change is replaced whole.
 """
 

@@ -18,6 +18,7 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.admission import json_patch, mutation, validation
+from webhook.admission.pod import Manifest
 from webhook.errors import NotReady, PodRefused, RequestError
 from webhook.policies import choice
 from webhook.review import Answer, Review, too_deep
@@ -35,7 +36,7 @@ PATCH_LIMIT: Final = 1024 * 1024
 _PODS: Final = ("", "v1", "pods")
 
 _Pod = dict[str, Any]
-_Judge = Callable[[Review, _Pod], Answer]
+_Judge = Callable[[Review, Manifest], Answer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,37 +88,38 @@ class Reviewer:
     async def _answered(
         self, review: Review, judge: _Judge, *, live: _Judge | None = None
     ) -> Answer:
-        """Return the answer; where it would be a refusal, judge again behind a live read."""
-        pod = _object(review.object, which="object")
+        """Return the answer; where it would be a refusal, judge again after a live read."""
+        # Read once: a second judgement has another policy, and the same pod.
+        manifest = Manifest(raw=_object(review.object, which="object"))
         if not review.namespace:
             raise RequestError("the request names no namespace, and each pod has one")
         if not self.source.ready:
             raise NotReady("the policies are not known yet: try again in a moment")
         try:
-            answer = judge(review, pod)
+            answer = judge(review, manifest)
             if answer.refusal is not None:
                 await self.source.refresh(review.namespace)
-                answer = (live or judge)(review, pod)
+                answer = (live or judge)(review, manifest)
         except RecursionError as error:
             raise too_deep() from error
         return answer
 
-    def _mutated(self, review: Review, pod: _Pod) -> Answer:
+    def _mutated(self, review: Review, manifest: Manifest) -> Answer:
         try:
-            policy, namespace = self._selected(review, pod)
+            policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
         try:
-            result = mutation.mutate(pod, policy, gate=self.gate, namespace=namespace)
-            patch = _bounded(json_patch.patch(pod, result.pod))
+            result = mutation.mutate(manifest, policy, gate=self.gate, namespace=namespace)
+            patch = _bounded(json_patch.patch(manifest.raw, result.pod))
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
-        warnings = (*self._overruled(pod, policy), *result.warnings)
+        warnings = (*self._overruled(manifest.raw, policy), *result.warnings)
         return _answer(review, policy, patch=patch, warnings=warnings)
 
-    def _validated(self, review: Review, pod: _Pod) -> Answer:
+    def _validated(self, review: Review, manifest: Manifest) -> Answer:
         try:
-            policy, namespace = self._selected(review, pod)
+            policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
         refusals = []
@@ -125,24 +127,24 @@ class Reviewer:
         # Whoever mutated it may not know the latest generation yet.
         for each in (policy, *self.source.previous(policy)):
             try:
-                warnings = validation.check_created(pod, each, gate=gate, namespace=namespace)
+                warnings = validation.check_created(manifest, each, gate=gate, namespace=namespace)
             except (PodRefused, PolicyError) as refusal:
                 refusals.append(str(refusal))
             else:
                 return _answer(review, each, warnings=warnings)
         return _answer(review, policy, refusal=refusals[0])
 
-    def _debugged(self, review: Review, pod: _Pod, *, live: bool = False) -> Answer:
+    def _debugged(self, review: Review, manifest: Manifest, *, live: bool = False) -> Answer:
         old = _object(review.old_object, which="oldObject")
         policy: ModelValidation | None = None
         try:
-            policy, _ = self._selected(review, pod)
+            policy, _ = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             if not live:
                 return Answer(uid=review.uid, refusal=str(refusal))
             # A running pod outlives its policy; what holds for any gate still holds for it.
         try:
-            validation.check_ephemeral(pod, old=old, policy=policy)
+            validation.check_ephemeral(manifest.raw, old=old, policy=policy)
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
         return _answer(review, policy)

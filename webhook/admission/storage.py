@@ -1,37 +1,39 @@
-"""Where the model lies: the mount that holds it, its volume, and what reaches the same storage.
+"""The storage of a pod: its volumes, the mounts that hold the models, and who reaches them.
 
-Belongs here: one place (step 1), one content (step 5), and the model volume that
-a policy brings along. What the gate mounts of it is `gate`'s business.
+Belongs here: what a volume is, and whether what is written through one may be read
+through another. What a pod may do with them is the business of `rules`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator import contract
-from validator.paths import canonical, covers, is_canonical, related
+from validator.paths import canonical, covers, related
 from validator.text import quoted
+from webhook.admission.wire import PATH_LIMIT
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from validator.policy.volumes import Model, ModelVolume
-    from webhook.admission.pod import JSON, Mount, Placed, Pod
-    from webhook.settings import NamespaceOptions
+    from validator.policy.volumes import Model
+    from webhook.admission.pod import Placed, Pod
+    from webhook.admission.wire import JSON, Mount
 
 KUBELET_ROOT: Final = "/var/lib/kubelet"
-"""Where the kubelet keeps every pod's volumes (its --root-dir by default): through a hostPath
-that lies on the way there, all of them are within reach."""
+"""The folder in which the kubelet keeps every pod's volumes (its --root-dir by default). A
+hostPath that lies on the way there reaches all of them."""
 
 PROC: Final = "/proc"
 """Its `self/root` and `1/root` are second names of every path, of a node's and of a container's."""
 
-_BY_ENTRY: Final = frozenset(
-    {"emptyDir", "image", "configMap", "secret", "projected", "downwardAPI", "gitRepo"}
-)
-"""Kinds of which each entry has content of its own, or one that no container can write."""
+KUBERNETES_WRITES: Final = frozenset({"configMap", "secret", "projected", "downwardAPI", "gitRepo"})
+"""Kinds whose content Kubernetes writes, and changes under a running pod."""
+
+_OWN_STORAGE: Final = KUBERNETES_WRITES | {"emptyDir", "image"}
+"""Kinds whose entries never share writable storage."""
 
 _IDENTITY: Final = {
     "persistentVolumeClaim": ("claimName",),
@@ -40,45 +42,32 @@ _IDENTITY: Final = {
     "image": ("reference",),
     "csi": ("driver",),
 }
-"""The fields that tell two volumes of a kind apart. None for the kinds that are not here: two of
-them are taken for one. A CSI driver's attributes are its own language: they do not count."""
-
-_SAME_SOURCE: Final = frozenset({"readOnly", "type", "pullPolicy"})
-"""Fields of a source that do not make it another one."""
+"""The fields that tell two volumes of a kind apart. A kind that is not listed has none: two of its
+volumes are taken for one. A CSI driver's attributes are its own language: they do not count."""
 
 _IN_A_TREE: Final = frozenset({"hostPath", "nfs"})
 """Kinds whose volumes can lie within one another."""
 
-_KUBERNETES_WRITES: Final = frozenset(
-    {"configMap", "secret", "projected", "downwardAPI", "gitRepo"}
-)
-"""Kinds whose content Kubernetes writes, and changes under a running pod."""
-
-_NAMED_BY_KUBERNETES: Final = _KUBERNETES_WRITES - {"gitRepo"}
-"""Kinds in which a pod's owner chooses what files say, and cannot place a link."""
-
-_OF_THE_RUNTIME: Final = ("/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-"""What is mounted into each container beside what the pod says."""
-
-_CONFIDENTIAL: Final = frozenset({"secret", "projected", "downwardAPI"})
-"""Kinds that a policy must not become a way to read."""
-
-_STORAGE: Final = frozenset(
-    {"persistentVolumeClaim", "ephemeral", "emptyDir", "hostPath", "nfs", "csi", "image"}
-    | {"iscsi", "fc", "portworxVolume", "azureDisk", "azureFile", "awsElasticBlockStore"}
-    | {"gcePersistentDisk", "cinder", "vsphereVolume", "cephfs", "rbd", "flexVolume"}
-)
-"""Kinds that may hold a model: those of Kubernetes 1.31 and later that a pod's owner fills."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """A volume of a pod: the kind and the identity of what lies behind it."""
+    """A volume of a pod.
+
+    Attributes:
+        name: Its name in the pod.
+        kind: The field of its source, such as "persistentVolumeClaim".
+        place: The claim, path, image or driver that it is.
+        server: The server, for NFS.
+        reaches_kubelet: Whether every pod's volumes on the node lie within it.
+        source: The JSON of its source.
+        raw: Its JSON.
+    """
 
     name: str
     kind: str
     place: str
     server: str
+    reaches_kubelet: bool
     source: JSON = field(repr=False)
     raw: JSON = field(repr=False)
 
@@ -88,14 +77,9 @@ class Volume:
         As far as a pod can show it: two claims that are bound to one export, or one server under
         two names, look like two. Where the kind says too little, the answer is yes.
         """
-        if self.name == other.name:
+        if self.name == other.name or self.reaches_kubelet or other.reaches_kubelet:
             return True
-        if any(
-            one.kind == "hostPath" and (related(one.place, KUBELET_ROOT) or covers(PROC, one.place))
-            for one in (self, other)
-        ):
-            return True
-        if self.kind != other.kind or self.kind in _BY_ENTRY:
+        if self.kind != other.kind or self.kind in _OWN_STORAGE:
             return False
         if self.kind in _IN_A_TREE:
             return self.server == other.server and related(self.place, other.place)
@@ -104,51 +88,107 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a model lies: the mount of the first container that has it, and its volume."""
+    """The place of a model: the mount of the first container that has it, and its volume."""
 
     model: Model
     placed: Placed
     mount: Mount
     volume: Volume
 
+    def is_concealed_at(self, path: str) -> bool:
+        """Tell whether a canonical path is above the model, or anywhere on its volume's mount.
 
-def read(pod: Pod) -> dict[str, Volume]:
-    """Return a pod's volumes by name.
+        A link on the volume may lead from the model to anywhere on it.
+        """
+        return related(path, self.model.path) or covers(self.mount.at, path)
+
+
+class MountTable:
+    """The mounts of several containers by their paths; of two at one path, the first counts."""
+
+    def __init__(self, containers: Iterable[Placed]) -> None:
+        """Sort in the containers' mounts.
+
+        Args:
+            containers: In the order in which they count.
+        """
+        self._held: dict[str, tuple[Placed, Mount]] = {}
+        for placed in containers:
+            for mount in placed.mounts:
+                self.add(placed, mount)
+
+    def add(self, placed: Placed, mount: Mount) -> None:
+        """Sort in one mount."""
+        self._held.setdefault(mount.at, (placed, mount))
+
+    def holder(self, path: str) -> tuple[Placed, Mount] | None:
+        """Return the container and the mount that hold a canonical path: the longest prefix."""
+        while path not in self._held:
+            if path == "/":
+                return None
+            path = path.rpartition("/")[0] or "/"
+        return self._held[path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStorage:
+    """The volumes of a pod, in view of the models that lie on them; computed once.
+
+    Attributes:
+        volumes: The pod's volumes by name.
+        places: Where the models lie, in the policy's order.
+        reaching: Names of the volumes through which a model's storage may be reached.
+        private: Names of the emptyDirs that only one container uses.
+    """
+
+    volumes: Mapping[str, Volume]
+    places: tuple[Place, ...]
+    reaching: frozenset[str]
+    private: frozenset[str]
+
+    def sees(self, placed: Placed) -> bool:
+        """Tell whether a container sees a model's storage, at whatever path."""
+        return not self.reaching.isdisjoint(placed.uses)
+
+    def writes(self, placed: Placed) -> bool:
+        """Tell whether a container may write a model's files."""
+        return any(not mount.read_only and mount.name in self.reaching for mount in placed.mounts)
+
+
+def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> ModelStorage:
+    """Return the storage of a pod whose containers mount all models.
 
     Raises:
-        PodRefused: A volume has no name, the name of another one, or two sources.
+        PodRefused: A model lies on no mount, or on one that cannot be repeated elsewhere.
     """
-    volumes: dict[str, Volume] = {}
-    for index, raw in enumerate(pod.volumes):
-        volume = _volume(raw, at=f"spec.volumes[{index}]", pod=pod)
-        if volume.name in volumes:
-            raise PodRefused(f"spec.volumes[{index}] {quoted(volume.name)}: the name is taken")
-        volumes[volume.name] = volume
-    return volumes
+    table = MountTable(pod.staying)
+    places = tuple(_place(model, table, volumes) for model in models)
+    held = {place.volume.name: place.volume for place in places}.values()
+    return ModelStorage(
+        volumes=volumes,
+        places=places,
+        reaching=frozenset(
+            name for name, volume in volumes.items() if any(volume.reaches(model) for model in held)
+        ),
+        private=_private(pod, volumes),
+    )
 
 
-def find(model: Model, containers: Iterable[Placed], volumes: Mapping[str, Volume]) -> Place | None:
-    """Return where a model lies: the mount whose path is the longest prefix of the model's.
+def _private(pod: Pod, volumes: Mapping[str, Volume]) -> frozenset[str]:
+    users = Counter(name for placed in pod.all_containers for name in placed.uses)
+    return frozenset(
+        name
+        for name, volume in volumes.items()
+        if volume.kind == "emptyDir" and users[name] == 1
+    )
 
-    Raises:
-        PodRefused: The mount cannot be repeated in another container.
-    """
-    held = holder(model.path, containers)
+
+def _place(model: Model, table: MountTable, volumes: Mapping[str, Volume]) -> Place:
+    held = table.holder(model.path)
     if held is None:
-        return None
+        raise PodRefused(f"no container mounts a volume at or above {model.path}")
     placed, mount = held
     return Place(model=model, placed=placed, mount=mount, volume=volume_of(mount, placed, volumes))
-
-
-def holder(path: str, containers: Iterable[Placed]) -> tuple[Placed, Mount] | None:
-    """Return the container and the mount that hold a path: the longest prefix, the first one."""
-    found = [
-        (placed, mount)
-        for placed in containers
-        for mount in placed.mounts
-        if covers(mount.at, path)
-    ]
-    return max(found, key=lambda held: len(held[1].at), default=None)
 
 
 def volume_of(mount: Mount, placed: Placed, volumes: Mapping[str, Volume]) -> Volume:
@@ -171,310 +211,66 @@ def volume_of(mount: Mount, placed: Placed, volumes: Mapping[str, Volume]) -> Vo
     return volume
 
 
-def unfit(place: Place) -> Iterable[str]:
-    """Yield what is wrong with a model's volume, a sentence each."""
-    volume, where = place.volume, f"the model's volume {quoted(place.volume.name)}"
-    if volume.kind in _KUBERNETES_WRITES:
-        yield (
-            f"{where} is a {volume.kind}, which changes under a running pod: keep the model on a "
-            "persistent volume, in an image or in an emptyDir"
-        )
-    elif volume.kind not in _STORAGE:
-        yield (
-            f"{where} is of the kind {quoted(volume.kind)}, which is unknown here: keep the model "
-            "on a persistent volume, in an image or in an emptyDir"
-        )
-    elif volume.kind == "image" and "@sha256:" not in volume.place:
-        yield (
-            f"{where} is the image {quoted(volume.place)}, whose tag can be moved after the "
-            "check: refer to it by digest (name@sha256:…)"
-        )
-    declared = place.model.volume
-    if declared is not None and not _is_declared(volume, declared):
-        yield (
-            f"{where} is not the one that the policy demands for {place.model.path}: mount "
-            f"{_named(declared)}, or leave volume and mount out and have them added"
-        )
-
-
-def unreadable(volume: Volume) -> bool:
-    """Tell whether a policy must not have this volume's files read on its behalf."""
-    return volume.kind in _CONFIDENTIAL
-
-
-def elsewhere(
-    placed: Placed, places: Iterable[Place], volumes: Mapping[str, Volume]
-) -> Iterable[str]:
-    """Yield, for a container that runs beside or after the verdict, where content may differ."""
-    for mount in placed.mounts:
-        if not is_canonical(mount.mount_path):
-            yield (
-                f"{placed.where} mounts at {quoted(mount.mount_path)}, which is not spelled in "
-                f"the one way that can be compared: write {quoted(mount.at)}"
-            )
-        if covers(PROC, mount.at):
-            yield _in_proc(placed, mount.mount_path)
-        for place in places:
-            yield from _shadow(mount, placed, place, volumes)
-    for device in placed.devices:
-        if covers(PROC, canonical(device.device_path)):
-            yield _in_proc(placed, device.device_path)
-        for place in places:
-            if _lies_with(canonical(device.device_path), place):
-                yield (
-                    f"{placed.where} has a block device at {quoted(device.device_path)}, on the "
-                    f"model's path {place.model.path}: attach it somewhere else"
-                )
-    message = placed.view.termination_message_path
-    if message and (
-        not is_canonical(message)
-        or covers(PROC, message)
-        or any(_lies_with(message, place) for place in places)
-    ):
-        # The kubelet mounts an empty file there, which the container can write.
-        yield (
-            f"{placed.where} has its terminationMessagePath at {quoted(message)}, where it may "
-            f"hide a file of the model: leave it out, or write {contract.TERMINATION_MESSAGE_PATH}"
-        )
-
-
-def within_others(
-    placed: Placed,
-    places: Iterable[Place],
-    volumes: Mapping[str, Volume],
-    *,
-    fresh: Collection[str],
-) -> Iterable[str]:
-    """Yield what a container that has a model mounts within another of its volumes.
-
-    A runtime follows links while it mounts, also those of what it has mounted already. One that
-    lies on the outer volume leads the inner mount over the model.
-
-    Args:
-        placed: A container that runs beside or after the verdict.
-        places: Where the models lie; what lies within these is `elsewhere`'s.
-        volumes: The pod's volumes by name.
-        fresh: Names of the volumes that are empty when this container starts.
-    """
-    models = {place.mount.at for place in places}
-    if not any(mount.at in models for mount in placed.mounts):
-        return
-    inner = [
-        *(mount.at for mount in placed.mounts),
-        *(canonical(device.device_path) for device in placed.devices),
-        canonical(placed.view.termination_message_path or contract.TERMINATION_MESSAGE_PATH),
-        *_OF_THE_RUNTIME,
-    ]
-    for mount in placed.mounts:
-        volume = volumes.get(mount.name)
-        linkless = volume is not None and volume.kind in _NAMED_BY_KUBERNETES
-        if mount.at in models or linkless or mount.name in fresh:
-            continue
-        for path in inner:
-            if path != mount.at and covers(mount.at, path):
-                yield (
-                    f"{placed.where} has {quoted(path)} mounted within the volume "
-                    f"{quoted(mount.name)} at {quoted(mount.at)}, where a link could lead it over "
-                    "the model: mount the two side by side"
-                )
-                break
-
-
-def _in_proc(placed: Placed, path: str) -> str:
-    return (
-        f"{placed.where} mounts at {quoted(path)}, below {PROC}, where links lead back to other "
-        "paths: mount it somewhere else"
-    )
-
-
-def _lies_with(path: str, place: Place) -> bool:
-    """Tell whether a path is above the model, or anywhere on its volume: links may lead there."""
-    return related(path, place.model.path) or covers(place.mount.at, path)
-
-
-def _shadow(
-    mount: Mount, placed: Placed, place: Place, volumes: Mapping[str, Volume]
-) -> Iterable[str]:
-    volume = volumes.get(mount.name)
-    reaches = volume is not None and volume.reaches(place.volume)
-    if reaches and mount.mount_propagation not in (None, "", "None"):
-        yield (
-            f"{placed.where} mounts {quoted(mount.mount_path)} with mountPropagation "
-            f"{quoted(mount.mount_propagation)}, through which another model can come: leave it out"
-        )
-    if not _lies_with(mount.at, place):
-        return
-    verified = place.mount
-    same = (mount.at, mount.name, mount.sub_path or "", mount.sub_path_expr or "")
-    if same != (verified.at, verified.name, verified.sub_path or "", ""):
-        yield (
-            f"{placed.where} mounts the volume {quoted(mount.name)} at {quoted(mount.mount_path)}, "
-            f"but what is verified at {place.model.path} is the volume {quoted(verified.name)} at "
-            f"{quoted(verified.mount_path)}{_below(verified)}: mount that one alone there"
-        )
-
-
-def as_devices(placed: Placed, places: Iterable[Place], volumes: Mapping[str, Volume]) -> list[str]:
-    """Return, for any container, the block devices by which it could write the model."""
-    return [
-        f"{placed.where} has the model's volume {quoted(device.name)} as a block device, past "
-        "every read-only mount: leave it out of volumeDevices"
-        for device in placed.devices
-        for place in places
-        if device.name in volumes and volumes[device.name].reaches(place.volume)
-    ]
-
-
-# The volume that a policy brings along.
-
-
-def own_volume(model: Model, models: Iterable[Model]) -> JSON | None:
-    """Return the pod volume of a model whose policy gives the source itself.
-
-    Models with one source share a volume; the name depends on the policy alone.
-    """
-    sources: list[JSON] = []
-    for each in models:
-        source = each.volume and _source(each.volume)
-        if source and source not in sources:
-            sources.append(source)
-    wanted = model.volume and _source(model.volume)
-    if not wanted:
-        return None
-    number = sources.index(wanted) + 1
-    name = contract.MODEL_VOLUME if number == 1 else f"{contract.MODEL_VOLUME}-{number}"
-    return {"name": name, **wanted}
-
-
-def add(
-    pod: Pod, model: Model, models: Iterable[Model], *, namespace: NamespaceOptions
-) -> tuple[JSON | None, JSON]:
-    """Return the volume (`None`: the pod declares it) and the mount that a policy brings along.
+def read_volumes(pod: Pod) -> dict[str, Volume]:
+    """Return a pod's volumes by name.
 
     Raises:
-        PodRefused: The policy brings none, or must not here.
+        PodRefused: A volume has no name, the name of another one, two sources, or a source of
+            another form than Kubernetes gives it.
     """
-    declared = model.volume
-    if declared is None:
-        raise PodRefused(
-            f"no container mounts a volume at or above the model's path {model.path}: add a "
-            "volumeMount to the container that serves it, or model.volume to the policy"
-        )
-    at = declared.mount_path or model.path
-    if not covers(at, model.path):
-        raise PodRefused(
-            f"the policy mounts its volume at {at}, where the model's path {model.path} is not: "
-            "correct model.volume.mountPath"
-        )
-    volume = own_volume(model, models)
-    if volume is None and declared.name not in read(pod):
-        raise PodRefused(
-            f"the policy expects the model {model.path} on the pod's volume "
-            f"{quoted(declared.name)}: add it to spec.volumes"
-        )
-    if (
-        declared.host_path is not None
-        and namespace.labels.get(contract.NAMESPACE_HOST_PATH_LABEL) != "true"
-    ):
-        raise PodRefused(
-            "the policy takes the model from a directory of the node (hostPath), and the "
-            f"namespace {quoted(namespace.name)} does not allow it: a cluster administrator can "
-            f'label it {contract.NAMESPACE_HOST_PATH_LABEL}: "true"'
-        )
-    name = volume["name"] if volume else declared.name
-    return volume, {
-        "name": name,
-        "mountPath": at,
-        "readOnly": True,
-        "recursiveReadOnly": "IfPossible",
-    }
-
-
-def brought_along(place: Place, writers: Collection[Volume]) -> bool:
-    """Tell whether a place holds what the policy chose, and nothing that the pod could choose.
-
-    Such a volume may hold trust anchors: its source is the policy's, at the policy's path, whole,
-    and no init container of the pod writes it.
-    """
-    declared = place.model.volume
-    return (
-        declared is not None
-        and declared.name is None
-        and _is_declared(place.volume, declared)
-        and place.mount.at == (declared.mount_path or place.model.path)
-        and not place.mount.sub_path
-        and not any(volume.reaches(place.volume) for volume in writers)
-    )
-
-
-def _source(declared: ModelVolume) -> JSON | None:
-    """Return the source as the API server writes it, with its defaults (`None`: a name)."""
-    if claim := declared.persistent_volume_claim:
-        return {"persistentVolumeClaim": {"claimName": claim.claim_name}}
-    if image := declared.image:
-        return {"image": {"reference": image.reference, "pullPolicy": "IfNotPresent"}}
-    if nfs := declared.nfs:
-        return {"nfs": {"server": nfs.server, "path": nfs.path, "readOnly": True}}
-    if csi := declared.csi:
-        attributes = {"volumeAttributes": dict(csi.volume_attributes)}
-        return {
-            "csi": {
-                "driver": csi.driver,
-                "readOnly": True,
-                **(attributes if csi.volume_attributes else {}),
-            }
-        }
-    if host := declared.host_path:
-        return {"hostPath": {"path": host.path, "type": "Directory"}}
-    return None
-
-
-def _is_declared(volume: Volume, declared: ModelVolume) -> bool:
-    """Tell whether a pod's volume is the source that the policy demands."""
-    if declared.name is not None:
-        return volume.name == declared.name
-    demanded = _source(declared) or {}
-    # What is read as a claim may be an ephemeral volume, which the pod fills.
-    return volume.kind in demanded.keys() & volume.raw.keys() and {
-        key: value for key, value in volume.source.items() if value and key not in _SAME_SOURCE
-    } == {key: value for key, value in demanded[volume.kind].items() if key not in _SAME_SOURCE}
-
-
-def _named(declared: ModelVolume) -> str:
-    """How a sentence names the source that a policy demands."""
-    if declared.name is not None:
-        return f"the volume {quoted(declared.name)}"
-    kind, source = next(iter((_source(declared) or {}).items()))
-    keys = ("claimName", "reference", "server", "path", "driver")
-    what = ":".join(str(source[key]) for key in keys if key in source)
-    return f"the {kind} {quoted(what)}"
-
-
-def _below(mount: Mount) -> str:
-    return f" (subPath {quoted(mount.sub_path)})" if mount.sub_path else ""
+    volumes: dict[str, Volume] = {}
+    for index, raw in enumerate(pod.volumes):
+        volume = _volume(raw, at=f"spec.volumes[{index}]", pod=pod)
+        if volume.name in volumes:
+            raise PodRefused(f"spec.volumes[{index}] {quoted(volume.name)}: the name is taken")
+        volumes[volume.name] = volume
+    return volumes
 
 
 def _volume(raw: JSON, *, at: str, pod: Pod) -> Volume:
     name = raw.get("name")
     if not isinstance(name, str):
         raise PodRefused(f"{at}: a volume needs a name")
+    kind, source = _source(raw, at=at)
+    if kind == "ephemeral":
+        # Kubernetes makes a claim of this name, which another entry can name as well.
+        kind, source = "persistentVolumeClaim", {"claimName": f"{pod.name}-{name}"}
+    identity = _identity(kind, source, at=at)
+    server = identity.pop("server", "").lower().rstrip(".")
+    place = next(iter(identity.values()), "")
+    if kind in _IN_A_TREE:
+        place = canonical(place)
+    reaches_kubelet = kind == "hostPath" and (related(place, KUBELET_ROOT) or covers(PROC, place))
+    return Volume(
+        name=name,
+        kind=kind,
+        place=place,
+        server=server,
+        reaches_kubelet=reaches_kubelet,
+        source=source,
+        raw=raw,
+    )
+
+
+def _source(raw: JSON, *, at: str) -> tuple[str, JSON]:
+    """Return a volume's kind and source."""
     kinds = [key for key, source in raw.items() if key != "name" and source is not None]
     if len(kinds) > 1:
-        raise PodRefused(f"{at} {quoted(name)} has several sources: leave one")
+        raise PodRefused(f"{at} {quoted(raw['name'])} has several sources: leave one")
     # A volume without a source is an emptyDir, by the API server's defaults.
     kind = kinds[0] if kinds else "emptyDir"
     source = raw.get(kind) or {}
     if not isinstance(source, dict):
         raise PodRefused(f"{at}.{kind}: expected `object`, as Kubernetes defines it")
-    if kind == "ephemeral":
-        # Kubernetes makes a claim of this name, which another entry can name as well.
-        kind, source = "persistentVolumeClaim", {"claimName": f"{pod.name}-{name}"}
+    return kind, source
+
+
+def _identity(kind: str, source: JSON, *, at: str) -> dict[str, str]:
+    """Return the fields of a source that tell it from others of its kind."""
     identity = {key: source.get(key) or "" for key in _IDENTITY.get(kind, ())}
     for key, value in identity.items():
         if not isinstance(value, str):
             raise PodRefused(f"{at}.{kind}.{key}: expected `str`, as Kubernetes defines it")
-    server = identity.pop("server", "").lower().rstrip(".")
-    place = next(iter(identity.values()), "")
-    if kind in _IN_A_TREE:
-        place = canonical(place)
-    return Volume(name=name, kind=kind, place=place, server=server, source=source, raw=raw)
+        if len(value) > PATH_LIMIT:
+            raise PodRefused(f"{at}.{kind}.{key} is longer than {PATH_LIMIT:,} characters")
+    return identity

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from validator import contract
 from validator.text import quoted
-from webhook.admission import json_patch, mutation, storage
-from webhook.admission import pod as pods
+from webhook.admission import json_patch, mutation
+from webhook.admission.pod import INJECTED_NAMES, read_pod
+from webhook.admission.rules.privileges import privileges
+from webhook.admission.storage import read_volumes
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from validator.policy.document import ModelValidation
-    from webhook.admission.pod import JSON, Placed, Pod
+    from webhook.admission.pod import Manifest, Placed, Pod
     from webhook.admission.storage import Volume
+    from webhook.admission.wire import JSON
     from webhook.settings import GateSettings, NamespaceOptions
 
 
 def check_created(
-    pod: dict[str, Any],
+    manifest: Manifest,
     policy: ModelValidation,
     *,
     gate: GateSettings,
@@ -35,7 +38,8 @@ def check_created(
     Raises:
         PodRefused: Mutation would change it; the sentence names the field.
     """
-    expected = mutation.mutate(pod, policy, gate=gate, namespace=namespace).pod
+    expected = mutation.mutate(manifest, policy, gate=gate, namespace=namespace).pod
+    pod = manifest.raw
     difference = None if expected is pod else _difference(pod, expected, gate)
     if difference is None:
         return ()
@@ -62,23 +66,23 @@ def check_ephemeral(
     """
     if policy is not None and policy.spec.mode == "Audit":
         return
-    stored = pods.read(old if old is not None else pod)
+    stored = read_pod(old if old is not None else pod)
     known = {placed.view.name for placed in stored.ephemeral} if old is not None else set()
-    added = [placed for placed in pods.read(pod).ephemeral if placed.view.name not in known]
+    added = [placed for placed in read_pod(pod).ephemeral if placed.view.name not in known]
     if not added:
         return
     _verified(stored, added[0])
-    declared = storage.read(stored)
+    declared = read_volumes(stored)
     guarded = [
         declared[mount.name]
         for placed in stored.init
-        if pods.is_gate(placed)
+        if placed.is_gate
         for mount in placed.mounts
         if mount.name in declared
     ]
     for placed in added:
         if policy is None or not policy.spec.allow_privileged:
-            for sentence in mutation.privileges(placed):
+            for sentence in privileges(placed):
                 raise PodRefused(f"{sentence} (kubectl debug adds none with --profile=restricted)")
         _harmless(placed, declared, guarded)
 
@@ -90,10 +94,10 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
         return _sentence(pod, json_patch.patch(pod, expected)[0])
     init = list(expected["spec"]["initContainers"])
     own = []
-    for wanted_at, wanted in _ours(expected):
+    for wanted_at, wanted in _injected(expected):
         name = quoted(wanted["name"])
         at, given = next(
-            (each for each in _ours(pod) if each[1]["name"] == wanted["name"]), (0, None)
+            (each for each in _injected(pod) if each[1]["name"] == wanted["name"]), (0, None)
         )
         if given is None:
             return (
@@ -109,7 +113,7 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
             )
         if at != wanted_at:
             return (
-                f"initContainers[{at}] {name} must be initContainers[{wanted_at}], behind the "
+                f"initContainers[{at}] {name} must be initContainers[{wanted_at}], after the "
                 "last one that writes the model: the order was changed after mutation, and its "
                 "webhook needs reinvocationPolicy IfNeeded to follow"
             )
@@ -127,10 +131,10 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
     return _sentence(pod, first)
 
 
-def _ours(pod: JSON) -> list[tuple[int, JSON]]:
+def _injected(pod: JSON) -> list[tuple[int, JSON]]:
     """Return the containers that bear our names, each with its place."""
     init = enumerate(pod["spec"].get("initContainers") or ())
-    return [(index, container) for index, container in init if container["name"] in pods.OUR_NAMES]
+    return [(index, container) for index, container in init if container["name"] in INJECTED_NAMES]
 
 
 def _sentence(pod: JSON, operation: Mapping[str, Any]) -> str:
@@ -164,7 +168,7 @@ def _place(value: Any, pointer: str) -> str:
 
 def _verified(pod: Pod, added: Placed) -> None:
     """Refuse as long as the gate has not succeeded."""
-    if not any(pods.is_gate(placed) for placed in pod.init):
+    if not any(placed.is_gate for placed in pod.init):
         raise PodRefused(
             f"{added.where}: the pod has no init container {quoted(contract.GATE_CONTAINER)}, so "
             "its model was never verified: create the pod anew"
@@ -181,7 +185,7 @@ def _verified(pod: Pod, added: Placed) -> None:
 
 def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volume]) -> None:
     """Refuse what reaches for the gate or for what it has verified."""
-    if pods.is_ours(placed) or placed.view.target_container_name in pods.OUR_NAMES:
+    if placed.is_injected or placed.view.target_container_name in INJECTED_NAMES:
         raise PodRefused(
             f"{placed.where} takes the name of the init container that verifies the model, or "
             "aims at it: choose another name and target"

@@ -17,6 +17,7 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.policy.yaml_documents import load_all
 from webhook.admission import json_patch, mutation
+from webhook.admission.pod import Manifest
 from webhook.cli import templates
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused, SetupError
@@ -150,7 +151,7 @@ def _outcome(
             policies=known.policies(name),
             operator_compat=options.operator_compat,
         )
-        result = mutation.mutate(template.pod, policy, gate=gate, namespace=namespace)
+        result = mutation.mutate(Manifest(raw=template.pod), policy, gate=gate, namespace=namespace)
     except (PodRefused, PolicyError) as refusal:
         return Outcome(before=document, after=None, notes=[f"refused: {refusal}"])
     return Outcome(

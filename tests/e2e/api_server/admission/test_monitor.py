@@ -25,6 +25,7 @@ from validator.contract import (
 )
 from validator.policy.document import ModelValidation
 from webhook.admission.mutation import mutate
+from webhook.admission.pod import Manifest
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def test_every_kind_of_workload_gets_its_monitor(
     )
     chosen = ModelValidation.from_object(stored.document, source="test")
     again = mutate(
-        pod, chosen, gate=GateSettings(image=GATE_IMAGE), namespace=NamespaceOptions(name=name)
+        Manifest(raw=pod),
+        chosen,
+        gate=GateSettings(image=GATE_IMAGE),
+        namespace=NamespaceOptions(name=name),
     )
     assert again.pod == pod
 

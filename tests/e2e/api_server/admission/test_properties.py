@@ -18,6 +18,7 @@ from validator.contract import LABEL
 from validator.policy.document import ModelValidation
 from webhook.admission.json_patch import patch
 from webhook.admission.mutation import mutate
+from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 from webhook.errors import PodRefused
 from webhook.settings import GateSettings, NamespaceOptions
@@ -120,7 +121,7 @@ def test_the_api_server_takes_what_mutation_makes(
     operations = json.loads(json.dumps(patch(seen, mutated)))
     assert jsonpatch.JsonPatch(operations).apply(copy.deepcopy(seen)) == mutated
     assert core.mutated(answer.document) == (answer.document, "")
-    check_created(answer.document, chosen, gate=GATE, namespace=core.namespace)
+    check_created(Manifest(raw=answer.document), chosen, gate=GATE, namespace=core.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class _Core:
     def mutated(self, pod: Document) -> tuple[Document, str]:
         """Return the mutated pod, and why it is refused."""
         try:
-            result = mutate(pod, self.policy, gate=GATE, namespace=self.namespace)
+            result = mutate(Manifest(raw=pod), self.policy, gate=GATE, namespace=self.namespace)
         except PodRefused as refusal:
             return pod, str(refusal)
         return result.pod, ""

@@ -14,7 +14,7 @@ from tests.e2e.stack.overlay import SHARED
 from tests.e2e.stack.static import manifests
 from tests.e2e.stack.static.manifests import BUILDS, OVERLAYS
 from validator.policy.document import ModelValidation
-from webhook.admission.quantities import value
+from webhook.admission.injected.quantities import value
 
 if TYPE_CHECKING:
     from pathlib import Path

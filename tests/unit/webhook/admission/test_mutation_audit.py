@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.pods import NAMESPACE, SETTINGS, claim, gate_of, mount, pod, policy, run, vllm
 from validator import contract
+from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 from webhook.errors import PodRefused
 
@@ -31,7 +32,7 @@ def test_a_pod_that_can_have_no_gate_stays_as_it_is(given: dict[str, object]) ->
     (warning,) = result.warnings
     assert warning.startswith("would be refused under Enforce: ")
     chosen = policy(mode="Audit")
-    assert check_created(result.pod, chosen, gate=SETTINGS, namespace=NAMESPACE) == ()
+    assert check_created(Manifest(raw=result.pod), chosen, gate=SETTINGS, namespace=NAMESPACE) == ()
 
 
 def test_changes_nothing_in_the_workload() -> None:
@@ -46,7 +47,7 @@ def test_changes_nothing_in_the_workload() -> None:
 def test_validation_warns_of_what_was_changed() -> None:
     """A gate that was taken out again is reported, not refused."""
     chosen = policy(mode="Audit")
-    (warning,) = check_created(pod(), chosen, gate=SETTINGS, namespace=NAMESPACE)
+    (warning,) = check_created(Manifest(raw=pod()), chosen, gate=SETTINGS, namespace=NAMESPACE)
     assert warning.startswith("would be refused under Enforce: the pod has no init container")
     assert contract.GATE_CONTAINER in warning
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.generated_pods import anything, damaged, pods, policies
 from tests.support.pods import NAMESPACE, SETTINGS, gate_of, run
-from webhook.admission import pod as wire
 from webhook.admission import storage
 from webhook.admission.json_patch import patch
+from webhook.admission.pod import INJECTED_NAMES, Manifest, read_pod
 from webhook.admission.validation import check_created, check_ephemeral
 from webhook.errors import PodRefused
 
@@ -66,7 +66,7 @@ def test_its_patch_gives_the_mutated_pod(pod: Document, policy: ModelValidation)
 def test_what_it_makes_passes_validation(pod: Document, policy: ModelValidation) -> None:
     """Without a word."""
     after = json.loads(json.dumps(accepted(pod, policy).pod))
-    assert check_created(after, policy, gate=SETTINGS, namespace=NAMESPACE) == ()
+    assert check_created(Manifest(raw=after), policy, gate=SETTINGS, namespace=NAMESPACE) == ()
 
 
 @thorough
@@ -74,12 +74,12 @@ def test_what_it_makes_passes_validation(pod: Document, policy: ModelValidation)
 def test_nobody_writes_the_model_behind_the_gate(pod: Document, policy: ModelValidation) -> None:
     """Under Enforce: none after or beside it has a writable way to the volume, or is early."""
     assume(policy.spec.mode == "Enforce")
-    after = wire.read(accepted(pod, policy).pod)
-    declared = storage.read(after)
-    (position,) = (placed.index for placed in after.init if wire.is_gate(placed))
+    after = read_pod(accepted(pod, policy).pod)
+    declared = storage.read_volumes(after)
+    (position,) = (placed.index for placed in after.init if placed.is_gate)
     model = declared[after.init[position].mounts[0].name]
     for placed in (*after.init, *after.containers):
-        if placed.field == "initContainers" and placed.index < position and not placed.stays:
+        if placed.field == "initContainers" and placed.index < position and not placed.is_sidecar:
             continue
         for mount in placed.mounts:
             if declared[mount.name].reaches(model):
@@ -91,12 +91,12 @@ def test_nobody_writes_the_model_behind_the_gate(pod: Document, policy: ModelVal
 @given(pods(), policies)
 def test_gate_and_monitor_stand_together(pod: Document, policy: ModelValidation) -> None:
     """One gate, and behind it one monitor where the policy has one; the workload is as it was."""
-    after = wire.read(accepted(pod, policy).pod)
-    found = [(placed.index, placed.view.name) for placed in after.init if wire.is_ours(placed)]
-    wanted = wire.OUR_NAMES if policy.spec.revalidation else wire.OUR_NAMES[:1]
+    after = read_pod(accepted(pod, policy).pod)
+    found = [(placed.index, placed.view.name) for placed in after.init if placed.is_injected]
+    wanted = INJECTED_NAMES if policy.spec.revalidation else INJECTED_NAMES[:1]
     assert found == list(enumerate(wanted, start=found[0][0]))
-    others = [placed.view.name for placed in after.init if not wire.is_ours(placed)]
-    before = [placed.view.name for placed in wire.read(pod).init if not wire.is_ours(placed)]
+    others = [placed.view.name for placed in after.init if not placed.is_injected]
+    before = [placed.view.name for placed in read_pod(pod).init if not placed.is_injected]
     assert others == before
 
 
@@ -119,7 +119,7 @@ def test_whatever_comes_is_answered(one: Any, other: Any, policy: ModelValidatio
         result = run(one, policy)
         assert result.pod is one or patch(one, result.pod)
     with contextlib.suppress(PodRefused):
-        check_created(one, policy, gate=SETTINGS, namespace=NAMESPACE)
+        check_created(Manifest(raw=one), policy, gate=SETTINGS, namespace=NAMESPACE)
     with contextlib.suppress(PodRefused):
         check_ephemeral(one, old=other, policy=policy)
     with contextlib.suppress(PodRefused):

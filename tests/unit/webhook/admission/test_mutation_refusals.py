@@ -22,7 +22,7 @@ from tests.support.pods import (
     vllm,
 )
 from validator.contract import GATE_CONTAINER, MODEL_VOLUME, SCRATCH_VOLUME, SERVICE_ACCOUNT_PATH
-from webhook.admission.pod import CONTAINERS_LIMIT, MOUNTS_LIMIT, VOLUMES_LIMIT
+from webhook.admission.wire import CONTAINERS_LIMIT, MOUNTS_LIMIT, VOLUMES_LIMIT
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from tests.support.pods import (
     vllm,
 )
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
+from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 from webhook.errors import PodRefused
 
@@ -37,7 +38,10 @@ def admitted(change: Change, given: Document | None = None) -> Document:
 
 def check(created: Document, **changes: Any) -> None:
     """Validate under the policy that it was mutated with, fields replaced by `changes`."""
-    assert check_created(created, policy(**changes), gate=SETTINGS, namespace=NAMESPACE) == ()
+    assert (
+        check_created(Manifest(raw=created), policy(**changes), gate=SETTINGS, namespace=NAMESPACE)
+        == ()
+    )
 
 
 @pytest.mark.parametrize(

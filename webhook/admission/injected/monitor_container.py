@@ -1,8 +1,7 @@
 """The native sidecar that verifies again, while the workload runs.
 
-What it shares with the gate is taken from the gate: image, environment, mounts,
-user. Belongs here: what is its own, above all the probes by which a pod learns
-of its verdicts.
+Image, environment, mounts and user are the gate's. Belongs here: what is the monitor's own, above
+all the probes by which a pod learns of its verdicts.
 """
 
 from __future__ import annotations
@@ -10,26 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from webhook.admission import gate_container, quantities
+from webhook.admission.injected import gate_container, quantities
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
-    from webhook.admission.pod import JSON, Pod
+    from webhook.admission.pod import Pod
+    from webhook.admission.wire import JSON
     from webhook.settings import GateSettings
 
 CPU: Final = "250m"
-"""What it asks for at most. Unlike the gate's, its CPU is added to what the pod needs, for as long
-as the pod runs. It is good for 90 MiB/s on a core without SHA instructions, and for 360 with them:
-about the rate at which it reads beside the workload, if the policy does not say otherwise."""
+"""The CPU that it asks for at most. Unlike the gate's, its CPU is added to what the pod needs, for
+as long as the pod runs. It is good for 90 MiB/s on a core without SHA instructions, and for 360
+with them: about the rate at which it reads beside the workload, unless the policy sets another."""
 
 PERIOD_SECONDS: Final = 5
-"""How soon a pod learns of a verdict; each probe costs 35 ms of CPU, and the runtime's."""
+"""Seconds until a pod learns of a verdict; each probe costs 35 ms of CPU, and the runtime's."""
 
 TIMEOUT_SECONDS: Final = 10
 """Hashing has the same CPU limit, and a probe must not be late for it: that would be a verdict."""
 
 START_SECONDS: Final = 24 * 60 * 60
-"""How long a first verification may take. After that the kubelet restarts the monitor."""
+"""Seconds that a first verification may take. After that the kubelet restarts the monitor."""
 
 
 def build(gate: JSON, pod: Pod, policy: ModelValidation, *, settings: GateSettings) -> JSON:
@@ -53,7 +53,7 @@ def build(gate: JSON, pod: Pod, policy: ModelValidation, *, settings: GateSettin
 
 
 def _probes(policy: ModelValidation, settings: GateSettings) -> JSON:
-    """Return what holds the workload back until the first good verdict, and what follows later."""
+    """Return the probe for which the workload waits at the start, and the one that follows."""
     if policy.spec.mode == "Audit":  # which stops nothing
         return {}
     probe: JSON = {

@@ -29,6 +29,7 @@ from validator.contract import (
     SCRATCH_VOLUME,
     SERVICE_ACCOUNT_PATH,
 )
+from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 from webhook.errors import PodRefused
 from webhook.settings import GATE_COMMAND
@@ -192,7 +193,7 @@ def test_keeps_what_kubernetes_changes_between_two_calls() -> None:
         each["imagePullPolicy"] = "Always"
         each["resources"]["limits"] |= {"cpu": "1", "ephemeral-storage": "1Gi"}
     assert mutated(between, watched()) == between
-    assert check_created(between, watched(), gate=SETTINGS, namespace=NAMESPACE) == ()
+    assert check_created(Manifest(raw=between), watched(), gate=SETTINGS, namespace=NAMESPACE) == ()
 
 
 def test_is_no_part_of_the_workload() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.admission import quantities
+from webhook.admission.injected import quantities
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,220 @@
+"""The volume that a policy names for a model: added to a pod, or demanded of one.
+
+Belongs here: the source as the API server writes it, and whether a pod's volume is that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from validator import contract
+from validator.paths import covers
+from validator.text import quoted
+from webhook.admission.storage import MountTable
+from webhook.admission.wire import Mount
+from webhook.errors import PodRefused
+from webhook.vllm.reading import Reading
+from webhook.vllm.recognition import recognised
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from validator.policy.volumes import Model, ModelVolume
+    from webhook.admission.pod import Placed, Pod
+    from webhook.admission.storage import Place, Volume
+    from webhook.admission.wire import JSON
+    from webhook.settings import NamespaceOptions
+
+_SAME_SOURCE: Final = frozenset({"readOnly", "type", "pullPolicy"})
+"""Fields of a source that do not make it another one."""
+
+
+def own_volume(model: Model, models: Iterable[Model]) -> JSON | None:
+    """Return the pod volume of a model whose policy gives the source itself.
+
+    Models with one source share a volume; the name depends on the policy alone.
+    """
+    sources: list[JSON] = []
+    for each in models:
+        source = each.volume and _source(each.volume)
+        if source and source not in sources:
+            sources.append(source)
+    wanted = model.volume and _source(model.volume)
+    if not wanted:
+        return None
+    number = sources.index(wanted) + 1
+    name = contract.MODEL_VOLUME if number == 1 else f"{contract.MODEL_VOLUME}-{number}"
+    return {"name": name, **wanted}
+
+
+def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: NamespaceOptions) -> Pod:
+    """Return the pod with the policy's volumes and mounts, where it declares none for a model.
+
+    Raises:
+        PodRefused: The policy names none either, must not here, or nothing shows which container
+            serves the model.
+    """
+    table = MountTable(pod.staying)
+    mounts: list[JSON] = []
+    volumes: list[JSON] = []
+    serving: tuple[Placed, ...] = ()
+    for model in models:
+        if table.holder(model.path) is not None:
+            continue
+        volume, mount = _added(pod, model, models, namespace=namespace)
+        serving = serving or _serving(pod, model)
+        table.add(serving[0], msgspec.convert(mount, Mount))
+        mounts.append(mount)
+        if volume is not None and volume not in (*pod.volumes, *volumes):
+            volumes.append(volume)
+    return _with(pod, serving, mounts, volumes) if mounts else pod
+
+
+def _with(
+    pod: Pod, serving: Collection[Placed], mounts: Sequence[JSON], volumes: Sequence[JSON]
+) -> Pod:
+    """Return the pod with volumes, and with mounts in the containers that serve."""
+    chosen = {placed.index for placed in serving}
+    containers = tuple(
+        _mounting(placed, mounts) if placed.index in chosen else placed for placed in pod.containers
+    )
+    declared = [*pod.volumes, *volumes]
+    spec = {**pod.raw["spec"], "containers": [placed.raw for placed in containers]}
+    if volumes:
+        spec["volumes"] = declared
+    return replace(
+        pod,
+        raw={**pod.raw, "spec": spec},
+        spec=msgspec.structs.replace(pod.spec, volumes=tuple(declared)),
+        containers=containers,
+    )
+
+
+def _mounting(placed: Placed, mounts: Sequence[JSON]) -> Placed:
+    """Return a container with further mounts."""
+    raw = {
+        **placed.raw,
+        "volumeMounts": [*(placed.raw.get("volumeMounts") or ()), *mounts],
+    }
+    views = (*placed.mounts, *(msgspec.convert(mount, Mount) for mount in mounts))
+    return replace(
+        placed,
+        view=msgspec.structs.replace(placed.view, volume_mounts=views),
+        raw=raw,
+        reading=Reading(container=raw),
+    )
+
+
+def _serving(pod: Pod, model: Model) -> tuple[Placed, ...]:
+    """Return the containers that get a mount which no container declares."""
+    chosen = tuple(placed for placed in pod.containers if recognised(placed.reading))
+    if chosen:
+        return chosen
+    if len(pod.containers) == 1:
+        return pod.containers
+    raise PodRefused(
+        f"none of the pod's {len(pod.containers)} containers shows that it serves "
+        f"{model.path}: declare the volumeMount in the one that does"
+    )
+
+
+def _added(
+    pod: Pod, model: Model, models: Iterable[Model], *, namespace: NamespaceOptions
+) -> tuple[JSON | None, JSON]:
+    """Return the volume (`None`: the pod declares it) and the mount that a policy adds."""
+    declared = model.volume
+    if declared is None:
+        raise PodRefused(
+            f"no container mounts a volume at or above the model's path {model.path}: add a "
+            "volumeMount to the container that serves it, or model.volume to the policy"
+        )
+    at = declared.mount_path or model.path
+    if not covers(at, model.path):
+        raise PodRefused(
+            f"the policy mounts its volume at {at}, where the model's path {model.path} is not: "
+            "correct model.volume.mountPath"
+        )
+    volume = own_volume(model, models)
+    if volume is None and not any(each.get("name") == declared.name for each in pod.volumes):
+        raise PodRefused(
+            f"the policy expects the model {model.path} on the pod's volume "
+            f"{quoted(declared.name)}: add it to spec.volumes"
+        )
+    if (
+        declared.host_path is not None
+        and namespace.labels.get(contract.NAMESPACE_HOST_PATH_LABEL) != "true"
+    ):
+        raise PodRefused(
+            "the policy takes the model from a directory of the node (hostPath), and the "
+            f"namespace {quoted(namespace.name)} does not allow it: a cluster administrator can "
+            f'label it {contract.NAMESPACE_HOST_PATH_LABEL}: "true"'
+        )
+    return volume, {
+        "name": volume["name"] if volume else declared.name,
+        "mountPath": at,
+        "readOnly": True,
+        "recursiveReadOnly": "IfPossible",
+    }
+
+
+def holds_trust(place: Place, writers: Iterable[Volume]) -> bool:
+    """Tell whether a place holds what the policy chose, and nothing that the pod could choose.
+
+    Such a volume may hold trust anchors: its source is the policy's, at the policy's path, whole,
+    and no init container of the pod writes it.
+    """
+    declared = place.model.volume
+    return (
+        declared is not None
+        and declared.name is None
+        and is_declared(place.volume, declared)
+        and place.mount.at == (declared.mount_path or place.model.path)
+        and not place.mount.sub_path
+        and not any(volume.reaches(place.volume) for volume in writers)
+    )
+
+
+def is_declared(volume: Volume, declared: ModelVolume) -> bool:
+    """Tell whether a pod's volume is the source that the policy demands."""
+    if declared.name is not None:
+        return volume.name == declared.name
+    demanded = _source(declared) or {}
+    # What is read as a claim may be an ephemeral volume, which the pod fills.
+    return volume.kind in demanded.keys() & volume.raw.keys() and {
+        key: value for key, value in volume.source.items() if value and key not in _SAME_SOURCE
+    } == {key: value for key, value in demanded[volume.kind].items() if key not in _SAME_SOURCE}
+
+
+def named(declared: ModelVolume) -> str:
+    """Return the name, for a sentence, of the source that a policy demands."""
+    if declared.name is not None:
+        return f"the volume {quoted(declared.name)}"
+    kind, source = next(iter((_source(declared) or {}).items()))
+    keys = ("claimName", "reference", "server", "path", "driver")
+    what = ":".join(str(source[key]) for key in keys if key in source)
+    return f"the {kind} {quoted(what)}"
+
+
+def _source(declared: ModelVolume) -> JSON | None:
+    """Return the source as the API server writes it, with its defaults (`None`: a name)."""
+    if claim := declared.persistent_volume_claim:
+        return {"persistentVolumeClaim": {"claimName": claim.claim_name}}
+    if image := declared.image:
+        return {"image": {"reference": image.reference, "pullPolicy": "IfNotPresent"}}
+    if nfs := declared.nfs:
+        return {"nfs": {"server": nfs.server, "path": nfs.path, "readOnly": True}}
+    if csi := declared.csi:
+        attributes = {"volumeAttributes": dict(csi.volume_attributes)}
+        return {
+            "csi": {
+                "driver": csi.driver,
+                "readOnly": True,
+                **(attributes if csi.volume_attributes else {}),
+            }
+        }
+    if host := declared.host_path:
+        return {"hostPath": {"path": host.path, "type": "Directory"}}
+    return None

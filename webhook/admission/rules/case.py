@@ -1,0 +1,49 @@
+"""A pod whose gate has a place: everything that the rules are asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from validator.policy.document import ModelValidation
+    from webhook.admission.pod import Placed, Pod
+    from webhook.admission.storage import ModelStorage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A pod to judge.
+
+    Attributes:
+        pod: The pod without injected containers, with the policy's volumes.
+        policy: The policy that it is judged by.
+        storage: Its volumes, and where the models lie.
+        writers: The init containers that write a model and end before the gate starts.
+        position: How many init containers start before the gate.
+    """
+
+    pod: Pod
+    policy: ModelValidation
+    storage: ModelStorage
+    writers: tuple[Placed, ...]
+    position: int
+
+    @cached_property
+    def workload(self) -> tuple[Placed, ...]:
+        """The containers that run beside the gate's verdict or after it."""
+        init = (
+            placed for placed in self.pod.init if placed.is_sidecar or placed.index >= self.position
+        )
+        return (*self.pod.containers, *init)
+
+    @cached_property
+    def early(self) -> tuple[Placed, ...]:
+        """The init containers that start before the gate."""
+        return self.pod.init[: self.position]
+
+    @property
+    def strict(self) -> bool:
+        """Whether the policy asks for `workload.arguments: Strict`."""
+        return self.policy.spec.workload.arguments == "Strict"

@@ -1,0 +1,71 @@
+"""Rules on privileges: nothing in the pod can undo the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from validator.text import quoted
+from webhook.admission.wire import SecurityContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.admission.pod import Placed
+    from webhook.admission.rules.case import Case
+
+CAPABILITIES: Final = frozenset(
+    {
+        "ALL",
+        "BPF",  # loads programs into the kernel
+        "DAC_READ_SEARCH",  # opens files of the node by handle, past every mount
+        "SYS_ADMIN",  # remounts the model writable, or something else over it
+        "SYS_MODULE",  # loads code into the kernel
+        "SYS_PTRACE",  # writes into the memory of other containers' processes
+        "SYS_RAWIO",  # writes memory and disks below the kernel
+    }
+)
+"""Capabilities with which a container can undo what the gate has verified."""
+
+
+def pod_settings(case: Case) -> Iterator[str]:
+    """The pod runs on Linux, and its containers do not share processes."""
+    spec = case.pod.spec
+    if spec.os is not None and spec.os.name == "windows":
+        yield "spec.os: a model can be verified on Linux nodes only: remove os.name windows"
+    if spec.host_pid:
+        yield "spec.hostPID lets containers reach into the gate's and each other's memory: drop it"
+    if spec.share_process_namespace:
+        yield (
+            "spec.shareProcessNamespace lets containers reach into one another's files and "
+            "memory: remove it"
+        )
+
+
+def container_privileges(case: Case) -> Iterator[str]:
+    """No container can change what another one has verified or loaded."""
+    for placed in case.pod.all_containers:
+        if not case.policy.spec.allow_privileged:
+            yield from privileges(placed)
+        for device in placed.devices:
+            if device.name in case.storage.reaching:
+                yield (
+                    f"{placed.where} has the model's volume {quoted(device.name)} as a block "
+                    "device, past every read-only mount: leave it out of volumeDevices"
+                )
+
+
+def privileges(placed: Placed) -> Iterator[str]:
+    """Yield the privileges by which a container could undo a verdict."""
+    context = placed.view.security_context or SecurityContext()
+    remedy = "remove it, or set allowPrivileged in the policy"
+    if context.privileged:
+        yield f"{placed.where} is privileged and could change the verified model: {remedy}"
+    if context.proc_mount not in (None, "", "Default"):
+        yield f"{placed.where} asks for procMount {quoted(context.proc_mount)}: {remedy}"
+    added = (context.capabilities and context.capabilities.add) or ()
+    for name in added:
+        if name.upper().removeprefix("CAP_") in CAPABILITIES:
+            yield (
+                f"{placed.where} adds the capability {quoted(name)}, by which it could change the "
+                f"verified model: {remedy}"
+            )

@@ -53,10 +53,10 @@ def test_validation_warns_of_what_was_changed() -> None:
 
 
 @pytest.mark.parametrize("given", [pod(vllm(volumeMounts=[])), {"spec": None}, {"spec": 7}])
-def test_validation_warns_of_a_missing_mark(given: dict[str, object]) -> None:
+def test_validation_warns_of_a_missing_mark(given: dict[str, Any]) -> None:
     """The API server's own policies refuse such a pod: the sentence says why."""
     chosen = policy(mode="Audit")
-    (warning,) = check_created(given, chosen, gate=SETTINGS, namespace=NAMESPACE)
+    (warning,) = check_created(Manifest(raw=given), chosen, gate=SETTINGS, namespace=NAMESPACE)
     assert warning.startswith("would be refused under Enforce: metadata")
 
 
@@ -75,7 +75,7 @@ def test_nobody_but_the_webhook_says_that_a_pod_is_under_audit(others: dict[str,
     assert made["metadata"]["annotations"] == others
     forged_again = {**made, "metadata": forged["metadata"]}
     with pytest.raises(PodRefused, match="annotations"):
-        check_created(forged_again, policy(), gate=SETTINGS, namespace=NAMESPACE)
+        check_created(Manifest(raw=forged_again), policy(), gate=SETTINGS, namespace=NAMESPACE)
 
 
 def test_the_mark_names_the_policy_that_was_chosen() -> None:

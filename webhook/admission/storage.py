@@ -95,7 +95,7 @@ class Place:
     mount: Mount
     volume: Volume
 
-    def is_concealed_at(self, path: str) -> bool:
+    def overlaps(self, path: str) -> bool:
         """Tell whether a canonical path is above the model, or anywhere on its volume's mount.
 
         A link on the volume may lead from the model to anywhere on it.
@@ -177,9 +177,7 @@ def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> 
 def _private(pod: Pod, volumes: Mapping[str, Volume]) -> frozenset[str]:
     users = Counter(name for placed in pod.all_containers for name in placed.uses)
     return frozenset(
-        name
-        for name, volume in volumes.items()
-        if volume.kind == "emptyDir" and users[name] == 1
+        name for name, volume in volumes.items() if volume.kind == "emptyDir" and users[name] == 1
     )
 
 

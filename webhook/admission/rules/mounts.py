@@ -52,7 +52,7 @@ def _mount(mount: Mount, placed: Placed, storage: ModelStorage) -> Iterator[str]
             f"{quoted(mount.mount_propagation)}, through which another model can come: leave it out"
         )
     for place in storage.places:
-        if place.is_concealed_at(mount.at) and not _is_verified(mount, place.mount):
+        if place.overlaps(mount.at) and not _is_verified(mount, place.mount):
             yield (
                 f"{placed.where} mounts the volume {quoted(mount.name)} at "
                 f"{quoted(mount.mount_path)}, but what is verified at {place.model.path} is the "
@@ -76,7 +76,7 @@ def _devices(placed: Placed, storage: ModelStorage) -> Iterator[str]:
         if covers(PROC, device.at):
             yield _in_proc(placed, device.device_path)
         for place in storage.places:
-            if place.is_concealed_at(device.at):
+            if place.overlaps(device.at):
                 yield (
                     f"{placed.where} has a block device at {quoted(device.device_path)}, on the "
                     f"model's path {place.model.path}: attach it somewhere else"
@@ -88,7 +88,7 @@ def _termination_message(placed: Placed, storage: ModelStorage) -> Iterator[str]
     if path and (
         not is_canonical(path)
         or covers(PROC, path)
-        or any(place.is_concealed_at(path) for place in storage.places)
+        or any(place.overlaps(path) for place in storage.places)
     ):
         # The kubelet mounts an empty file there, which the container can write.
         yield (

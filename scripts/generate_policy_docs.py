@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEAD: Final = """\
 <!-- Generated from validator/policy by `make generate`; do not edit. -->
 # ModelValidation, field by field
-Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The same document is a resource in the cluster, a file for `model-validator verify policy FILE`, and the environment of the gate. The API server refuses a bad one when it is written, some of it with the sentences below; a file with a field that is not here is refused, too.
+Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The same document is a resource in the cluster, a file for `model-validator verify policy FILE`, and the environment of the gate. The API server refuses an invalid one when it is written, partly with the sentences below. A file is also refused if it has a field that is not in this table.
 
 ## Fields
 | field | type | meaning |
@@ -25,7 +25,7 @@ Group `rhtas.redhat.com`, version `v1alpha1`, short name `mv`, namespaced. The s
 
 RULES: Final = """
 ## Rules
-What is refused beside wrong types, unknown words and paths that are not canonical, and with which sentence:
+Besides wrong types, unknown words and paths that are not canonical, these are refused, with these sentences:
 
 | where | sentence |
 |---|---|
@@ -36,7 +36,7 @@ TAIL: Final = """
 The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy, several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read. Another label of the admin's, `validation.rhtas.redhat.com/host-path: "true"`, lets policies of the namespace name a `hostPath`.
 
 ## Trust anchors
-Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`). A path for them is accepted where it lies in a volume that the policy itself declares by its source, and not within a model; `allowPodTrustAnchors: true` accepts one from the pod, and then whoever writes the pod chooses whom to trust.
+Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`). A path is accepted if it is in a volume that the policy itself declares by its source, and not within a model. `allowPodTrustAnchors: true` accepts a path in a volume of the pod; then the pod's author chooses whom to trust.
 """
 
 

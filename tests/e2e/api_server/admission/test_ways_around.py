@@ -403,8 +403,11 @@ def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: Team
     body = {"spec": {"initContainers": [{"name": GATE_CONTAINER, "resources": starved} | other]}}
     path = f"{pod_path(name)}/resize"
     answer = control_plane.call("PATCH", path, body, content_type=STRATEGIC)
-    assert answer.status == 200, answer.message
     after = named(control_plane.call("GET", pod_path(name)).document, GATE_CONTAINER)
+    if "init containers are immutable" in answer.message:  # before Kubernetes 1.35
+        assert after == before
+        return
+    assert answer.status == 200, answer.message
     assert after == before | {"resources": starved}
 
 

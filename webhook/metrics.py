@@ -52,6 +52,12 @@ class Metrics:
             ("resource",),
             registry=registry,
         )
+        self._heard = Gauge(
+            f"{PREFIX}_watch_heard_timestamp_seconds",
+            "When the API server was heard of last, in Unix time, by resource.",
+            ("resource",),
+            registry=registry,
+        )
         self.live_reads = Counter(
             f"{PREFIX}_live_reads",
             "Reads of one namespace past the watch, by outcome.",
@@ -68,6 +74,10 @@ class Metrics:
             "Looks at the certificate's files that failed; the last good pair stays.",
             registry=registry,
         )
+
+    def heard(self, resource: str) -> None:
+        """Show that the API server has just said something of a resource."""
+        self._heard.labels(resource).set_to_current_time()
 
     def count_policies(self, usable: int, broken: int) -> None:
         """Show how many policies are known."""

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -39,9 +40,15 @@ if TYPE_CHECKING:
 
     from tests.support.fake_api_server import Script
 
-    Start = Callable[[], Awaitable[ClusterSource]]
+    class Start(Protocol):
+        """Starts a source."""
+
+        def __call__(self, timing: Timing = ...) -> Awaitable[ClusterSource]:
+            """Return it."""
+
 
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+STALE = replace(TIMING, read=0.3, stale=1.5)
 OURS = "model-validation"
 GATE, PREVIOUS = (f"validation.rhtas.redhat.com/{name}gate-image" for name in ("", "previous-"))
 RESTARTS = "model_validation_webhook_watch_restarts_total"
@@ -67,10 +74,10 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     """Start a source on the fake API server; it runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def make() -> ClusterSource:
+        async def make(timing: Timing = TIMING) -> ClusterSource:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
-            source = ClusterSource(api, metrics=metrics, gate_namespace=OURS, timing=TIMING)
+            source = ClusterSource(api, metrics=metrics, gate_namespace=OURS, timing=timing)
             running = asyncio.create_task(source.run())
             stack.push_async_callback(_ended, running)
             return source
@@ -85,13 +92,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], *, seconds: int = 10) -> None:
     """Return when the condition holds."""
-    for _ in range(1000):
+    for _ in range(100 * seconds):
         if condition():
             return
         await asyncio.sleep(0.01)
-    pytest.fail("waited 10 seconds in vain")
+    pytest.fail(f"waited {seconds} seconds in vain")
 
 
 def known(source: ClusterSource, where: str = "models") -> dict[str, int | None]:
@@ -249,6 +256,42 @@ async def test_what_is_known_outlives_an_outage(server: FakeApiServer, start: St
     assert known(source) == {"granite": 1}
     await server.delete(POLICIES, "granite", namespace="models")
     await until(lambda: known(source) == {})
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [status(403), status(503), freezes(), breaks_off()],
+    ids=["403", "503", "cut", "broken"],
+)
+@pytest.mark.parametrize("path", [POLICIES, NAMESPACES])
+async def test_a_long_silence_is_noticed_and_ends(
+    server: FakeApiServer, start: Start, path: str, trouble: Script
+) -> None:
+    """Rights that are taken away, and a network that is cut, for one collection of the two."""
+    source = await start(STALE)
+    await until(lambda: source.ready)
+    assert not source.stale
+    server.lists[path].extend([trouble] * 10_000)
+    server.watches[path].extend([trouble] * 10_000)
+    await until(lambda: source.stale)
+    assert source.ready
+    assert known(source) == {"granite": 1}
+    server.lists[path].clear()
+    server.watches[path].clear()
+    await until(lambda: not source.stale)
+
+
+async def test_a_cluster_in_which_nothing_happens_is_not_stale(
+    server: FakeApiServer, start: Start
+) -> None:
+    """The end of a watch by its time is a word, too, and so is a bookmark."""
+    server.watches[POLICIES].append(says(bookmark(150)))
+    source = await start(STALE)
+    await until(lambda: source.ready)
+    for _ in range(300):
+        assert not source.stale
+        await asyncio.sleep(0.01)
+    assert server.lists_of(NAMESPACES) == 1
 
 
 async def test_a_watch_that_ends_at_once_is_no_tight_loop(

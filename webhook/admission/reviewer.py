@@ -88,7 +88,7 @@ class Reviewer:
     async def _answered(
         self, review: Review, judge: _Judge, *, live: _Judge | None = None
     ) -> Answer:
-        """Return the answer; where it would be a refusal, judge again after a live read."""
+        """Return the answer; refuse, or rely on what is stale, only after a live read."""
         # Read once: a second judgement has another policy, and the same pod.
         manifest = Manifest(raw=_object(review.object, which="object"))
         if not review.namespace:
@@ -96,10 +96,12 @@ class Reviewer:
         if not self.source.ready:
             raise NotReady("the policies are not known yet: try again in a moment")
         try:
-            answer = judge(review, manifest)
-            if answer.refusal is not None:
-                await self.source.refresh(review.namespace)
-                answer = (live or judge)(review, manifest)
+            if not self.source.stale:
+                answer = judge(review, manifest)
+                if answer.refusal is None:
+                    return answer
+            await self.source.refresh(review.namespace)
+            answer = (live or judge)(review, manifest)
         except RecursionError as error:
             raise too_deep() from error
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +74,8 @@ class ClusterSource:
         api: The client.
         metrics: Counts what is known and what is read.
         gate_namespace: Whose annotations name the gate's images; `None` where none does.
-        timing: How patient we are.
+        timing: See `Timing`.
+        clock: Monotonic, in seconds.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class ClusterSource:
         metrics: Metrics,
         gate_namespace: str | None = None,
         timing: Timing | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._gate_namespace = gate_namespace
@@ -90,13 +93,20 @@ class ClusterSource:
         self._metrics = metrics
         self._timing = timing or Timing()
         self._store = Store()
-        self._synced: set[str] = set()
+        self._clock = clock
+        self._heard: dict[str, float] = {}
         self._live_reads = asyncio.Semaphore(LIVE_READS)
 
     @property
     def ready(self) -> bool:
         """Whether both collections were listed."""
-        return self._synced == {POLICIES, NAMESPACES}
+        return set(self._heard) == {POLICIES, NAMESPACES}
+
+    @property
+    def stale(self) -> bool:
+        """Whether the API server has said nothing of a collection for too long."""
+        since = self._clock() - self._timing.stale
+        return any(heard < since for heard in self._heard.values())
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Return what is known for a namespace."""
@@ -176,7 +186,8 @@ class ClusterSource:
         async with aclosing(stream):
             async for change in stream:
                 take(change)
-                self._synced.add(path)
+                self._heard[path] = self._clock()
+                self._metrics.heard(path.rpartition("/")[2])
 
     def _take_policies(self, change: Change) -> None:
         match change:

@@ -50,6 +50,7 @@ class DirectorySource:
         self._seen = b""
         self._complaint = ""
         self.ready = False
+        self.stale = False
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Return the policies of a namespace and those of all."""

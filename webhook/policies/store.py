@@ -34,6 +34,10 @@ class Source(Protocol):
     def ready(self) -> bool:
         """Whether the policies are known, so that reviews can be answered."""
 
+    @property
+    def stale(self) -> bool:
+        """Whether what is known may be outdated, so that only a live read decides."""
+
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Return what is known for a namespace."""
 

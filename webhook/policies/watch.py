@@ -30,9 +30,6 @@ PAGE: Final = 100
 PAGE_LIMIT: Final = PAGE * 3 * 1024 * 1024
 """Bytes of a page; JSON may make an object longer than etcd counts it."""
 
-READ_SECONDS: Final = 30
-"""For one page of a list."""
-
 HASTE_SECONDS: Final = 1
 """A watch that ends sooner without an event counts as failed: else we would ask in a tight loop."""
 
@@ -44,18 +41,23 @@ class Timing:
     """The times of following, in seconds.
 
     Attributes:
+        read: For one page of a list.
         watch: After which the server ends a watch, and we go on from where it stopped.
         silence: How much longer we wait: a connection that is frozen ends by our clock.
         pause: After a failure; it doubles with each one.
         longest_pause: The longest of them.
         stable: What lasted longer did not fail at once: the pauses start small again.
+        stale: For which what is known may be used without a word from the server. One word is
+            lost, at the latest, after `watch` and `silence`, and a new list takes a moment.
     """
 
+    read: float = 30
     watch: float = 60
     silence: float = 15
     pause: float = 0.2
     longest_pause: float = 30
     stable: float = 30
+    stale: float = 120
 
 
 class Api(Protocol):
@@ -102,7 +104,12 @@ class Removed:
     item: Object
 
 
-Change = Listed | Changed | Removed
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A word from the server that nothing else has changed until now."""
+
+
+Change = Listed | Changed | Removed | Unchanged
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,7 +139,7 @@ class _Event(msgspec.Struct, frozen=True):
         return metadata.resource_version
 
 
-async def listed(api: Api, path: str, *, seconds: float = READ_SECONDS) -> tuple[list[Object], str]:
+async def listed(api: Api, path: str, *, seconds: float) -> tuple[list[Object], str]:
     """Return a collection's objects, and the version from which to watch it.
 
     Args:
@@ -185,7 +192,7 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     Raises:
         ApiError: Changes may have been missed; only a new list helps.
     """
-    items, version = await listed(api, path)
+    items, version = await listed(api, path, seconds=timing.read)
     yield Listed(items)
     clock = asyncio.get_running_loop().time
     while True:
@@ -198,8 +205,11 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
                         yield Changed(event.object)
                     case "DELETED":
                         yield Removed(event.object)
+                    case _:  # a bookmark
+                        yield Unchanged()
         if version == before and clock() - start < HASTE_SECONDS:
             raise ApiError(f"the watch of {path} ended as soon as it began")
+        yield Unchanged()
 
 
 def _connection(api: Api, path: str, version: str, *, timing: Timing) -> AsyncGenerator[bytes]:

@@ -73,6 +73,7 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
         def complaint() -> str | None:
             checks = {
                 "policies": source.ready,
+                "no word from the API server": not source.stale,
                 "certificate": certificate.ready,
                 "draining": not lifecycle.draining,
             }

@@ -165,11 +165,12 @@ def test_it_is_not_ready_without_its_rights(own: ControlPlane, webhook: ServingW
     webhook.program.start()
     try:
         until(lambda: webhook.alive, what="the probes answer", seconds=30)
-        reason = "/api/v1/namespaces: the API server forbids it: our ServiceAccount needs get, "
+        start = "/api/v1/namespaces: the API server answered 403: namespaces is forbidden"
+        end = "give our ServiceAccount get, list and watch"
 
         def told() -> bool:
-            lines = webhook.log_lines()[said:]
-            return any(str(line.get("reason")).startswith(reason) for line in lines)
+            reasons = [str(line.get("reason")) for line in webhook.log_lines()[said:]]
+            return any(each.startswith(start) and each.endswith(end) for each in reasons)
 
         until(told, what="the log says why")
         assert (webhook.alive, webhook.ready) == (True, False)

@@ -28,6 +28,7 @@ class Cluster:
     def __init__(self) -> None:
         self.known = Store()
         self.ready = True
+        self.stale = False
         self.live_reads = 0
         self.live: list[Policy] | None = []
         self.live_namespaces: list[NamespaceOptions] = []
@@ -323,3 +324,37 @@ async def test_a_pod_that_is_nested_deep_is_no_crash(
     for judge in (reviewer.mutate, reviewer.validate):
         with suppress(RequestError):
             assert (await judge(review(document))).uid == "1"
+
+
+async def test_what_is_stale_admits_nobody(cluster: Cluster, reviewer: Reviewer) -> None:
+    """After too long a silence a live read decides: here the policy was deleted meanwhile."""
+    cluster.known.put(policy())
+    cluster.stale = True
+    for ask in (reviewer.mutate, reviewer.validate):
+        answer = await ask(review(pod()))
+        assert answer.refusal is not None
+        assert "has no ModelValidation" in answer.refusal
+    assert cluster.live_reads == 2
+
+
+async def test_what_is_stale_and_cannot_be_read_gives_no_answer(
+    cluster: Cluster, reviewer: Reviewer
+) -> None:
+    """503, and neither yes nor no."""
+    cluster.known.put(policy())
+    cluster.stale, cluster.live = True, None
+    for ask in (reviewer.mutate, reviewer.validate):
+        with pytest.raises(NotReady):
+            await ask(review(pod()))
+
+
+async def test_a_live_read_admits_while_the_watch_is_silent(
+    cluster: Cluster, reviewer: Reviewer
+) -> None:
+    """One read for each review, and the answer is by what it found."""
+    cluster.known.put(policy())
+    cluster.stale, cluster.live = True, [policy(generation=2)]
+    answer = await reviewer.mutate(review(pod()))
+    assert answer.refusal is None
+    assert answer.audit["policy-generation"] == "2"
+    assert cluster.live_reads == 1

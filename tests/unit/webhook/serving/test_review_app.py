@@ -36,6 +36,7 @@ class BrokenSource:
     """A source that fails as a bug of ours would."""
 
     ready = True
+    stale = False
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Fail, with what must not reach a client."""

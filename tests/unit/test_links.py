@@ -49,6 +49,14 @@ def test_each_link_leads_somewhere(document: str) -> None:
         assert not heading or heading in headings(target), f"{document}: {link}: no such heading"
 
 
+def test_each_page_is_in_the_index() -> None:
+    """A reader who begins at docs/README.md finds all of them."""
+    index = ROOT / "docs" / "README.md"
+    linked = {link.partition("#")[0] for link in LINK.findall(index.read_text())}
+    pages = {path.name for path in index.parent.glob("*.md")} - {index.name}
+    assert pages - linked == set()
+
+
 def test_each_page_that_is_named_is_there() -> None:
     """Also in programs, manifests and build files, which name it from the root."""
     command = [

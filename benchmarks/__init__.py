@@ -1,1 +1,1 @@
-"""What verification costs, side by side with the reference and with a floor; see README.md."""
+"""The cost of verification, side by side with the reference and with a floor; see README.md."""

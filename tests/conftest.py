@@ -1,4 +1,4 @@
-"""What all tests share: the private Sigstore, and how hypothesis runs."""
+"""Fixtures of all tests: the private Sigstore, and the settings of hypothesis."""
 
 import os
 

@@ -163,7 +163,7 @@ def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a gate ended."""
+    """The end of a gate's run."""
 
     code: int
     output: str

@@ -50,7 +50,7 @@ class Case:
 
     @property
     def listed(self) -> dict[str, bytes]:
-        """What the reference puts into the manifest: no empty shards, no linked folders."""
+        """The manifest of the reference: no empty shards, no linked folders."""
         return {
             name: content
             for name, content in self.signed.items()

@@ -62,7 +62,7 @@ def test_its_extras_ask_for_no_distribution_of_a_similar_name(wheel: zipfile.Zip
 
 
 def test_the_version_has_one_place() -> None:
-    """What programs read at run time is what pyproject.toml says."""
+    """Programs read the version of pyproject.toml at run time."""
     assert metadata.version(PROJECT["name"]) == PROJECT["version"]
 
 

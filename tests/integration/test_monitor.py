@@ -149,7 +149,7 @@ def test_it_ends_at_once_in_the_middle_of_a_large_file(desk: Desk) -> None:
 
 
 def test_a_killed_monitor_is_not_good(desk: Desk) -> None:
-    """What it found last is nobody's word any more."""
+    """Its last verdict does not count any more."""
     with monitoring(desk) as monitor:
         monitor.verdict()
         assert monitor.status().code == 0

@@ -1,4 +1,4 @@
-"""Where our verdict is not `model_signing` 1.1.1's, and why: a test for each flaw.
+"""The verdicts that differ from `model_signing` 1.1.1's, and why: a test for each flaw.
 
 The numbers are issues of sigstore/model-transparency. When a test fails because
 the reference has learned better, it has done its work: take it out, and its
@@ -176,7 +176,7 @@ def test_a_name_that_leads_out_of_the_model_is_refused(bench: Bench) -> None:
 
 
 def test_an_absolute_name_is_refused(bench: Bench) -> None:
-    """With unsigned files let pass, the reference opens an absolute path, and dies behind it."""
+    """With unsigned files let pass, the reference opens an absolute path, and crashes."""
     bench.sign_statement(statement([resource(str(bench.folder / "x"), b"outside")]))
     (bench.folder / "x").write_bytes(b"outside")
     assert "is not in the subpath of" in bench.reference(ignore_unsigned=True).why

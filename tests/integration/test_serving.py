@@ -65,7 +65,7 @@ def patched(document: dict[str, Any], response: dict[str, Any]) -> dict[str, Any
 
 
 async def test_a_pod_gets_its_gate_and_passes(webhook: Webhook) -> None:
-    """What `/mutate` made is what `/validate` accepts; the pod as it came is not."""
+    """`/validate` accepts the result of `/mutate`, and not the original pod."""
     before = pod()
     response = await asked(webhook, "/mutate", review(before))
     assert (response["uid"], response["allowed"]) == ("the-uid", True)
@@ -89,7 +89,7 @@ async def test_a_refusal_is_an_answer(webhook: Webhook) -> None:
 
 
 async def test_a_policy_that_comes_with_its_pod_is_found(webhook: Webhook) -> None:
-    """A pod that is created at once behind its policy is not refused for want of it."""
+    """A pod that is created directly after its policy is not refused for lack of it."""
     text = POLICY.replace("granite}", "mistral}")
     (webhook.folder / "policies" / "mistral.yaml").write_text(text)
     document = pod(labels={"validation.rhtas.redhat.com/ml": "mistral"})
@@ -168,7 +168,7 @@ async def test_large_reviews_are_answered(webhook: Webhook) -> None:
 
 
 async def test_a_body_over_the_limit_is_not_read(webhook: Webhook) -> None:
-    """What announces too much is refused at once; what does not announce it, on the way."""
+    """A body that announces too much is refused at once; others are refused while they are read."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", webhook.port, ssl=insecure(), server_hostname="127.0.0.1"
     )
@@ -190,7 +190,7 @@ async def test_a_body_over_the_limit_is_not_read(webhook: Webhook) -> None:
 
 
 async def test_a_slow_body_times_out(webhook: Webhook) -> None:
-    """Whoever announces a body and does not send it is let go after five seconds."""
+    """A client that announces a body and does not send it is disconnected after five seconds."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", webhook.port, ssl=insecure(), server_hostname="127.0.0.1"
     )
@@ -357,7 +357,7 @@ async def _slowly(webhook: Webhook, *, seconds: float) -> bytes:
 
 
 async def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
-    """Whoever does not want to wait for the drain need not."""
+    """A second signal skips the drain."""
     async with Webhook(tmp_path, options=("--drain-seconds", "60")) as running:
         running.terminate()
         await running.logged("draining")

@@ -130,7 +130,7 @@ async def test_long_lists_come_in_pages(server: FakeApiServer, start: Start) -> 
 
 
 async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None:
-    """What is added, changed and deleted shows, in policies and namespaces, without a new list."""
+    """Added, changed and deleted policies and namespaces are seen without a new list."""
     source = await start()
     await until(lambda: source.ready)
     await server.put(POLICIES, policy("mistral"))
@@ -162,7 +162,7 @@ async def test_what_a_policy_said_before_is_remembered(server: FakeApiServer, st
 
 
 async def test_a_watch_goes_on_where_its_time_ended(server: FakeApiServer, start: Start) -> None:
-    """Behind a bookmark and a clean end no list is needed, and nothing is lost."""
+    """After a bookmark and a clean end no list is needed, and nothing is lost."""
     server.watches[POLICIES].append(says(line("ADDED", policy_at(110)), bookmark(150)))
     source = await start()
     await until(lambda: len(server.watched_versions(POLICIES)) >= 2)
@@ -207,7 +207,7 @@ def policy_at(version: int) -> dict[str, object]:
 async def test_a_lost_thread_is_taken_up_by_a_new_list(
     server: FakeApiServer, start: Start, metrics: Metrics, trouble: Script
 ) -> None:
-    """Whatever a watch does, changes behind it are seen, and nothing known is forgotten."""
+    """After any failure of a watch, later changes are seen, and nothing known is forgotten."""
     server.watches[POLICIES].extend([trouble, trouble])
     source = await start()
     await until(lambda: source.ready and not server.watches[POLICIES])
@@ -246,7 +246,7 @@ async def test_a_bad_list_is_asked_for_again(
 
 
 async def test_what_is_known_outlives_an_outage(server: FakeApiServer, start: Start) -> None:
-    """While the API server fails, the last state holds; a deletion behind it is noticed."""
+    """While the API server fails, the last state holds; a deletion is noticed afterwards."""
     source = await start()
     await until(lambda: source.ready)
     server.lists[POLICIES].extend(status(503) for _ in range(20))
@@ -309,7 +309,7 @@ async def test_a_watch_that_ends_at_once_is_no_tight_loop(
 async def test_a_policy_that_breaks_the_schema_is_known_as_broken(
     server: FakeApiServer, start: Start
 ) -> None:
-    """Where the resource definition was loosened, the policy is there with its reason."""
+    """With a loosened resource definition, an invalid policy is listed with its reason."""
     await server.put(POLICIES, policy("loose", config={}))
     source = await start()
     await until(lambda: source.ready)
@@ -372,7 +372,7 @@ async def test_a_live_read_sees_the_gates_images(
 
 
 async def test_only_our_own_namespace_names_images(server: FakeApiServer, start: Start) -> None:
-    """Whoever may annotate another one has no say."""
+    """Annotations of another namespace do not count."""
     theirs = {"kind": "Namespace", "metadata": {"name": "models", "annotations": {GATE: "evil"}}}
     await server.put(NAMESPACES, theirs)
     source = await start()
@@ -384,7 +384,7 @@ async def test_only_our_own_namespace_names_images(server: FakeApiServer, start:
 async def test_annotations_that_are_none_are_no_verdict(
     server: FakeApiServer, start: Start, annotations: object
 ) -> None:
-    """What was named stays as it was, and the review gets 503."""
+    """The images stay as they were, and the review gets 503."""
     source = await start()
     metadata = {"name": OURS, "annotations": annotations}
     await server.put(NAMESPACES, {"kind": "Namespace", "metadata": metadata})
@@ -397,7 +397,7 @@ async def test_annotations_that_are_none_are_no_verdict(
 async def test_a_failed_live_read_is_no_verdict(
     server: FakeApiServer, start: Start, trouble: Script
 ) -> None:
-    """What cannot be read is not taken for missing: the review gets 503, in time."""
+    """A failed read does not mean that the policy is missing: the review gets 503, in time."""
     source = await start()
     await until(lambda: source.ready)
     server.reads.append(trouble)

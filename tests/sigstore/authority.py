@@ -43,7 +43,7 @@ CA_LIFETIME: Final = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs: an e-mail address or a URI, vouched for by an issuer.
+    """A signer: an e-mail address or a URI, and the issuer that vouches for it.
 
     `claims` are further extensions of Fulcio's arc, last number to text, such as
     `{5: "owner/repository", 12: "https://github.com/owner/repository"}`.
@@ -72,7 +72,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class LeafProfile:
-    """What a leaf is like; the defaults are honest, anything else is an attack."""
+    """The form of a leaf certificate; the defaults are honest, anything else is an attack."""
 
     age: timedelta = timedelta()
     digital_signature: bool = True

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from model_signing import hashing
 
 ALICE: Final = Identity("alice@example.com")
-"""Who signs where a test does not say."""
+"""The signer of tests that name no other."""
 
 IN_TOTO: Final = "application/vnd.in-toto+json"
 

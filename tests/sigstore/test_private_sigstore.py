@@ -69,7 +69,7 @@ def verify_model(sigstore: PrivateSigstore, model: Path, *, identity: Identity =
 def test_the_reference_signs_and_verifies(
     private_sigstore: PrivateSigstore, model: Path, identity: Identity
 ) -> None:
-    """What model_signing signed against us, it verifies against our trust configuration."""
+    """model_signing verifies its own signature against our trust configuration."""
     private_sigstore.sign_model(
         model, model / "model.sig", identity=identity, ignore_paths=["notes.txt"]
     )

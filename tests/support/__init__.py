@@ -1,1 +1,1 @@
-"""What the tests share: pods, policies, bundles, signers, processes, waiting."""
+"""Helpers of the tests: pods, policies, bundles, signers, processes, waiting."""

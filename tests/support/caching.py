@@ -1,4 +1,4 @@
-"""Where tests keep what is slow to make, outside the tree, and who may make it at a time."""
+"""A cache outside the tree for files that are slow to make, with a lock for each."""
 
 from __future__ import annotations
 

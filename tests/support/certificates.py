@@ -33,7 +33,7 @@ _USAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What a certificate is like; None leaves an extension out."""
+    """The form of a certificate; None leaves an extension out."""
 
     starts: timedelta = -DAY
     ends: timedelta = 30 * DAY

@@ -240,7 +240,7 @@ class Replica:
         return None
 
     def turn(self) -> float:
-        """Take a whole turn; return the pause behind it."""
+        """Take a whole turn; return the pause after it."""
         while (pause := self.move()) is None:
             pass
         return pause

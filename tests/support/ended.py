@@ -1,4 +1,4 @@
-"""How a program ended, in a process or a container of its own."""
+"""The end of a program, in a process or a container of its own."""
 
 from __future__ import annotations
 

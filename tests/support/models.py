@@ -128,7 +128,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a scenario lives on disk."""
+    """A scenario's files on disk."""
 
     scenario: Scenario
     model: Path

@@ -1,4 +1,4 @@
-"""What may happen to a model after it was signed: one function a case, each in `MUTATIONS`.
+"""Changes of a model after it was signed: one function a case, each in `MUTATIONS`.
 
 What does not belong here: which verdict follows. That is read off the disk by
 `models.Site.contents`; only `signature_holds` cannot be seen there.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """What happens to a signed model.
+    """A change of a signed model.
 
     Attributes:
         apply: Does it.

@@ -130,7 +130,7 @@ def dsse_bundle(
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signs by a key pair."""
+    """A signer with a key pair."""
 
     key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())

@@ -53,7 +53,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier said; `why` is its sentence where it did not accept."""
+    """A verifier's verdict; `why` is its sentence if it did not accept."""
 
     accepted: bool
     why: str = ""

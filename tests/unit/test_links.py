@@ -1,4 +1,4 @@
-"""What a document points at is there."""
+"""The links of the documents, and the pages that files name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def documents() -> list[str]:
 
 @cache
 def headings(path: Path) -> set[str]:
-    """Return what a link to a part of this page may say behind `#`."""
+    """Return the anchors of this page, as a link has them after `#`."""
     titles = HEADING.findall(CODE.sub("", path.read_text()))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -138,7 +138,7 @@ def expand(text: str, values: Mapping[str, str], *, limit: int = EXPANSION_LIMIT
             raise MalformedError(_TOO_LONG)
         return found
 
-    end = text.rfind(")") + 1  # behind it no reference ends, and looking for one is quadratic
+    end = text.rfind(")") + 1  # no reference ends after it, and looking for one is quadratic
     expanded = _REFERENCE.sub(replacement, text[:end]) + text[end:].replace("$$", "$")
     if len(expanded) > limit:
         raise MalformedError(_TOO_LONG)

@@ -1,4 +1,4 @@
-"""What is asked of an API server, whoever runs it: requests as an admin or another, and kubectl."""
+"""A client of any API server: requests as an admin or another user, and kubectl."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API server answered: HTTP status, object or Status, admission warnings."""
+    """An answer of the API server: HTTP status, object or Status, admission warnings."""
 
     status: int
     document: Document

@@ -28,14 +28,14 @@ REQUIRE = "MODEL_VALIDATION_REQUIRE_CLUSTER"
 
 
 class NamespaceFactory(Protocol):
-    """What the fixture `namespace` gives."""
+    """The type of the fixture `namespace`."""
 
     def __call__(self, labels: Mapping[str, str] | None = None) -> str:
         """Create a namespace, ready for pods, and return its name, which no other has."""
 
 
 class TeamFactory(Protocol):
-    """What the fixture `team` gives."""
+    """The type of the fixture `team`."""
 
     def __call__(self, labels: Mapping[str, str] | None = None, **changes: Any) -> str:
         """Create a namespace with one policy, its fields replaced, and return its name."""
@@ -79,7 +79,7 @@ def control_plane(
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[NamespaceFactory]:
-    """Make namespaces that are emptied and removed behind the test."""
+    """Make namespaces that are emptied and removed after the test."""
     made: list[str] = []
 
     def make(labels: Mapping[str, str] | None = None) -> str:

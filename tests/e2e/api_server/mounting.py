@@ -1,4 +1,4 @@
-"""What a kubelet does with a Secret that a pod mounts: shows it, and its changes after a while."""
+"""A kubelet's mount of a Secret: it shows changes after a while."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ControlPlaneError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Where programs run.
+    """The environment in which programs run.
 
     Attributes:
         address: Under which this process reaches them.
@@ -152,7 +152,7 @@ def free_ports(count: int) -> list[int]:
 def until(
     condition: Callable[[], bool], *, what: str, seconds: float = 10, pause: float = 0.02
 ) -> None:
-    """Return when `condition` holds; the API server's caches lag behind its answers.
+    """Return when `condition` holds; the API server's caches follow its answers with a delay.
 
     Raises:
         ControlPlaneError: it did not hold in time; the message says `what`.

@@ -193,7 +193,7 @@ def test_an_absent_webhook_refuses(
 def test_third_party_runs_in_the_order_of_names(
     control_plane: ControlPlane, namespace: NamespaceFactory, tmp_path: Path
 ) -> None:
-    """What a later webhook adds is shown again to an earlier one (reinvocation)."""
+    """An earlier webhook is called again after a later one changed the pod (reinvocation)."""
     name = namespace()
     writer = {"name": "writer", "image": "busybox", "volumeMounts": vllm()["volumeMounts"]}
     add = [{"op": "add", "path": "/spec/initContainers", "value": [writer]}]

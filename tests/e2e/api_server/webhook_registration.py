@@ -37,7 +37,7 @@ POD_CREATE = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a webhook listens (`127.0.0.1:PORT`), and the PEM that vouches for it."""
+    """A webhook's address (`127.0.0.1:PORT`), and the PEM of its authority."""
 
     address: str
     ca_bundle: bytes
@@ -81,7 +81,7 @@ def mutating_all(endpoint: Endpoint, *, name: str, namespace: str | None = None)
 
 @contextmanager
 def registered(api: ApiServer, *configurations: Document) -> Iterator[None]:
-    """Have the API server obey the configurations inside the block, and no longer behind it."""
+    """Have the API server obey the configurations inside the block, and not after it."""
     marks = [(configuration, secrets.token_hex(8)) for configuration in configurations]
     try:
         for configuration, mark in marks:

@@ -43,7 +43,7 @@ class Image:
 
     @property
     def archive(self) -> Path:
-        """Where the archive lies, whether or not it has been built."""
+        """The path of the archive, built or not."""
         return _folder() / f"{self.target}.tar"
 
 

@@ -22,7 +22,7 @@ REQUIRE = "MODEL_VALIDATION_REQUIRE_IMAGES"
 
 
 class ImageFactory(Protocol):
-    """What the fixture `image` gives."""
+    """The type of the fixture `image`."""
 
     def __call__(self, target: str) -> Unpacked:
         """Return the image of this target, unpacked once a session."""
@@ -49,7 +49,7 @@ def built_images() -> Mapping[str, building.Image]:
 
 @pytest.fixture(scope="session")
 def image(built_images: Mapping[str, building.Image]) -> Iterator[ImageFactory]:
-    """Unpack images; all of them go again behind the session."""
+    """Unpack images; all of them are removed after the session."""
     with ExitStack() as stack:
         made: dict[str, Unpacked] = {}
 

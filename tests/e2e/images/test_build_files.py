@@ -1,4 +1,4 @@
-"""What the build files say, checked where no image can be built."""
+"""The build files, checked without building an image."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_everything_from_a_package_index_is_locked(dockerfile: str) -> None:
 
 @pytest.mark.parametrize(("dockerfile", "target"), [*DEFAULTS.items()])
 def test_the_default_is_the_hardened_image(dockerfile: str, target: str) -> None:
-    """Who names no target gets the last stage."""
+    """Without a target, the builder takes the last stage."""
     stages = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / dockerfile).read_text(), re.MULTILINE)
     assert stages[-1] == target
 

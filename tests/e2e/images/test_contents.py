@@ -1,4 +1,4 @@
-"""What is in the images, and what is not."""
+"""The contents of the images."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_nothing_is_setuid(image: ImageFactory, target: str) -> None:
 
 @every_image
 def test_nothing_can_be_written_by_its_user(image: ImageFactory, target: str) -> None:
-    """Where the root file system is not read-only, only the temporary folders are writable."""
+    """Even if the root file system is not read-only, only the temporary folders are writable."""
     root = image(target).root
     writable = [
         path.relative_to(root)
@@ -140,7 +140,7 @@ def test_nothing_is_compiled_at_start(image: ImageFactory, target: str, module: 
 def test_our_layers_are_small(
     image: ImageFactory, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What an image adds to a base with Python, compressed, is what a node pulls."""
+    """A node pulls our layers, compressed, on top of a base with Python."""
     size = own_bytes(image(target))
     with capsys.disabled():
         sys.stdout.write(f"\n{target}: {size / 1e6:.1f} MB compressed, on top of the base\n")

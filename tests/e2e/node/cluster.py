@@ -1,4 +1,4 @@
-"""What scenarios ask of a cluster, in the words of its users."""
+"""A cluster, with the operations that scenarios use."""
 
 from __future__ import annotations
 

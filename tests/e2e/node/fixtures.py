@@ -1,4 +1,4 @@
-"""What scenarios share: the cluster that they join, namespaces and models in it."""
+"""Fixtures of the scenarios: the cluster that they join, namespaces and models in it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class StoreFactory(Protocol):
-    """What the fixture `store` gives."""
+    """The type of the fixture `store`."""
 
     def __call__(self) -> ModelStore:
         """Make a signed model in a folder of the node."""
 
 
 class SpaceFactory(Protocol):
-    """What the fixture `space` gives."""
+    """The type of the fixture `space`."""
 
     def __call__(
         self,
@@ -88,7 +88,7 @@ def store(cluster: Cluster) -> StoreFactory:
 
 @pytest.fixture
 def space(cluster: Cluster) -> Iterator[SpaceFactory]:
-    """Make namespaces that are removed behind the test, with all that is in them."""
+    """Make namespaces that are removed after the test, with all that is in them."""
     made: list[str] = []
 
     def make(

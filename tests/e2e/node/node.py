@@ -23,7 +23,7 @@ FOLDERS: Final = ("addresses", "containerd", "cni", "kubelet", "static-pods", "l
 
 
 class Node:
-    """A context manager: the cluster works inside the block, and nothing of it is left behind.
+    """A context manager: the cluster works inside the block, and nothing of it remains afterwards.
 
     Attributes:
         machine: Where it runs.
@@ -86,7 +86,7 @@ class Node:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """The folder of its files."""
         return self._folder
 
     @property

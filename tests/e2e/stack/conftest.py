@@ -1,4 +1,4 @@
-"""What the tests of the stack share: programs, and a cluster that knows all of its kinds."""
+"""Fixtures of the stack's tests: programs, and a cluster that has all of its kinds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _missing(sentence: str) -> None:
 
 @pytest.fixture(scope="session")
 def tools(programs: dict[str, Path]) -> dict[str, Path]:
-    """What manifests are checked and encrypted with, beside the control plane's programs."""
+    """Programs that check and encrypt manifests, in addition to the control plane's."""
     try:
         return {**programs, **building.find(building.MANIFESTS)}
     except building.ProgramsMissingError as error:

@@ -1,4 +1,4 @@
-"""What the lane's tests share: the stack that they join."""
+"""The fixture of the lane's tests: the stack that they join."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ ROOT: Final = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What an environment is to hold.
+    """The contents of an environment.
 
     Attributes:
         packages: Requirements, resolved together with all that they need.

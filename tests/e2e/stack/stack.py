@@ -1,4 +1,4 @@
-"""What the lane asks of the stack, in the words of its users."""
+"""The stack, with the operations that the lane uses."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class TestInspect:
         assert document["files"] == 3
 
     def test_it_knows_all_methods(self, desk: Desk, private_sigstore: PrivateSigstore) -> None:
-        """Who signed, when and how, as far as the bundle claims."""
+        """The claimed signer, time and method."""
         root = Party.root()
         desk.site.signature.write_bytes(root.issue().bundle(statement()))
         assert (

@@ -1,4 +1,4 @@
-"""What the command loads, reads and writes beside the model: as little as it can."""
+"""The modules that the command loads, and the files that it reads and writes beside the model."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_a_full_disk_is_no_verdict(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
 def test_closed_streams_leave_the_exit_code(desk: Desk, closed: str, code: int) -> None:
-    """Who wants only the exit code gets it."""
+    """A caller who needs only the exit code gets it."""
     line = f'"$@" {closed}'
     ended = run(
         *("verify", "key", desk.site.model, f"--public-key={desk.key}"),
@@ -123,7 +123,7 @@ def test_closed_streams_leave_the_exit_code(desk: Desk, closed: str, code: int) 
 
 
 def test_a_poor_encoding_is_no_failure(desk: Desk) -> None:
-    """What the terminal cannot show is escaped; the verdict stands."""
+    """Characters that the terminal cannot show are escaped; the verdict is the same."""
     document = statement(FILES | {"ü": b""})
     document["subject"][0]["name"] = "gränit"
     desk.site.sign(document)

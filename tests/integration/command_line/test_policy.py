@@ -69,7 +69,7 @@ class TestPolicy:
             assert run("verify", "policy", file).code == 0
 
     def test_a_file_does_not_listen_to_the_environment(self, desk: Desk) -> None:
-        """What is named is what counts: neither the gate's policy nor its cover."""
+        """A policy file named on the command line counts, and the gate's variables do not."""
         path = desk.folder / "policy.json"
         path.write_text(json.dumps(desk.policy()))
         environment = {contract.POLICY_VARIABLE: "{", contract.COVER_VARIABLE: "{"}

@@ -49,7 +49,7 @@ def made(make: Callable[[Path], object], name: str) -> Callable[[Desk], object]:
 
 
 def bound(path: Path) -> None:
-    """Leave a socket behind."""
+    """Create a socket in the model."""
     with socket.socket(socket.AF_UNIX) as listener:
         here = Path.cwd()
         os.chdir(path.parent)  # a socket's path has 108 bytes at most

@@ -102,7 +102,7 @@ def test_an_authority_is_rotated_in_the_order_that_leaves_no_gap(cluster: Cluste
 
 
 def test_a_change_begins_the_wait_anew(cluster: Cluster) -> None:
-    """What somebody touches meanwhile may have been something else in between."""
+    """An object that changed during the wait may have had other contents meanwhile."""
     cluster.user_patches(AUTHORITY_PATH, encoded(tls_key=None))
     replica = Replica(cluster)
     run(cluster, replica, duration=SETTLING - dt.timedelta(seconds=5))
@@ -282,7 +282,7 @@ def test_a_replica_that_stalls_undoes_nothing(
 
 
 def test_a_slow_look_is_not_acted_upon(cluster: Cluster) -> None:
-    """What was read over a longer time is of different times."""
+    """Objects that were read slowly may not belong to one state."""
     cluster.user_patches(AUTHORITY_PATH, {"data": None})
     replica = Replica(cluster)
     replica.move()

@@ -1,4 +1,4 @@
-"""What an operator reads in the log is explained in docs/certificates.md, and nothing else is."""
+"""docs/certificates.md explains each event of the log, and no others."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_a_signature_counts_and_not_a_name() -> None:
 
 
 def test_a_list_with_junk_is_no_list() -> None:
-    """What was half overwritten is not half believed."""
+    """A list that is damaged in part is not trusted in part."""
     both = AUTHORITY.certificate + OTHER.certificate
     assert len(certificates(both)) == 2
     assert certificates(both.replace(b"MII", b"!!!", 1)) == ()

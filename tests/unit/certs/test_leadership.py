@@ -168,7 +168,7 @@ async def test_a_missing_lease_is_said(lease: FakeLease) -> None:
 
 
 def test_a_holder_without_a_duration_is_given_ours() -> None:
-    """Whoever wrote that."""
+    """Another program may have written the Lease without a duration."""
     claim = Claim(holder_identity="x")
     assert not may_claim(claim, "a", unchanged=LEASE_SECONDS - 1)
     assert may_claim(claim, "a", unchanged=LEASE_SECONDS)

@@ -21,7 +21,7 @@ NOBODY: Final = 65534
 
 @pytest.fixture(scope="session")
 def signer() -> Signer:
-    """Who signs where a test does not say."""
+    """The signer of tests that name no other."""
     return Signer()
 
 

@@ -76,7 +76,7 @@ def test_an_honest_bundle_comes_apart(signer: Signer) -> None:
 def test_the_specifications_leniencies_are_taken(
     parsed: Callable[[Edit], Bundle], edit: Edit
 ) -> None:
-    """What signers in the wild leave out, or write as null, is read all the same."""
+    """Fields that real signers leave out, or write as null, do no harm."""
     assert parsed(edit).method is Method.KEY
 
 
@@ -176,7 +176,7 @@ def test_every_truncation_is_refused(signer: Signer) -> None:
 
 
 def test_a_key_that_stands_twice_is_found_at_once() -> None:
-    """A duplicate behind many keys costs no more than reading them."""
+    """Finding a duplicate after many keys takes no longer than reading them."""
     keys = ",".join(f'"k{n}": 0' for n in range(200_000))
     with pytest.raises(BundleError, match="'k9' stands twice"):
         parse_bundle(f'{{{keys}, "k9": 1}}'.encode(), limits=DEFAULT)

@@ -73,7 +73,7 @@ def test_a_refusal_says_why_and_lists_every_file() -> None:
 
 
 def test_json_says_the_same_to_programs() -> None:
-    """What is not known is left out, and the verdict never."""
+    """Unknown values are left out; the verdict is always there."""
     document = VERIFIED.as_dict()
     assert document["verdict"] == "verified"
     assert document["digest"] == f"sha256:{'0' * 64}"
@@ -175,7 +175,7 @@ def test_lists_are_shortened_before_the_reason() -> None:
 
 
 def test_the_worst_verdict_is_what_remains() -> None:
-    """Where nothing else fits, a refusal is not lost behind models that verified."""
+    """If the message is too short for all, it keeps the refusal and drops models that verified."""
     long = "x" * 3000
     good = Report(verdict=Verdict.VERIFIED, model=long)
     bad = Report(verdict=Verdict.REFUSED, model=long, reason="not signed")

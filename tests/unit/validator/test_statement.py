@@ -98,7 +98,7 @@ def test_names_that_are_no_plain_relative_paths_are_refused(name: str, reason: s
     ],
 )
 def test_odd_names_are_names(name: str) -> None:
-    """What a file system takes as a name is one, byte for byte."""
+    """Every name that a file system accepts is a valid name, byte for byte."""
     assert [item.name for item in parsed(named(name)).resources] == [name]
 
 
@@ -310,7 +310,7 @@ def shard(start: object, end: object, name: str = "a") -> Document:
     ],
 )
 def test_shards_that_are_no_whole_file_are_refused(shards: list[tuple[int, int]]) -> None:
-    """Bytes between or behind the shards would go unseen."""
+    """Bytes between or after the shards would not be covered."""
     listed = [shard(start, end) for start, end in shards]
     with pytest.raises(StatementError, match=r"do not add up to a file|names 'a' twice"):
         parsed(statement_of(listed, method="shards", shard_size=100))

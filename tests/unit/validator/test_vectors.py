@@ -118,7 +118,7 @@ def test_what_each_release_signed_verifies(model: Path, release: str) -> None:
 
 @each_release
 def test_the_pinned_digest_is_that_of_the_statement(model: Path, release: str) -> None:
-    """What the report says can be pinned."""
+    """A policy can pin the digest that the report prints."""
     digest = judged(model, verifier_for(release)).digest
     bundle = read_bundle(model / "model.sig", limits=DEFAULT)
     assert json.loads(bundle.payload)["subject"][0]["digest"] == {"sha256": digest}

@@ -112,7 +112,7 @@ class TestStep1Bundle:
             verify(site.request(limits=Limits(bundle_bytes=100)))
 
     def test_a_bundle_with_a_key_twice_is_refused(self, site: Site) -> None:
-        """Which of two payloads was meant, nobody can know."""
+        """With two payloads, readers could disagree about the signed one."""
         text = site.signature.read_text()
         site.signature.write_text(text.replace('"payload"', '"payload": "e30=", "payload"', 1))
         with pytest.raises(BundleError, match="the key 'payload' stands twice"):
@@ -181,7 +181,7 @@ class TestStep3Signature:
             verify(site.request())
 
     def test_an_expired_certificate_is_refused_by_the_given_time(self, site: Site) -> None:
-        """What counts is the time of verification."""
+        """The time of verification counts."""
         root = Party.root()
         site.signature.write_bytes(root.issue().bundle(statement()))
         accepted(site, verifiers=(root.verifier,))
@@ -200,7 +200,7 @@ class TestStep3Signature:
 
 
 class TestStep4Statement:
-    """What was signed is an in-toto statement of the OMS predicate."""
+    """The payload is an in-toto statement with the OMS predicate."""
 
     def test_something_else_that_was_signed_is_refused(self, site: Site) -> None:
         """An attestation about the same files is no model signature."""
@@ -226,7 +226,7 @@ class TestStep4Statement:
 
 
 class TestStep5Serialization:
-    """How the model was serialized is the signer's to say."""
+    """The signer chooses the serialization of the model."""
 
     @pytest.mark.parametrize("hash_", ["sha256", "blake2b"])
     @pytest.mark.parametrize("size", [None, 700, 700.0])
@@ -254,7 +254,7 @@ class TestStep5Serialization:
         assert mismatches(site)[0] == ("'link' is a link, and the model was signed without links")
 
     def test_ignored_paths_are_the_signers_and_reported(self, site: Site) -> None:
-        """What the signer left out is not covered, and the report says so."""
+        """Paths that the signer left out are not covered, and the report says so."""
         write(site.model, {"notes/draft": b"1", "log": b"2"})
         signed(site, statement(ignore_paths=["notes", "log", "absent"]))
         assert accepted(site).ignored == ("log", "notes")
@@ -356,7 +356,7 @@ class TestTheSignatureFile:
         )
 
     def test_a_signature_that_is_a_link_hides_nothing(self, site: Site) -> None:
-        """What model.sig leads to is a file of the model like others."""
+        """A link `model.sig` leads to an ordinary file of the model."""
         site.signature.rename(site.model / "tokenizer.json")
         site.signature.symlink_to("tokenizer.json")
         assert mismatches(site) == ("'tokenizer.json' is not signed",)
@@ -477,7 +477,7 @@ class TestStep8Walking:
         signer: Signer,
         unprivileged: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """What lies in it could be unsigned."""
+        """It could contain unsigned files."""
         model = write(public_path / "granite", FILES)
         site = signed(Site(model, model / "model.sig", signer))
         (model / "closed").mkdir(mode=0)
@@ -649,7 +649,7 @@ class TestStep9Files:
     def test_a_directory_that_is_ignored_is_not_covered_by_one_signed_file(
         self, site: Site
     ) -> None:
-        """What lies unsigned beside that file would be opened, too."""
+        """The workload would also open the unsigned files beside that file."""
         signed_too = {"notes/a/signed": b"1"}
         write(site.model, signed_too)
         signed(site, statement(FILES | signed_too, ignore_paths=["notes"]))
@@ -781,7 +781,7 @@ class TestStep9Races:
 
 
 class TestStep10Report:
-    """What was verified, and what was not covered, is said."""
+    """The report says what was verified, and what was not covered."""
 
     def test_the_report_says_what_holds(self, site: Site) -> None:
         """Model, signer, digest, files, bytes, hash, and how long it took."""
@@ -848,7 +848,7 @@ class TestHuggingFaceCache:
         assert mismatches(snapshot) == ("'model.py' is not the signed file: its content differs",)
 
     def test_a_signature_over_the_blobs_does_not_cover_a_snapshot(self, snapshot: Site) -> None:
-        """Who can write the volume could repoint every name."""
+        """A writer of the volume could point every name to another blob."""
         blobs = replace(snapshot, model=snapshot.model.parents[1] / "blobs")
         snapshot.sign(statement({"aa": b"good", "bb": b"evil"}, allow_symlinks=True))
         accepted(blobs)

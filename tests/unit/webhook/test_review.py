@@ -101,7 +101,7 @@ def test_nested_objects_are_refused_when_they_are_too_deep(body: Make) -> None:
 
 
 def test_another_version_is_named(body: Make) -> None:
-    """Whoever registers v1beta1 reads what to register instead."""
+    """The answer to v1beta1 names the version to register."""
     with pytest.raises(RequestError, match=r"v1beta1.*admissionReviewVersions: \[v1\]"):
         parse(body(version="admission.k8s.io/v1beta1"), content_type=JSON)
 
@@ -186,7 +186,7 @@ def test_a_refusal_says_why() -> None:
 
 
 def test_audit_annotations_are_passed_on() -> None:
-    """Which policy decided ends up in the API server's audit log."""
+    """The API server's audit log has the name of the policy that decided."""
     assert answered(Answer(uid="1", audit={"policy": "p"}))["auditAnnotations"] == {"policy": "p"}
 
 

@@ -1,4 +1,4 @@
-"""The manifests' ValidatingAdmissionPolicies: in force inside a block, forgotten behind it."""
+"""The manifests' ValidatingAdmissionPolicies, in force inside a block and not after it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_labelled_pods_are_refused_while_we_are_down(
 def test_no_ephemeral_container_is_added_while_we_are_down(
     control_plane: ControlPlane, down: str
 ) -> None:
-    """What nobody looks at does not come in."""
+    """A container that the webhook cannot review is not added."""
     answer = control_plane.call(
         "PATCH",
         f"/api/v1/namespaces/{down}/pods/vllm/ephemeralcontainers",

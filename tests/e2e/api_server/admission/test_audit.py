@@ -65,7 +65,7 @@ def test_a_static_pod_is_shown(control_plane: ControlPlane, team: TeamFactory) -
     ids=["label changed", "label taken off", "image"],
 )
 def test_a_pod_is_changed(change: Document, control_plane: ControlPlane, team: TeamFactory) -> None:
-    """What is refused later on under Enforce."""
+    """A change that Enforce refuses."""
     for mode, status in (("Audit", 200), ("Enforce", 403)):
         namespace = team(mode=mode)
         control_plane.created(pod(namespace))
@@ -91,6 +91,6 @@ def test_the_mark_is_nobodys_to_write(
 
 
 def test_the_admins_demand_is_not_lifted(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """Where each pod must be labelled, a mark that nobody took out would be a way round."""
+    """In a namespace that demands the label, the annotation does not exempt a pod."""
     namespace = team(REQUIRE, mode="Audit")
     denied(control_plane.create(pod(namespace, hostPID=True)), "spec.hostPID")

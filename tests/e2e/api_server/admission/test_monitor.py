@@ -38,7 +38,7 @@ OURS = [GATE_CONTAINER, MONITOR_CONTAINER]
 
 
 def monitor_of(pod: Document) -> Document:
-    """Return a pod's one monitor, which stands behind its gate."""
+    """Return a pod's one monitor, which follows its gate."""
     assert init_names(pod) == OURS
     return dict(pod["spec"]["initContainers"][1])
 
@@ -47,7 +47,7 @@ def monitor_of(pod: Document) -> Document:
 def test_every_kind_of_workload_gets_its_monitor(
     kind: str, control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Where restricted is enforced, without a warning, and exactly as mutation writes it."""
+    """With `restricted` enforced, without a warning, and exactly as mutation writes it."""
     name = team(RESTRICTED, revalidation={"interval": "10m"})
     pod = control_plane.created(workload(kind, name))
     if kind != "Pod":
@@ -104,7 +104,7 @@ def test_limit_range_defaults(control_plane: ControlPlane, team: TeamFactory) ->
 
 
 def test_a_limit_range_of_bounds_and_ratio(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """What admits the workload admits the monitor, which has the lesser of its amounts and ours."""
+    """A LimitRange that admits the workload admits the monitor, with the lesser of both amounts."""
     name = team(revalidation={})
     bounds = {"min": {"cpu": "100m"}, "max": {"cpu": "200m"}, "maxLimitRequestRatio": {"cpu": "2"}}
     control_plane.created(limit_range(name, **bounds))

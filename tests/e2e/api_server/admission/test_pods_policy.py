@@ -83,7 +83,7 @@ def test_a_gate_that_is_a_sidecar(control_plane: ControlPlane, team: TeamFactory
 
 @KEYS
 def test_a_static_pod(key: str, control_plane: ControlPlane, team: TeamFactory) -> None:
-    """What its kubelet shows of it must not look as if a gate had run."""
+    """Its mirror pod must not look as if a gate had run."""
     pod = labelled(team(), key, nodeName="node-1")
     pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "0123"}
     denied(control_plane.create(pod), "a node starts a static pod without asking")
@@ -201,7 +201,7 @@ def test_no_program_runs_beside_the_verification(method: str, container: str, li
 
 
 def test_images_of_other_pods_may_change(live: Live) -> None:
-    """What is not labelled is not our business."""
+    """Unlabelled pods are not affected."""
     live.control_plane.created(workload("Pod", live.namespace, label=None))
     body = {"spec": {"containers": [{"name": "vllm", "image": "other:1"}]}}
     assert live.change(body).status == 200
@@ -243,7 +243,7 @@ def test_templates_may_change(control_plane: ControlPlane, team: TeamFactory) ->
 def test_with_the_webhook_down_pods_are_updated_and_deleted(
     live: Live, serving_webhook: ServingWebhook
 ) -> None:
-    """What must hold is held by the API server alone; what may change changes."""
+    """The API server alone enforces the policies, and admits other changes."""
     control_plane = live.control_plane
     with in_force(control_plane, serving_webhook):
         control_plane.created(workload("Pod", live.namespace))

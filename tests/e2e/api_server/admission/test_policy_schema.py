@@ -148,7 +148,7 @@ def test_the_committed_definition_is_the_generated_one() -> None:
 def test_a_good_policy_is_accepted_by_both(
     name: str, installed: ControlPlane, namespace: Callable[..., str]
 ) -> None:
-    """What the parser takes, the server stores, and the parser takes it back."""
+    """The server stores what the parser accepts, and the parser accepts the stored object."""
     here = namespace()
     document = _policy(ACCEPTED[name], namespace=here)
     ours = ModelValidation.from_object(document, source="test")

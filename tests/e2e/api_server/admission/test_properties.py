@@ -126,7 +126,7 @@ def test_the_api_server_takes_what_mutation_makes(
 
 @dataclass(frozen=True, slots=True)
 class _Core:
-    """What `/mutate` asks, without the server around it."""
+    """The decision of `/mutate`, without the server."""
 
     policy: ModelValidation
     namespace: NamespaceOptions

@@ -70,7 +70,7 @@ def pod(namespace: str, account: str = "default", **labels: str) -> Document:
 def test_no_workload_gets_pods_without_the_label(
     kind: str, control_plane: ControlPlane, strict: str
 ) -> None:
-    """Whoever creates them, controllers and admins included."""
+    """This holds for all creators, controllers and admins included."""
     made = workload(kind, strict, label=None)
     if kind != "Pod":
         made = pod_of(control_plane.created(made))
@@ -103,7 +103,7 @@ def test_a_pods_author_cannot_exempt_it(
 def test_a_right_elsewhere_opens_nothing_here(
     control_plane: ControlPlane, strict: str, namespace: NamespaceFactory
 ) -> None:
-    """Who may use the account in one namespace may not in another."""
+    """The right to use the account in one namespace does not hold in another."""
     other = namespace(REQUIRE)
     _prepare(control_plane, other, {SIGNER: [CREATE]})
     assert control_plane.create(pod(strict, DEBUG), dry_run=True, user=SIGNER).status == 201

@@ -1,4 +1,4 @@
-"""What the webhook knows of the cluster, through what happens to a real API server's watches."""
+"""The webhook's knowledge of the cluster while the watches of a real API server fail."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_api_server_that_restarts(own: ControlPlane, webhook: ServingWebhook,
 
 
 def test_history_that_is_forgotten(own: ControlPlane, webhook: ServingWebhook, here: str) -> None:
-    """What happened while we were not there, and no watch can tell any more, is listed."""
+    """A new list has changes that no watch can repeat."""
     assert "granite" in tried(own, here)
     pid = webhook.program.pid
     assert pid is not None

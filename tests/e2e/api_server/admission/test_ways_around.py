@@ -311,7 +311,7 @@ def test_the_label_on_the_deployment_only(
 
 
 def test_a_second_laxer_policy(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """Which of several is meant must be said, and the namespace can say it for all pods."""
+    """With several policies, the pod or its namespace must name one."""
     name = team()
     control_plane.created(policy(name, name="lax", mode="Audit"))
     refused(
@@ -395,7 +395,7 @@ def test_a_pod_that_is_made_by_server_side_apply(
 
 
 def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """Whoever may resize a pod can starve its gate, which then never lets it start."""
+    """A user who may resize a pod can starve its gate; then the pod never starts."""
     name = team()
     before = named(control_plane.created(workload("Pod", name)), GATE_CONTAINER)
     starved = {"limits": {"cpu": "1m", "memory": "1Mi"}, "requests": {"cpu": "1m", "memory": "1Mi"}}
@@ -433,7 +433,7 @@ def test_others_in_vllms_shared_memory(
 def test_an_ephemeral_container_before_the_verdict(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """None is added while the gate runs, nor behind one that has failed."""
+    """None is added while the gate runs, nor after it has failed."""
     name = team()
     control_plane.created(workload("Pod", name))
     debugger = {"name": "debugger", "image": "busybox:1", "targetContainerName": "vllm"}
@@ -470,7 +470,7 @@ EPHEMERAL_REFUSED: dict[str, tuple[Document, str]] = {
 def test_an_ephemeral_container_that_is_refused(
     way: str, control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Also behind the verdict."""
+    """Also after the verdict."""
     changes, sentence = EPHEMERAL_REFUSED[way]
     name = team()
     _verified_pod(control_plane, name)
@@ -481,7 +481,7 @@ def test_an_ephemeral_container_that_is_refused(
 def test_an_ephemeral_container_that_is_admitted(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Behind the verdict people may look: `kubectl debug`, the model read-only."""
+    """After the verdict, `kubectl debug` is allowed, with the model read-only."""
     name = team()
     _verified_pod(control_plane, name)
     reader = {
@@ -513,7 +513,7 @@ def test_a_second_entry_for_the_same_claim(control_plane: ControlPlane, team: Te
 def test_a_native_sidecar_with_a_writable_mount(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """It starts before the gate and runs on behind it: it only reads, wherever it stands."""
+    """It starts before the gate and continues after it, so its mount is read-only at any place."""
     sidecar = tool("sync", at("/models"), restartPolicy="Always")
     spec = vllm_spec(initContainers=[sidecar])
     pod = control_plane.created(workload("Pod", team(), spec=spec))
@@ -523,7 +523,7 @@ def test_a_native_sidecar_with_a_writable_mount(
 def test_the_gate_stands_behind_the_last_writer(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Who fetches the model still writes; who comes later only reads."""
+    """The container that downloads the model may write; later ones only read."""
     init = [tool("fetch", at("/models")), tool("warm", at("/models", readOnly=True))]
     pod = control_plane.created(workload("Pod", team(), spec=vllm_spec(initContainers=init)))
     order = [each["name"] for each in pod["spec"]["initContainers"]]
@@ -534,7 +534,7 @@ def test_the_gate_stands_behind_the_last_writer(
 def test_a_writer_that_another_webhook_adds_later(
     control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
 ) -> None:
-    """The gate moves behind it when we are asked again."""
+    """The gate moves after it when the webhook is called again."""
     name = team()
 
     def add(pod: Document) -> Patch:
@@ -625,7 +625,7 @@ def test_another_webhook_that_changes_the_gate(
 def test_a_key_on_a_volume_of_the_pod(
     path: str, control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Whoever writes the pod would choose whom to trust."""
+    """The pod's author would choose whom to trust."""
     name = team(config={"privateKeyConfig": {"keyPath": path}})
     keys = {"name": "keys", "configMap": {"name": "keys"}}
     spec = vllm_spec(

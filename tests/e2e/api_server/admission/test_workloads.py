@@ -62,7 +62,7 @@ def container(name: str, **changes: object) -> Document:
 def test_every_kind_of_workload_gets_its_gate(
     kind: str, control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """Where restricted is enforced, without a warning; the model is read-only for vLLM."""
+    """With `restricted` enforced, without a warning; the model is read-only for vLLM."""
     made = control_plane.create(workload(kind, team(RESTRICTED)))
     assert (made.status, made.warnings) == (201, ())
     pod = made.document
@@ -154,7 +154,7 @@ def created_once_limited(control_plane: ControlPlane, pod: Document, *, limit: s
 
 
 def test_limit_range_defaults(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """What it adds to the gate's resources is no change of the gate; CPU is the workload's."""
+    """Resources that it adds to the gate do no harm; the CPU is the workload's."""
     name = team()
     amounts = {"cpu": "700m", "memory": "2Gi", "ephemeral-storage": "3Gi"}
     control_plane.created(limit_range(name, default=amounts, defaultRequest=amounts))
@@ -205,7 +205,7 @@ def test_a_quota_that_demands_requests_and_limits(
 
 
 def test_always_pull_images(programs: dict[str, Path], tmp_path: Path) -> None:
-    """The plugin changes our containers' pull policy behind us; nothing else is tolerated there."""
+    """The plugin changes the gate's pull policy after the webhook; no other change passes."""
     (tmp_path / "control-plane").mkdir()
     with (
         ControlPlane(
@@ -235,7 +235,7 @@ def test_pod_security_restricted(
     control_plane: ControlPlane,
     team: TeamFactory,
 ) -> None:
-    """Whoever the workload's user is, the gate passes, as that user and in its groups."""
+    """The gate passes as the workload's user and in its groups, for each user."""
     context = {"seccompProfile": {"type": "RuntimeDefault"}} | pod_level
     served = vllm(securityContext=container("x")["securityContext"] | container_level)
     spec = vllm_spec(securityContext=context, containers=[served])
@@ -298,7 +298,7 @@ def test_a_sidecar_that_another_webhook_adds(
 def test_asked_again_it_changes_nothing(
     control_plane: ControlPlane, team: TeamFactory, webhook_in_force: ServingWebhook, tmp_path: Path
 ) -> None:
-    """A pod with both labels is reviewed once for each, and once more behind other webhooks."""
+    """A pod with both labels is reviewed once for each, and again after other webhooks."""
     name = team()
     pod = workload("Pod", name)
     pod["metadata"]["labels"]["validation.ml.sigstore.dev/ml"] = "true"
@@ -357,7 +357,7 @@ def test_kubectl(way: tuple[str, ...], control_plane: ControlPlane, team: TeamFa
 def test_applying_a_pod_again(
     way: tuple[str, ...], control_plane: ControlPlane, team: TeamFactory
 ) -> None:
-    """What the webhook added is not the manifest's, and so is neither taken out nor in the way."""
+    """Applying a manifest again neither removes the webhook's additions nor fails on them."""
     name = team()
     path, given = f"/api/v1/namespaces/{name}/pods/vllm", json.dumps(workload("Pod", name))
     control_plane.kubectl(*way, "-f", "-", given=given)
@@ -382,7 +382,7 @@ def test_an_update_does_not_ask_the_webhook(
 
 
 def test_a_client_library(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """What kubernetes_asyncio sends, and the typed pod that it gets back."""
+    """A client library's request, and the typed pod that it gets back."""
     name = team()
 
     async def create() -> list[str]:

@@ -1,4 +1,4 @@
-"""What `python -m certs run` finds in a cluster: its rights, and what it fills and patches."""
+"""The cluster as `python -m certs run` finds it: its rights, and the objects that it patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the certificates' account may do: five objects by name; in two of them, `caBundle` alone."""
+"""The rights of the certificates' account: five objects by name, in two only `caBundle`."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_entries_and_metadata_stay(path: str, body: Document, control_plane: Con
 
 
 def test_the_policy_knows_all_fields(control_plane: ControlPlane) -> None:
-    """What a later Kubernetes adds to an entry fails here first."""
+    """A field that a later Kubernetes adds to an entry fails this test."""
     path = "/openapi/v3/apis/admissionregistration.k8s.io/v1"
     schemas = control_plane.call("GET", path).document["components"]["schemas"]
     prefix = "io.k8s.api.admissionregistration.v1."

@@ -66,7 +66,7 @@ def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
 
 @dataclass(slots=True)
 class Load:
-    """What was asked in the background, again and again, and what became of it."""
+    """Requests in the background, and their outcomes."""
 
     answered: int = 0
     failed: list[str] = field(default_factory=list)

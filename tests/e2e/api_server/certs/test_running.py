@@ -256,7 +256,7 @@ async def test_what_was_changed_by_others_is_not_overwritten(
 
 
 async def test_the_server_s_own_sentence_is_passed_on(api: ClusterApi) -> None:
-    """Whoever set up the rights reads what is missing."""
+    """The administrator reads which right is missing."""
     other = AUTHORITY.replace("model-validation-ca", "other")
     with pytest.raises(ApiError, match=r"answered 403.*cannot get resource .secrets."):
         await api.get(other, Secret)

@@ -1,4 +1,4 @@
-"""What a kustomization of the manifests holds, as `kubectl apply -k` would send it."""
+"""The objects of a kustomization of the manifests, as `kubectl apply -k` would send them."""
 
 from __future__ import annotations
 

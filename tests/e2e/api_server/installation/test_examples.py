@@ -42,7 +42,7 @@ def example(control_plane: ControlPlane) -> Iterator[Document]:
 
 
 def test_the_labelled_pod_gets_its_gate(control_plane: ControlPlane, example: Document) -> None:
-    """Behind the container that brings the model, in a restricted namespace."""
+    """After the container that brings the model, in a restricted namespace."""
     made = control_plane.created(pod_of(example))
     init = {each["name"]: each["image"] for each in made["spec"]["initContainers"]}
     assert list(init) == ["fetch", GATE_CONTAINER]

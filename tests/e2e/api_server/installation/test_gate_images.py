@@ -1,4 +1,4 @@
-"""Which image the gate may have: what the admin names, also during an upgrade."""
+"""The gate's accepted images: those that the admin names, also during an upgrade."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("policies")]
 
 @pytest.fixture
 def name_images(control_plane: ControlPlane) -> Iterator[Name]:
-    """Change the annotations, obeyed on return; behind the test they are as shipped."""
+    """Change the annotations, and wait for the effect; after the test they are as shipped."""
 
     def name(image: str | None, previous: str | None = None) -> None:
         body = {"metadata": {"annotations": {GATE: image, PREVIOUS: previous}}}
@@ -66,7 +66,7 @@ def pod(namespace: str, image: str, **spec: object) -> Document:
 
 
 def test_the_image_that_is_shipped(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """Where no webhook is asked, a gate of another image does not pass."""
+    """In a namespace without the webhook, a gate with another image is refused."""
     name = team()
     for image in ("evil:1", NEXT_IMAGE, f"{GATE_IMAGE}1"):
         denied(control_plane.create(pod(name, image)), OTHER)
@@ -80,7 +80,7 @@ def test_the_image_that_is_shipped(control_plane: ControlPlane, team: TeamFactor
 def test_the_previous_image_while_it_is_named(
     control_plane: ControlPlane, team: TeamFactory, name_images: Name
 ) -> None:
-    """During an upgrade both count, and behind it the new one alone."""
+    """During an upgrade both images are accepted, and after it the new one alone."""
     name_images(NEXT_IMAGE, GATE_IMAGE)
     name = team()
     for image in (GATE_IMAGE, NEXT_IMAGE):

@@ -1,4 +1,4 @@
-"""What one apply of each overlay leaves on a real API server."""
+"""The objects that each overlay creates on a real API server."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def versions(documents: list[Document]) -> dict[tuple[str, str], str]:
 
 @pytest.mark.parametrize("how", [CLIENT_SIDE, SERVER_SIDE], ids=["client-side", "server-side"])
 def test_applying_again_changes_nothing(how: tuple[str, ...], cluster: ControlPlane) -> None:
-    """What was written meanwhile is kept: the certificates, whom to trust, who leads."""
+    """Contents written in the cluster stay: certificates, authorities, the leader."""
     folder = manifests.overlay_folder("operator-compat")
     with installed(cluster, folder, how=how):
         write_certificates(cluster)

@@ -1,4 +1,4 @@
-"""What the manifests say, before anybody applies them."""
+"""The manifests, as kustomize builds them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_user_sets_each_image_in_one_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlay", manifests.OVERLAYS)
 def test_neither_secrets_nor_trust_are_in_the_manifests(overlay: str) -> None:
-    """What is written in the cluster is not reset by applying again."""
+    """Applying again does not reset contents written in the cluster."""
     for document in manifests.overlay(overlay):
         assert document["kind"] != "Secret" or not {"data", "stringData"} & document.keys()
         assert document["kind"] != "Lease" or "spec" not in document

@@ -1,4 +1,4 @@
-"""What befalls the webhook and the cluster, while labelled pods are created all the time."""
+"""Faults of the webhook and the cluster, while labelled pods are created all the time."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_pods_go_on_being_created(
     namespace: str,
     happens: Callable[[Cluster, Node, str], Any],
 ) -> None:
-    """What is planned is not noticed: no pod is refused, and none comes without its gate."""
+    """Planned restarts are not noticed: no pod is refused, and none is created without its gate."""
     with Stream(cluster.api, namespace) as stream:
         happens(cluster, node, namespace)
         stream.wait_for(20)

@@ -1,4 +1,4 @@
-"""What dies on the node: the gate half way, its pod's sandbox, the monitor, the workload."""
+"""Deaths on the node: of the gate at work, its pod's sandbox, the monitor, the workload."""
 
 from __future__ import annotations
 

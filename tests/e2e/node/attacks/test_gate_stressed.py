@@ -94,7 +94,7 @@ def test_a_gate_with_next_to_no_cpu_takes_its_time(
 
 
 def test_a_volume_that_is_full(cluster: Cluster, store: StoreFactory, space: SpaceFactory) -> None:
-    """What fetches the model says that there is no room; with room, the pod starts by itself."""
+    """The download reports that there is no space; with space, the pod starts by itself."""
     model = store()
     too_much = model.model / "too-much.bin"
     os.truncate(model.model / WEIGHTS, 1 << 16)
@@ -239,7 +239,7 @@ def test_a_model_of_thousands_of_files(
 
 
 def test_a_pod_of_a_megabyte(cluster: Cluster, store: StoreFactory, space: SpaceFactory) -> None:
-    """Of characters that a review writes sixfold; it runs, behind its gate."""
+    """Of characters that take six times their size in a review; the pod runs after its gate."""
     namespace = space(store())
     environment: list[Any] = [{"name": f"V{n}", "value": "<" * 100_000} for n in range(10)]
     cluster.api.created(

@@ -107,7 +107,7 @@ def test_annotations_do_not_open_the_gate(
 def test_an_annotation_by_which_kubernetes_changes_the_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """The API server itself writes AppArmor's old annotation into the gate, behind all webhooks."""
+    """The API server itself writes AppArmor's old annotation into the gate, after all webhooks."""
     namespace = space(store())
     annotations = {f"container.apparmor.security.beta.kubernetes.io/{GATE_CONTAINER}": "unconfined"}
     pod = workload("Pod", namespace, spec=serving_spec(), annotations=annotations)
@@ -148,7 +148,7 @@ def test_without_the_label_it_is_not_ours(
 def test_the_label_stays_while_the_gate_refuses(
     value: str | None, cluster: Cluster, spoilt: ModelStore, space: SpaceFactory
 ) -> None:
-    """A pod that waits behind its gate can not be talked out of it."""
+    """The label of a pod that waits for its gate cannot be removed."""
     namespace = space(spoilt)
     cluster.api.created(serving("Pod", namespace))
     cluster.wait_until_refused(namespace, "vllm")
@@ -257,7 +257,7 @@ def test_variables_and_files_that_steer_other_programs_trust(
 def test_a_key_on_the_models_volume(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, *, allowed: bool
 ) -> None:
-    """Whoever writes the volume would choose whom to trust: refused, but by the policy's leave."""
+    """A writer of the volume would choose whom to trust: refused, unless the policy allows it."""
     model = store()
     (model.folder / "key.pub").write_text(model.public_key)
     config = {"privateKeyConfig": {"keyPath": "/models/key.pub"}}
@@ -322,7 +322,7 @@ def _by_a_link(_: ModelStore) -> tuple[Document, Document]:
 
 
 def _before_the_verdict(_: ModelStore) -> tuple[Document, Document]:
-    """A sidecar that serves, ahead of an init container that only claims to write."""
+    """A sidecar that serves, before an init container that only claims to write."""
     sidecar = server(name="early", restartPolicy="Always")
     return serving_spec(initContainers=[sidecar, tool("late", "", MODEL_MOUNT)]), {}
 

@@ -26,7 +26,7 @@ def tool(name: str, program: str, *mounts: Document, **changes: Any) -> Document
 def test_a_later_init_container_does_not_write(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """One that asks for no writable mount stands behind the gate; root and all, it cannot."""
+    """One without a writable mount comes after the gate, and cannot write even as root."""
     model = store()
     namespace = space(model)
     program = f"open('{MODEL}/config.json', 'w').write('mine')"

@@ -55,7 +55,7 @@ CUT_OFF: Final[Document] = {
 def test_a_limited_namespace_admits_the_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, limit: Document
 ) -> None:
-    """What the namespace demands of containers, the gate fulfils like the workload."""
+    """The gate satisfies the namespace's limits, like the workload."""
     namespace = space(store())
     metadata = {"name": "limit", "namespace": namespace}
     cluster.api.created(limit | {"metadata": metadata})

@@ -1,4 +1,4 @@
-"""Whoever the workload runs as, the gate reads the model with the same rights, and no more."""
+"""The gate reads the model with the rights of the workload's user, and no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Who owns the model's files, what they may be read by, and who runs the pod.
+    """The owner and mode of the model's files, and the user of the pod.
 
     Attributes:
         owner: User and group of files and directories.

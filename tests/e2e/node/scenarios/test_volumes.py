@@ -59,7 +59,7 @@ def test_a_sub_path_of_a_claim_is_served(
 def test_a_directory_of_the_node_is_served(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """Whoever may write hostPath into a pod needs no leave of ours."""
+    """A user who may write hostPath into a pod needs no permission of the policy."""
     model = store()
     namespace = space(model)
     volumes = [{"name": "model", "hostPath": {"path": str(model.folder)}}]

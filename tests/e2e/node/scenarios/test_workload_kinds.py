@@ -98,7 +98,7 @@ def test_a_job_on_another_model_than_the_signed_one_fails(
 def test_native_sidecars_run_on_both_sides_of_the_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """One without the model runs from before the download; one with it from behind, and reads."""
+    """One without the model starts before the download; one with it after the gate, and reads."""
     namespace = space(store())
     spec = downloading({"name": "model", "emptyDir": {}})
     sleeps = ["sleep", "600"]

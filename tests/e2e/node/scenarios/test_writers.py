@@ -1,4 +1,4 @@
-"""Whoever writes the model does so before the verdict: downloads, and what other webhooks add."""
+"""Writers of the model come before the verdict: downloads, and containers of other webhooks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_download_runs_before_the_gate(
 def test_the_gate_moves_behind_a_writer_that_another_webhook_adds_later(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, tmp_path: Path
 ) -> None:
-    """What the writer brings, which is missing before, has been verified when the pod runs."""
+    """When the pod runs, the files that the writer added have been verified."""
     model = store()
     namespace = space(model)
     (model.model / WEIGHTS).unlink()
@@ -78,7 +78,7 @@ def test_what_a_writer_of_another_webhook_spoils_is_not_served(
 def test_a_webhook_that_adds_writers_for_ever_gets_the_pod_refused(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, tmp_path: Path
 ) -> None:
-    """The API server asks twice; whoever then writes behind the gate keeps the pod out."""
+    """The API server calls twice; if a writer still follows the gate, the pod is refused."""
     namespace = space(store())
     writers = [_writer(f"late-{number}", "pass") for number in range(9)]
     with _asked_last(cluster, namespace, tmp_path, writers):
@@ -124,7 +124,7 @@ def _let_all_write(model: ModelStore) -> None:
 def _asked_last(
     cluster: Cluster, namespace: str, folder: Path, writers: list[Document]
 ) -> Iterator[None]:
-    """Have another webhook, called behind ours, add the next init container at each call."""
+    """Have another webhook, called after ours, add the next init container at each call."""
     left = iter(writers)
 
     def patch(_: Document) -> Patch:

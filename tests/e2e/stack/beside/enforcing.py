@@ -1,4 +1,4 @@
-"""Who enforces NetworkPolicies on the node: kube-router, as nothing but a firewall."""
+"""Enforcement of NetworkPolicies on the node: kube-router, as a firewall only."""
 
 from __future__ import annotations
 

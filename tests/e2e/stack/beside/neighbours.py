@@ -1,4 +1,4 @@
-"""Who else lives in a cluster with the stack: a collector, a Prometheus, and somebody else.
+"""Other pods in a cluster with the stack: a collector, a Prometheus, and a stranger.
 
 Each stands in for a program of its own: of the collector the receiving is real, of Prometheus the
 namespace and the labels from which it asks.

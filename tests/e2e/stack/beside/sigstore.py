@@ -37,7 +37,7 @@ MODULE: Final = "tests.e2e.stack.beside.sigstore"
 
 @dataclass(frozen=True, slots=True)
 class SigstoreFiles:
-    """What the service leaves in its folder."""
+    """The files that the service writes into its folder."""
 
     folder: Path
 
@@ -46,17 +46,17 @@ class SigstoreFiles:
 
     @property
     def trust_config(self) -> Path:
-        """What `model_signing … --trust_config` wants."""
+        """The file for `model_signing … --trust_config`."""
         return self.folder / "trust_config.json"
 
     @property
     def trusted_root(self) -> Path:
-        """What a policy carries inline."""
+        """The root of trust, as a policy has it inline."""
         return self.folder / "trusted_root.json"
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the service listens: address and port."""
+        """The service's address and port."""
         config = json.loads(self.trust_config.read_text())
         url = urlsplit(config["signingConfig"]["caUrls"][0]["url"])
         return str(url.hostname), int(url.port or 0)

@@ -132,7 +132,7 @@ def test_health_answers_under_both_paths_before_vllm_does(keyless: LlamaStack) -
 
 @pytest.mark.usefixtures("vllm")
 def test_a_chat_is_streamed_token_by_token(keyless: LlamaStack) -> None:
-    """What vLLM writes reaches Open WebUI as it was written."""
+    """Open WebUI receives each token when vLLM writes it."""
     asked = [{"role": "user", "content": "Is it?"}]
     status, text = keyless.ask(
         "/v1/chat/completions", {"model": MODEL, "messages": asked, "stream": True}

@@ -272,7 +272,7 @@ def test_without_a_policy_it_says_so(vllm: Installation, tmp_path: Path) -> None
 def test_adapters_at_run_time_and_a_policy_exclude_each_other(
     vllm: Installation, model: Path, policy: Policies, tmp_path: Path
 ) -> None:
-    """What is loaded while vLLM serves, nobody has verified."""
+    """Adapters that are loaded while vLLM serves would not be verified."""
     variables = policy(model, VLLM_ALLOW_RUNTIME_LORA_UPDATING="True")
     last = _refused(vllm, "--model", str(model), environment=variables, folder=tmp_path)
     assert last == (

@@ -1,4 +1,4 @@
-"""What people have said stays when a pod does not."""
+"""Conversations outlive a pod."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def whole(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture
 def place(whole: Stack, tmp_path: Path) -> Path:
-    """Where the reader types: beside `manifests` and `mine`, before a stack that is well."""
+    """The reader's folder, with `manifests` and `mine`, and a healthy stack."""
     (tmp_path / "manifests").symlink_to(DOCS.parent / "manifests")
     (tmp_path / "mine").symlink_to(whole.overlay)
     _repair(whole)

@@ -1,4 +1,4 @@
-"""Who may speak to whom, on a node where NetworkPolicies are enforced."""
+"""Allowed connections, on a node that enforces NetworkPolicies."""
 
 from __future__ import annotations
 

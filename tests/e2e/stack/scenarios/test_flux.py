@@ -28,7 +28,7 @@ PRUNING_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def reconciled(stack: Stack) -> Iterator[list[str]]:
-    """What the stack's Kustomization has said, from its first word until it was ready."""
+    """The conditions of the stack's Kustomization, from the first until it was ready."""
     programs = building.find(building.FLUX)
     api = stack.cluster.api
     installing.uninstall(api)
@@ -59,7 +59,7 @@ def test_the_stack_waits_for_the_webhook(stack: Stack, reconciled: list[str]) ->
 
 
 def test_secrets_are_decrypted_on_the_way(stack: Stack, reconciled: list[str]) -> None:
-    """What lies in Git is encrypted; what Open WebUI reads lets its administrator in."""
+    """The Secrets in Git are encrypted, and Open WebUI's administrator can log in with them."""
     tree = stack.cluster.folder / "flux" / "tree" / flux.CLUSTER
     assert "ENC[AES256_GCM" in (tree / ACCOUNT).read_text()
     assert reconciled

@@ -1,4 +1,4 @@
-"""What the stack tells of itself, as those receive it who listen."""
+"""The stack's traces and metrics, as a collector and Prometheus receive them."""
 
 from __future__ import annotations
 

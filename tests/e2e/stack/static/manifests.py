@@ -1,4 +1,4 @@
-"""What the stack's kustomizations hold, as `kubectl apply -k` would send it."""
+"""The objects of the stack's kustomizations, as `kubectl apply -k` would send them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak to whom under NetworkPolicies, as Kubernetes defines them.
+"""Allowed connections under NetworkPolicies, as Kubernetes defines them.
 
 Belongs here: the meaning of `networking.k8s.io/v1` NetworkPolicy for one connection. Does not
 belong here: that a network keeps to it, which only a cluster shows.
@@ -37,7 +37,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """Where a connection goes."""
+    """The port of a connection."""
 
     number: int
     protocol: str = "TCP"

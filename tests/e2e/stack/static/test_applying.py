@@ -71,7 +71,7 @@ def test_deleting_it_leaves_the_volumes(cluster: ControlPlane, overlay: str) -> 
 
 
 def test_flux_keeps_the_volumes_too() -> None:
-    """What `kubectl delete` is told to leave is what Flux is told not to prune."""
+    """Flux does not prune the objects that `kubectl delete` leaves."""
     prune = "kustomize.toolkit.fluxcd.io/prune"
     for each in manifests.build("example"):
         metadata = each["metadata"]

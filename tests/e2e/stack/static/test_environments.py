@@ -51,7 +51,7 @@ def test_a_missing_python_is_named_with_what_to_do() -> None:
 
 
 def test_a_python_of_another_version_is_not_taken_for_the_named_one(nowhere: Path) -> None:
-    """What a program is called says nothing: it is asked for its version."""
+    """The name of a program does not count: its version is asked."""
     _link_python(nowhere, "3.99")
     with pytest.raises(EnvironmentMissingError, match=r"Python 3\.99 is missing"):
         environments.interpreter("3.99")
@@ -60,7 +60,7 @@ def test_a_python_of_another_version_is_not_taken_for_the_named_one(nowhere: Pat
 def test_an_environment_that_is_not_whole_is_not_found(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an interrupted installation left is not used, and the sentence has the command."""
+    """An interrupted installation is not used, and the sentence has the command."""
     _link_python(nowhere)
     own = environments.Environment(name="vllm", python=HERE)
     monkeypatch.setitem(ENVIRONMENTS, "vllm", own)

@@ -1,4 +1,4 @@
-"""What the stack's manifests say, before anybody applies them."""
+"""The stack's manifests, as kustomize builds them."""
 
 from __future__ import annotations
 
@@ -361,7 +361,7 @@ def test_a_model_is_fetched_to_where_it_is_verified_and_served(prepare: str, ove
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_debug_and_download_are_not_part_of_what_runs(overlay: str) -> None:
-    """Whoever wants them applies them."""
+    """Users apply them when they need them."""
     assert not manifests.of_kind(manifests.build(overlay), "Pod", "Job", "ServiceAccount")
 
 

@@ -91,7 +91,7 @@ def test_secrets_of_your_own_come_back_as_they_were(
 def test_nobody_decrypts_the_example_with_another_key(
     file: Path, tools: dict[str, Path], key: tuple[Path, str]
 ) -> None:
-    """Whoever applies it as it is learns so at once."""
+    """Applying the example unchanged fails at once."""
     private, _ = key
     ran = sops(tools, private, "decrypt", file)
     assert ran.returncode != 0

@@ -213,7 +213,7 @@ def test_a_touch_is_verified_and_no_more(scene: Scene, site: Site) -> None:
 
 
 def test_a_touch_amid_a_verification_is_no_alarm(scene: Scene, site: Site) -> None:
-    """What did not hold still is verified once more before anything is said."""
+    """A model that changed during a verification is verified again before it is reported."""
     scene.amid = {1: (site.model / "weights/b.bin").touch}
     first, second = islice(scene.run(), 2)
     assert (first.verdict, second.verdict) == (GOOD, GOOD)
@@ -279,7 +279,7 @@ def test_what_cannot_be_read_is_not_good_and_tried_again(
 def test_an_interval_shorter_than_a_retry_is_kept(
     public_path: Path, signer: Signer, unprivileged: Callable[[], AbstractContextManager[None]]
 ) -> None:
-    """Whoever asks for every ten seconds gets them, also while nothing can be decided."""
+    """An interval of ten seconds holds even while nothing can be decided."""
     site = closed_site(public_path, signer)
     scene = Scene([site.request(jobs=1)], interval=10)
     with unprivileged():

@@ -122,7 +122,7 @@ def test_threads_beat_while_a_probe_reads(tmp_path: Path) -> None:
 
 
 def test_a_long_sentence_is_cut(tmp_path: Path, clock: Clock) -> None:
-    """What the kubelet keeps of a probe's words is bounded, and so is the volume."""
+    """The kubelet keeps a bounded part of a probe's output, and the volume is bounded too."""
     found = StatusFile(str(tmp_path), clock=clock)
     found.say("\U0001f600" * 10 * SENTENCE_LIMIT, good=False)
     assert status_file.read(str(tmp_path), now=clock()) == (False, "\U0001f600" * SENTENCE_LIMIT)

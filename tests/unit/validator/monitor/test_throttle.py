@@ -65,7 +65,7 @@ def test_time_that_reading_takes_is_not_waited_for_again() -> None:
 
 
 def test_no_burst_follows_a_stall() -> None:
-    """What a disk that hung has left unused is lost: the workload is not made to pay for it."""
+    """After a disk hung, the monitor does not read faster to make up for the pause."""
     time = Time()
     paced = throttle(time, MIB)
     paced(MIB, 100 * MIB)

@@ -197,12 +197,12 @@ def volume(**fields: Any) -> Document:
     ],
 )
 def test_each_rule_has_its_sentence(made: Document, said: str) -> None:
-    """What is wrong is named by its place and by what to do."""
+    """The sentence has the field's path and the remedy."""
     assert said in refused(made)
 
 
 def test_revalidation_is_off_and_needs_nothing_but_its_name() -> None:
-    """Whoever turns it on gets an interval, a bounded rate, and a pod that turns unready."""
+    """The defaults are an interval, a bounded rate, and a pod that becomes unready."""
     assert parsed(document()).spec.revalidation is None
     given = parsed(document(revalidation={})).spec.revalidation
     assert given is not None
@@ -308,7 +308,7 @@ def test_paths_have_one_spelling(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/a", "/a/...", "/..a/b", "/.hidden", "/a b", "/ü", "/a:b"])
 def test_odd_paths_are_paths(path: str) -> None:
-    """What a mount path may be, a model's may be."""
+    """Every path that Kubernetes accepts for a mount is accepted for a model."""
     assert parsed(document(model={"path": path})).spec.all_models[0].path == path
 
 
@@ -410,7 +410,7 @@ def test_a_file_is_yaml_or_json() -> None:
     ],
 )
 def test_a_file_that_is_no_policy_is_said(text: bytes, said: str) -> None:
-    """What YAML lets pass and a reviewer does not see is refused."""
+    """YAML that a reviewer could misread is refused."""
     with pytest.raises(PolicyError) as caught:
         ModelValidation.from_yaml(text, source="p.yaml")
     assert said in str(caught.value)
@@ -456,7 +456,7 @@ def whole() -> Document:
 
 @pytest.mark.parametrize("made", [document(), whole(), keyless()])
 def test_the_environment_carries_the_policy_whole(made: Document) -> None:
-    """What the webhook writes, the gate reads back as the same policy."""
+    """The gate reads the same policy that the webhook wrote."""
     resolved = parsed(made)
     assert ModelValidation.from_environment(resolved.to_environment()) == resolved
 

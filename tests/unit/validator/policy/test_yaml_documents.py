@@ -20,7 +20,7 @@ def test_documents_come_in_their_order_without_empty_ones() -> None:
 
 
 def test_json_is_yaml() -> None:
-    """What `kubectl -o json` writes is read by the same door."""
+    """The output of `kubectl -o json` is read by the same function."""
     assert load('{"a": [1, true, null, "x"]}') == [{"a": [1, True, None, "x"]}]
 
 

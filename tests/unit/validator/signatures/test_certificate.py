@@ -269,7 +269,7 @@ def test_a_changed_payload_is_refused(root: Party) -> None:
 
 @pytest.mark.parametrize("der", [b"junk", b"\x30\x00", b"\x30\x84\xff\xff\xff\xff"])
 def test_a_certificate_that_is_none_is_refused(root: Party, der: bytes) -> None:
-    """In the signer's place or behind it."""
+    """As the signer's certificate or as a later one of the chain."""
     for chain in ([der], [root.issue().der, der]):
         bundle = root.issue().bundle(b"payload", edit=carrying(*chain))
         assert refused(bundle, root) == (
@@ -289,7 +289,7 @@ def test_a_damaged_certificate_never_ends_in_another_error(root: Party) -> None:
 
 
 def test_a_hostile_name_writes_no_lines(root: Party) -> None:
-    """What a certificate says of itself is escaped and bounded in sentences and reports."""
+    """A certificate's names are escaped and bounded in sentences and reports."""
     leaf = root.issue("x\nVerification succeeded\u202e" + "y" * 20)
     signed = verified(leaf.bundle(b"payload"), root)
     assert re.fullmatch(r"'[\x20-\x7e]+'", signed.signer.identity)

@@ -182,6 +182,6 @@ def test_the_encodings_are_the_published_ones() -> None:
     ],
 )
 def test_a_key_of_another_kind_is_the_policys_mistake(pem: bytes, said: str) -> None:
-    """What cannot verify a model is refused before any bundle is read."""
+    """A key that OMS does not sign with is refused before any bundle is read."""
     with pytest.raises(PolicyError, match=rf"key\.pub: {said}"):
         KeyVerifier.from_pem(pem, source="key.pub")

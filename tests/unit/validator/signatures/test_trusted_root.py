@@ -45,13 +45,13 @@ def test_production_and_staging_are_two() -> None:
 
 
 def test_an_unknown_instance_has_no_packaged_root() -> None:
-    """What the installation does not carry leaves the verdict open."""
+    """Without a packaged root for the instance, there is no verdict."""
     with pytest.raises(Undecided, match=r"carries no trusted_root\.json for https://other"):
         TrustedRoot.packaged("https://other.example")
 
 
 def test_a_client_configuration_carries_its_root(private_sigstore: PrivateSigstore) -> None:
-    """What `model_signing --trust_config` takes is taken here, too."""
+    """The file for `model_signing --trust_config` is accepted here, too."""
     config = TrustedRoot.from_json(private_sigstore.trust_config_path.read_bytes(), source="x")
     root = TrustedRoot.from_json(private_sigstore.trusted_root_json.encode(), source="x")
     assert json.loads(config.raw) == json.loads(root.raw)
@@ -78,7 +78,7 @@ def test_what_is_no_root_is_the_policys_mistake(raw: bytes, said: str) -> None:
 
 
 def test_the_age_is_that_of_the_newest_entry() -> None:
-    """What is younger than the newest key, the root cannot know."""
+    """The root cannot know keys that are younger than its newest one."""
     root = root_of("2024-01-01T00:00:00Z", "2026-08-23T00:00:00Z", "2025-01-01T00:00:00")
     assert root.describe(now=NOW) == (
         f"sha256:{root.digest[:16]} (test, newest entry of 2026-08-23, 3 months old)"
@@ -98,7 +98,7 @@ def test_a_root_of_tomorrow_is_not_younger_than_new() -> None:
 
 
 def test_a_root_that_cannot_be_fetched_is_no_verdict(tmp_path: Path) -> None:
-    """Where nobody answers, the sentence says what to do without the network."""
+    """If the repository does not answer, the sentence has the way without the network."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

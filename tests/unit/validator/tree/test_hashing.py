@@ -72,7 +72,7 @@ def test_a_range_is_hashed_without_what_lies_around_it(tree: Tree, tmp_path: Pat
 
 
 def test_progress_counts_every_byte(tree: Tree) -> None:
-    """What is told to the progress display adds up to what was hashed."""
+    """The progress display gets the number of hashed bytes."""
     counts: list[int] = []
     ranges = whole(tree)
     hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=2, progress=counts.append)
@@ -97,7 +97,7 @@ def test_a_large_file_in_shards_uses_several_threads(tree: Tree) -> None:
 def test_a_file_that_is_not_the_listed_one_is_not_hashed(
     tree: Tree, tmp_path: Path, change: str
 ) -> None:
-    """What was changed after it was listed has an outcome of its own, and nothing blocks."""
+    """A file that changed after it was listed has an outcome of its own, and nothing blocks."""
     ranges = whole(tree)
     path = tmp_path / ranges[-1].entry.name
     content = path.read_bytes()

@@ -65,7 +65,7 @@ def test_a_signed_file_below_an_ignored_path_is_listed(tmp_path: Path) -> None:
 
 
 def test_a_signed_name_that_is_not_ignored_is_not_looked_up_again(tmp_path: Path) -> None:
-    """What the walk did not list and nothing ignores is missing."""
+    """A signed file that the walk did not list, and that is not ignored, is missing."""
     os.mkfifo(tmp_path / "a")
     assert "a" not in walk(tmp_path, signed=["a"]).files
 
@@ -118,7 +118,7 @@ def test_a_link_below_an_ignored_path_counts_where_links_do(tmp_path: Path) -> N
 def test_special_files_are_refused_and_never_opened(
     tmp_path: Path, make: Callable[[Path], object], kind: str, *, follow: bool
 ) -> None:
-    """What could block or never end is named, also behind a link."""
+    """Files that could block or never end are refused by name, also if a link leads to them."""
     write(tmp_path, {"a": b""})
     try:
         make(tmp_path / "odd")
@@ -222,7 +222,7 @@ def test_directories_that_link_to_each_other_end(tmp_path: Path) -> None:
 
 
 def test_the_models_own_path_may_be_a_link(tmp_path: Path) -> None:
-    """What the policy names is followed; what the volume holds is not trusted."""
+    """A link in the policy's path is followed; links on the volume are not trusted."""
     write(tmp_path / "v1", {"a": b""})
     (tmp_path / "current").symlink_to("v1")
     assert walk(tmp_path / "current").files.keys() == {"a"}
@@ -271,7 +271,7 @@ def test_the_signature_is_never_part_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_a_directory_in_the_signatures_place_is_part_of_the_tree(tmp_path: Path) -> None:
-    """Nothing hides behind the signature's name."""
+    """The signature's name exempts no directory."""
     write(tmp_path, {"model.sig/plugin.py": b""})
     assert walk(tmp_path, signature="model.sig").files.keys() == {"model.sig/plugin.py"}
 
@@ -333,7 +333,7 @@ def test_what_is_no_model_is_said(
 
 
 class TestHuggingFaceCache:
-    """What vLLM opens is `snapshots/REV`; its links lead into the same cache's `blobs/`."""
+    """vLLM opens `snapshots/REV`, whose links lead into `blobs/` of the same cache."""
 
     @pytest.fixture
     def cache(self, tmp_path: Path) -> Path:
@@ -383,7 +383,7 @@ class TestHuggingFaceCache:
         assert listing.problems == ["'odd' is a link that leads out of the model"]
 
     def test_links_are_still_the_signers_to_allow(self, cache: Path) -> None:
-        """Where the statement knows no links, a cache's are refused, too."""
+        """If the statement allows no links, those of a cache are refused, too."""
         assert len(walk(cache / "snapshots" / "rev").problems) == 2
 
     def test_another_layout_has_no_blobs(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the check inside vLLM looks at, beside what the webhook reads of the same arguments."""
+"""The values that the check inside vLLM reads, compared with the webhook's reading."""
 
 from __future__ import annotations
 

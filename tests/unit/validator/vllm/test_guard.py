@@ -78,7 +78,7 @@ def test_the_entry_point_is_the_one_that_vllm_looks_for() -> None:
 
 
 def test_an_honest_model_is_read(load: Callable[..., ModuleType], site: Site) -> None:
-    """What is signed is opened as if the plugin were not there."""
+    """A signed model is opened as without the plugin."""
     arguments = load().EngineArgs(model=str(site.model))
     assert arguments.create_engine_config().parallel_config
     assert arguments.reads == [f"{site.model}/config.json", f"{site.model}/tokenizer.json"]

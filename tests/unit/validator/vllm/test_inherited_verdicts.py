@@ -105,5 +105,5 @@ def test_what_is_no_verdict_says_nothing(text: str) -> None:
 
 
 def test_a_process_does_not_believe_its_own_variable() -> None:
-    """What it has verified it knows; the variable is for those below it."""
+    """The variable is meant for child processes; the process itself does not need it."""
     assert not inherited_verdicts.inherited(_left(), policy=POLICY)

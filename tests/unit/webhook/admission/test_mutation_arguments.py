@@ -1,4 +1,4 @@
-"""What the workload's arguments mean for the mutation: refused, warned of, covered."""
+"""The effects of the workload's arguments on mutation: refusals, warnings, covered paths."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
 
 
 def test_strict_is_asked_where_the_policy_says_so() -> None:
-    """What `Check` warns of, `Strict` refuses; what is literal and pinned passes it."""
+    """`Strict` refuses what `Check` warns of; literal arguments and pinned images pass."""
     wrapped = pod(vllm(command=["sh", "-c", f"vllm serve {MODEL}"], args=[]) | PINNED)
     assert run(wrapped).warnings
     with pytest.raises(PodRefused):
@@ -122,13 +122,13 @@ def test_strict_lets_nobody_into_vllms_shared_memory(beside: Document) -> None:
 
 
 def test_strict_does_not_mind_who_has_ended() -> None:
-    """What an init container leaves there bears no name that vLLM makes for itself."""
+    """Files that an init container leaves there have no names that vLLM creates itself."""
     first = container("first") | PINNED
     assert gate_of(run(pod(vllm() | PINNED, initContainers=[first]), STRICT).pod)
 
 
 def test_strict_lets_nothing_have_the_model_before_the_verdict() -> None:
-    """Who writes it could keep it open, and hand that on to what outlives it."""
+    """A writer could keep a file open and hand it to a process that outlives it."""
     fetch = container("fetch", mount(), image=f"registry.example/tool@{DIGEST}")
     given = pod(vllm() | PINNED, initContainers=[fetch])
     assert gate_of(run(given).pod)

@@ -1,4 +1,4 @@
-"""The gate's place among the init containers, and who may write behind it."""
+"""The gate's place among the init containers, and writers after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every pod, not only of those that somebody thought of."""
+"""Properties of every pod, tried with generated ones."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_nobody_writes_the_model_behind_the_gate(pod: Document, policy: ModelVal
 @thorough
 @given(pods(), policies)
 def test_gate_and_monitor_stand_together(pod: Document, policy: ModelValidation) -> None:
-    """One gate, and behind it one monitor where the policy has one; the workload is as it was."""
+    """One gate, then one monitor if the policy has one; the workload is unchanged."""
     after = read_pod(accepted(pod, policy).pod)
     found = [(placed.index, placed.view.name) for placed in after.init if placed.is_injected]
     wanted = INJECTED_NAMES if policy.spec.revalidation else INJECTED_NAMES[:1]

@@ -107,7 +107,7 @@ def test_refuses_pods_whose_containers_reach_into_one_another(spec: Document, wo
 )
 @pytest.mark.parametrize("field", ["containers", "initContainers"])
 def test_refuses_privileges_beside_a_model(context: Document, words: str, field: str) -> None:
-    """Whether it runs before, beside or after the gate; the policy can allow it."""
+    """Before, beside and after the gate; the policy can allow it."""
     strong = container("strong", securityContext=context)
     given = pod(vllm(), strong) if field == "containers" else pod(initContainers=[strong])
     with pytest.raises(PodRefused, match=rf"{field}\[\d\] 'strong' .*{words}"):
@@ -168,7 +168,7 @@ def test_reads_trust_anchors_from_the_policys_own_volume(given: Document) -> Non
 
 
 def test_mounts_the_volume_of_an_anchor_by_the_policys_choice_only() -> None:
-    """What is refused is not mounted either."""
+    """The gate does not mount a refused volume."""
     given = pod(
         vllm(mount(), mount("keys", "/keys")),
         volumes=[claim(), {"name": "keys", "configMap": {"name": "keys"}}],
@@ -222,7 +222,7 @@ def test_refuses_a_mount_over_the_gates_own_program(path: str, at: str) -> None:
     [("/opt/ml/model", "/opt/ml"), ("/dev/shm/granite", "/dev/shm")],  # noqa: S108 — as above
 )
 def test_mounts_beside_the_gates_own_program(path: str, at: str) -> None:
-    """Where people do keep models."""
+    """These are places in which people keep models."""
     given = pod(vllm(mount(at=at), command=["vllm", "serve", path]))
     assert (
         gate_of(mutated(given, policy(model={"path": path})))["volumeMounts"][0]["mountPath"] == at
@@ -230,7 +230,7 @@ def test_mounts_beside_the_gates_own_program(path: str, at: str) -> None:
 
 
 def test_refuses_a_signature_or_an_anchor_over_the_gates_own_program() -> None:
-    """What is read beside the model is mounted as well."""
+    """Signature and anchor are mounted in the gate, like the model."""
     volumes = [claim(), {"name": "etc", "emptyDir": {}}]
     given = pod(vllm(mount(), mount("etc", "/etc")), volumes=volumes)
     config = {"privateKeyConfig": {"keyPath": "/etc/keys/signer.pem"}}
@@ -320,7 +320,7 @@ HOSTILE = "x\x1b[31m\nmodel-validator: Verification succeeded\u202e"
     ids=["key", "dotted", "variable", "refused variable", "kind"],
 )
 def test_no_name_in_a_pod_writes_lines_of_its_own(given: Document) -> None:
-    """What comes back is shown on terminals and in Events, of other people too."""
+    """Terminals and Events show the answer, also to other people."""
     try:
         said = " ".join(run(given).warnings)
     except PodRefused as refusal:

@@ -220,7 +220,7 @@ async def test_a_gate_of_another_release_counts_while_the_cluster_names_it(
 
 
 async def test_a_pod_without_its_gate_is_refused(cluster: Cluster, reviewer: Reviewer) -> None:
-    """Whoever gets past `/mutate` does not get past `/validate`."""
+    """`/validate` refuses a pod that `/mutate` did not see."""
     cluster.known.put(policy())
     cluster.live = [policy()]
     assert (await reviewer.validate(review(pod()))).refusal is not None
@@ -306,7 +306,7 @@ async def test_what_is_no_pod_is_a_bad_request(reviewer: Reviewer, metadata: Any
 async def test_a_pod_that_is_nested_deep_is_no_crash(
     cluster: Cluster, reviewer: Reviewer, place: str
 ) -> None:
-    """What the parser lets pass is answered, or is a bad request."""
+    """Everything that the parser accepts is answered, or is a bad request."""
     cluster.known.put(policy())
     cluster.live = [policy()]
     document = pod()

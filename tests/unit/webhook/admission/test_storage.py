@@ -1,4 +1,4 @@
-"""Where the model lies: one place, one content, and the volume that a policy brings along."""
+"""The model's volume: one content at one path, and the volume that a policy adds."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_refuses_another_name_of_the_container_root() -> None:
 
 
 def test_an_init_container_before_the_gate_may_mount_what_it_likes() -> None:
-    """What has ended before the verdict cannot show the workload anything else."""
+    """A container that ended before the verdict cannot show other content to the workload."""
     given = pod(
         initContainers=[
             container("fetch", mount(at="/out/"), mount("tmp", MODEL)),
@@ -192,7 +192,7 @@ def test_admits_the_volumes_that_models_lie_on(source: Document) -> None:
     ],
 )
 def test_refuses_mounts_that_cannot_be_repeated(changes: Document, words: str) -> None:
-    """What another container may see differently cannot be verified for it."""
+    """The gate cannot verify content that another container may see differently."""
     with pytest.raises(PodRefused, match=words):
         run(pod(vllm(mount(**changes))))
 
@@ -256,7 +256,7 @@ def test_mounts_within_one_another_where_nobody_can_place_a_link(
     ids=["a shared emptyDir", "an image", "a repository"],
 )
 def test_refuses_mounts_within_what_others_fill(outer: Document) -> None:
-    """Whoever fills it can place a link."""
+    """A container that fills the volume can place a link there."""
     serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
     filling = container("fill", mount("outer", "/y"))
     volumes = [claim(), {"name": "outer"} | outer, claim("inner", of="inner")]
@@ -334,7 +334,7 @@ def test_the_pods_own_volume_must_be_the_policys(kind: str) -> None:
 
 
 def test_another_secret_makes_another_csi_volume() -> None:
-    """Who chooses the credentials chooses the content."""
+    """The credentials can decide the content."""
     source = {"driver": "d.example", "nodePublishSecretRef": {"name": "mine"}}
     chosen = policy(model={"volume": {"csi": {"driver": "d.example"}}})
     with pytest.raises(PodRefused, match="not the one that the policy demands"):
@@ -379,7 +379,7 @@ def test_only_vllm_gets_the_mount_among_several_containers() -> None:
 
 
 def test_asks_which_of_several_containers_serves() -> None:
-    """Where none shows it, the pod must say."""
+    """If no container shows that it serves, the pod must name one."""
     given = pod(container("one"), container("two"), volumes=[])
     with pytest.raises(PodRefused, match="declare the volumeMount"):
         run(given, policy(model={"volume": PVC}))

@@ -75,7 +75,7 @@ def test_a_manifest_without_its_pod_is_named(document: dict[str, Any]) -> None:
 
 
 def test_lists_are_taken_apart() -> None:
-    """What `kubectl get -o yaml` writes is read item by item."""
+    """The list that `kubectl get -o yaml` writes is read item by item."""
     inner = {"kind": "List", "items": [{"kind": "Pod"}]}
     assert list(flattened([inner, {"kind": "Service"}], source="test")) == [
         {"kind": "Pod"},

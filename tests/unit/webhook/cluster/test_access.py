@@ -42,7 +42,7 @@ def ec_key() -> ec.EllipticCurvePrivateKey:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a cluster makes its API server's certificate.
+    """The form of a cluster's certificate for its API server.
 
     Attributes:
         new_key: Makes keys.

@@ -114,7 +114,7 @@ async def test_an_error_is_one_sentence(serve: Serve, code: int, sentence: str) 
 
 
 async def test_a_hostile_sentence_stays_on_its_line(serve: Serve) -> None:
-    """What the server says is foreign text: bounded, and without control characters."""
+    """Text of the server is bounded, and has no control characters."""
 
     async def answer(_: web.Request) -> web.Response:
         return status(500, "a\nb\x1b[31m" + "x" * 10_000)

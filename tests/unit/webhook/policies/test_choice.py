@@ -136,7 +136,7 @@ def test_a_pinned_policy_that_is_being_deleted_refuses() -> None:
 
 
 def test_a_broken_policy_refuses_with_its_reason() -> None:
-    """What was accepted by a loosened resource definition is not used, and says why."""
+    """A policy that only a loosened resource definition accepts is refused with a reason."""
     broken = BrokenPolicy(name="bad", namespace="models", reason="spec.config: names no method")
     for labels in ({LABEL: "bad"}, {LABEL: "true"}):
         sentence = refusal(labels, broken)

@@ -67,7 +67,7 @@ def test_a_namespace_sees_its_own_policies_and_those_of_all(store: Store) -> Non
 
 
 def test_a_replaced_generation_is_remembered_for_a_while(store: Store, clock: Clock) -> None:
-    """What a policy said before counts for 30 seconds, latest first."""
+    """Earlier generations of a policy count for 30 seconds, latest first."""
     first, second, third = (policy(generation=number) for number in (1, 2, 3))
     store.put(first)
     store.put(second)
@@ -133,7 +133,7 @@ def test_namespaces_come_and_go(store: Store) -> None:
 
 
 def test_a_broken_policy_is_kept_with_its_reason(store: Store) -> None:
-    """What the schema refuses is known by name, with the sentence that says why."""
+    """A policy that the schema refuses is kept by its name, with the reason."""
     bad = document("bad", generation=3, uid="u", deletionTimestamp="2026-11-23T12:00:00Z")
     bad["spec"] = {"default": True, "config": {}}
     broken = read(bad, source="the cluster")

@@ -9,7 +9,7 @@ from webhook.serving.body_budget import BodyBudget
 
 
 async def test_large_bodies_take_turns() -> None:
-    """What fits goes at once, what does not waits, and after a while gets 503."""
+    """Bodies that fit are read at once; others wait, and after a while get 503."""
     budget = BodyBudget(10)
     async with budget.reserved(8, seconds=1):
         async with budget.reserved(2, seconds=0.01):

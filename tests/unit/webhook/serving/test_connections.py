@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Transport:
-    """What shows the socket behind it, as asyncio's transports do."""
+    """A transport that gives its socket, as asyncio's do."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

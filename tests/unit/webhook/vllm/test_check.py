@@ -223,7 +223,7 @@ def test_what_hides_the_command_line_is_a_warning(container: dict[str, Any]) -> 
 
 
 def test_a_wrapper_is_read_past_and_reported() -> None:
-    """What stands before vLLM may change anything; what follows is judged all the same."""
+    """A wrapper may change anything, so it is reported; the arguments after it are judged too."""
     judgement = judged({"command": ["tini", "--", "vllm", "serve", "/elsewhere"]})
     assert judgement.unread
     assert judgement.refusals

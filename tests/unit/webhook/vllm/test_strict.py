@@ -55,7 +55,7 @@ def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
     ids=repr,
 )
 def test_literal_known_options_pass(container: dict[str, Any]) -> None:
-    """What a plain deployment of vLLM needs."""
+    """A plain deployment of vLLM needs these options."""
     assert refused(container) == ()
 
 

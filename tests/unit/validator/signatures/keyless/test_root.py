@@ -90,7 +90,7 @@ def test_a_retired_key_is_not_believed(
 def test_a_retired_timestamp_authority_gives_no_time(
     private_sigstore: PrivateSigstore, rekor: Any
 ) -> None:
-    """Where nothing else does, the time of the signature is not proven."""
+    """Without another proof, the time of the signature is not proven."""
     bundle = private_sigstore.sign_statement(
         b"payload", rekor=rekor, edit=without(PROMISE) if rekor == 1 else None
     )

@@ -185,7 +185,7 @@ def test_runs_as_the_user_whose_files_are_read(
 def test_has_the_cpu_of_the_largest_container(
     amounts: list[tuple[Document, Document]], requests: str | None, limits: str | None
 ) -> None:
-    """What admits the largest container admits the gate, in the API server's spelling."""
+    """A limit that admits the largest container admits the gate, in the API server's spelling."""
     containers = [
         container(f"c{index}", mount(), resources={"requests": asked, "limits": allowed})
         for index, (asked, allowed) in enumerate(amounts)

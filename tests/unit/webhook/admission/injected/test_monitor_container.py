@@ -88,7 +88,7 @@ def test_without_revalidation_there_is_none() -> None:
 
 
 def test_stands_directly_behind_the_gate() -> None:
-    """So behind what writes the model, and before all that waits for the verdict."""
+    """So it follows every writer of the model, and precedes all that wait for the verdict."""
     given = pod(
         initContainers=[
             container("mesh", restartPolicy="Always"),

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from validator.bundle import Bundle, read_bundle
@@ -23,11 +24,12 @@ from validator.report import Report, Verdict
 from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
 from validator.text import quoted
 from validator.tree import hashing
+from validator.tree.contents import read_contents
 from validator.tree.tree import Tree, is_missing
 from validator.tree.walk import Scope, is_below, list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from validator.signatures import Signed, Verifier
@@ -135,16 +137,23 @@ def verify(
         # meanwhile; and the files that the workload opens are among them. All differences
         # are collected.
         parts, sizes = _parts(expected, listing)
-        contents, unreadable = _hash(tree, parts, statement.hash, request.jobs, progress)
+        contents = read_contents(
+            tree,
+            [part for _, part in parts],
+            listing=listing,
+            list_again=lambda: list_files(tree, scope, limits=request.limits),
+            digests=_digests(tree, parts, statement.hash, request.jobs, progress),
+        )
+        differing, unreadable = _compared(parts, contents.outcomes)
         mismatches = [
             *listing.problems,
             *_differing_names(tree, expected, listing, request),
             *sizes,
-            *contents,
-            *_moved(listing, list_files(tree, scope, limits=request.limits)),
+            *differing,
+            *contents.changed,
             *_not_covered(request.must_cover, expected, _ignored(statement, request)),
         ]
-        _raise_for(mismatches, [*listing.unreadable, *unreadable], request)
+        _raise_for(mismatches, [*listing.unreadable, *unreadable, *contents.restless], request)
 
     # 10. Report what was verified, and what the signature does not cover.
     return Report(
@@ -244,16 +253,15 @@ def _parts(
     return parts, mismatches
 
 
-def _hash(
+def _digests(
     tree: Tree,
     parts: list[tuple[Resource, hashing.Range]],
     hash_: Hash,
     jobs: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[list[str], list[str]]:
-    """Step 9: hash and compare; return mismatches, and sentences on unreadable files."""
-    ranges = [part for _, part in parts]
-    total = sum(part.size for part in ranges)
+) -> Callable[[Sequence[hashing.Range]], list[hashing.Outcome]]:
+    """Step 9: return what hashes some ranges and says how far it is in all."""
+    total = sum(part.size for _, part in parts)
     done = 0
     lock = threading.Lock()
 
@@ -262,9 +270,15 @@ def _hash(
         if progress:
             with lock:
                 done += count
-            progress(done, total)
+            progress(done, max(total, done))  # more than all, where files are read again
 
-    outcomes = hashing.hash_ranges(tree, ranges, hash_=hash_, jobs=jobs, progress=advance)
+    return partial(hashing.hash_ranges, tree, hash_=hash_, jobs=jobs, progress=advance)
+
+
+def _compared(
+    parts: list[tuple[Resource, hashing.Range]], outcomes: list[hashing.Outcome]
+) -> tuple[list[str], list[str]]:
+    """Step 9: return sentences on differing files, and on unreadable ones."""
     # Dictionaries, since a file of many shards is one mismatch.
     mismatches: dict[str, None] = {}
     unreadable: dict[str, None] = {}
@@ -278,17 +292,6 @@ def _hash(
                 None
             )
     return list(mismatches), list(unreadable)
-
-
-def _moved(before: Listing, after: Listing) -> list[str]:
-    """Step 9: the second listing must equal the first one."""
-    moved: list[str] = []
-    if before.files != after.files:
-        names = before.files.keys() | after.files.keys()
-        moved = [name for name in names if before.files.get(name) != after.files.get(name)]
-    return [hashing.changed(name) for name in sorted(moved)] + sorted(
-        set(after.problems) - set(before.problems)
-    )
 
 
 def _not_covered(

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from validator.errors import Refused, Undecided
 from validator.report import Verdict, worst
 from validator.text import printable, size
+from validator.tree.mounts import devices_without_inodes
 from validator.tree.tree import Identity, Tree
 from validator.tree.walk import Scope, list_files
 from validator.verification import GIT_PATHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from validator.report import Report
     from validator.verification import Request
@@ -188,13 +189,14 @@ def look(requests: Iterable[Request]) -> Sight:
     What the policy ignores is not looked at.
     """
     sight: Sight = {}
+    forgetful = devices_without_inodes()
     for request in requests:
-        sight |= _tree(request)
-        sight[str(request.signature)] = _state(request.signature)
+        sight |= _tree(request, forgetful)
+        sight[str(request.signature)] = _state(request.signature, forgetful)
     return sight
 
 
-def _tree(request: Request) -> Sight:
+def _tree(request: Request, forgetful: Collection[int]) -> Sight:
     git = GIT_PATHS if request.ignore_git_paths else ()
     try:
         with Tree.open(request.model) as tree:
@@ -202,13 +204,21 @@ def _tree(request: Request) -> Sight:
             listing = list_files(tree, scope, limits=request.limits)
     except (Refused, Undecided) as error:
         return {str(error): None}
-    sight: Sight = {f"{request.model}/{name}": entry for name, entry in listing.files.items()}
+    sight: Sight = {
+        f"{request.model}/{name}": (entry.real, _lasting(entry.identity, forgetful))
+        for name, entry in listing.files.items()
+    }
     return sight | dict.fromkeys((*listing.problems, *listing.unreadable))
 
 
-def _state(path: os.PathLike[str]) -> object:
+def _lasting(identity: Identity, forgetful: Collection[int]) -> Identity:
+    """Return a file's state without its inode's number, where that changes by itself."""
+    return identity._replace(inode=0) if identity.device in forgetful else identity
+
+
+def _state(path: os.PathLike[str], forgetful: Collection[int]) -> object:
     try:
-        return Identity.of(os.stat(path))  # noqa: PTH116 — links followed
+        return _lasting(Identity.of(os.stat(path)), forgetful)  # noqa: PTH116 — links followed
     except (OSError, ValueError) as error:
         return str(error)
 

@@ -75,11 +75,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         digest: Hexadecimal.
+        state: The file's, before and after the read; None if it was not the same.
         changed: The file was not, or did not stay, what the walk had listed.
         unreadable: Why it could not be read.
     """
 
     digest: str | None = None
+    state: Identity | None = None
     changed: str | None = None
     unreadable: str | None = None
 
@@ -192,15 +194,31 @@ def _hash_folder(
 def _hash_range(
     tree: Tree, folder: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
 ) -> Outcome:
+    """Return the digest of a file's range, if it is the listed file and stays it."""
     try:
         descriptor = tree.open_file(part.entry, folder=folder)
         try:
-            digest = _digest(descriptor, part, hasher, progress)
+            status = os.fstat(descriptor)
+            before = Identity.of(status)
+            if (
+                not stat.S_ISREG(status.st_mode)
+                or not before.is_like(part.entry.identity)
+                or not _read(descriptor, part, hasher, progress)
+            ):
+                return Outcome(changed=changed(part.entry.name))
+            after = Identity.of(os.fstat(descriptor))
+            same = before == after
+            if same and tree.forgets_inodes(after.device):
+                # An open file keeps its number. Does its path still lead to it?
+                here = os.stat(part.entry.item, dir_fd=folder, follow_symlinks=False)
+                same = after == Identity.of(here)
         finally:
             os.close(descriptor)
     except OSError as error:
         return _failed(part, error)
-    return Outcome(digest) if digest else Outcome(changed=changed(part.entry.name))
+    if not after.is_like(before):
+        return Outcome(changed=changed(part.entry.name))
+    return Outcome(hasher.hexdigest(), after if same else None)
 
 
 def _failed(part: Range, error: OSError) -> Outcome:
@@ -209,20 +227,14 @@ def _failed(part: Range, error: OSError) -> Outcome:
     return Outcome(unreadable=unreadable(quoted(part.entry.name), error))
 
 
-def _digest(
-    descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
-) -> str | None:
-    """Return the digest of an open file's range; None if it is not the listed file any more."""
-    entry, position, end = part
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or Identity.of(status) != entry.identity:
-        return None
-    while position < end:
-        content = os.pread(descriptor, min(BUFFER_BYTES, end - position), position)
+def _read(descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]) -> bool:
+    """Hash an open file's range; tell whether the file was long enough."""
+    position = part.start
+    while position < part.end:
+        content = os.pread(descriptor, min(BUFFER_BYTES, part.end - position), position)
         if not content:
-            return None
+            return False
         hasher.update(content)
         position += len(content)
         progress(len(content))
-    unchanged = Identity.of(os.fstat(descriptor)) == entry.identity
-    return hasher.hexdigest() if unchanged else None
+    return True

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _MOUNTINFO: Final = "/proc/self/mountinfo"
 _POINT: Final = 4
 """Its column with the mount point (proc_pid_mountinfo(5)), octal escapes for white space."""
+_DEVICE: Final = 2
+"""Its column with the device, major:minor."""
+
+_WITHOUT_INODES: Final = ("fuse", "cifs", "smb3")
+"""Types of file systems whose inode numbers may be made by the client, and made anew: FUSE
+(`use_ino` is off by default in libfuse), and SMB (`noserverino`)."""
 
 
 def mount_points() -> frozenset[str]:
@@ -38,6 +44,21 @@ def mount_points() -> frozenset[str]:
     return frozenset(
         re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point) for point in points
     )
+
+
+def devices_without_inodes() -> frozenset[int]:
+    """Return the devices whose inode numbers do not last; none, where the kernel does not say."""
+    devices = set()
+    try:
+        with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                columns, _, file_system = line.partition(" - ")
+                if file_system.partition(" ")[0].partition(".")[0] in _WITHOUT_INODES:
+                    major, _, minor = columns.split(" ")[_DEVICE].partition(":")
+                    devices.add(os.makedev(int(major), int(minor)))
+    except (OSError, ValueError, IndexError):
+        return frozenset()  # a number that changes is then a change, which is the safe side
+    return frozenset(devices)
 
 
 def leaves_its_volume(path: Path, *, points: Collection[str], limits: Limits) -> bool:

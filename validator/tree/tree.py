@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
 from validator.text import quoted, unreadable
+from validator.tree.mounts import devices_without_inodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +49,14 @@ class Identity(NamedTuple):
             status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         )
 
+    def is_like(self, other: Identity) -> bool:
+        """Tell whether another state differs in no more than inode and ctime."""
+        return (self.device, self.size, self.modified_ns) == (
+            other.device,
+            other.size,
+            other.modified_ns,
+        )
+
 
 class Entry(NamedTuple):
     """A regular file of the model.
@@ -68,6 +77,10 @@ class Entry(NamedTuple):
     def real(self) -> tuple[str, ...]:
         """Components of its path below the tree's base, all links resolved."""
         return (*self.folder, self.item)
+
+    def is_like(self, other: Entry) -> bool:
+        """Tell whether another entry is at the same place and differs in inode and ctime only."""
+        return self.real == other.real and self.identity.is_like(other.identity)
 
 
 class EscapeError(Exception):
@@ -105,6 +118,7 @@ class Tree:
         self._root = os.path.dirname(real) if single else real
         self._prefix = prefix
         self._single = single
+        self._forgetful = devices_without_inodes()
 
     @classmethod
     @contextlib.contextmanager
@@ -144,6 +158,10 @@ class Tree:
             yield cls(base, path=path, real=real, prefix=prefix, single=single)
         finally:
             os.close(base)
+
+    def forgets_inodes(self, device: int) -> bool:
+        """Tell whether a device's files have other inode numbers from time to time."""
+        return device in self._forgetful
 
     @property
     def single(self) -> str | None:

@@ -56,7 +56,8 @@ def test_digests_are_the_hash_functions_own(
     ranges = whole(tree)[::-1]
     outcomes = hash_ranges(tree, ranges, hash_=hash_, jobs=jobs, progress=lambda _: None)
     for part, outcome in zip(ranges, outcomes, strict=True):
-        assert outcome == Outcome(new((tmp_path / part.entry.name).read_bytes()).hexdigest())
+        digest = new((tmp_path / part.entry.name).read_bytes()).hexdigest()
+        assert outcome == Outcome(digest, part.entry.identity)
 
 
 def test_a_range_is_hashed_without_what_lies_around_it(tree: Tree, tmp_path: Path) -> None:

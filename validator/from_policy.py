@@ -101,11 +101,15 @@ def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier
             from validator.signatures.key import KeyVerifier
 
             return KeyVerifier.from_pem(_anchor(path, text, "public key"), source=path or source)
-        case PkiConfig(certificate_authority=path, certificate_authorities=text):
+        case PkiConfig(certificate_authority=path, certificate_authorities=text) as pki:
             from validator.signatures.certificate import CertificateVerifier
 
-            pem = _anchor(path, text, "certificate authority")
-            return CertificateVerifier.from_pem(pem, source=path or source)
+            return CertificateVerifier.from_pem(
+                _anchor(path, text, "certificate authority"),
+                source=path or source,
+                identity=pki.certificate_identity,
+                identity_regexp=pki.certificate_identity_regexp,
+            )
         case SigstoreConfig() as config:
             from validator.signatures.keyless import (
                 Expected,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from validator.contract import TERMINATION_MESSAGE_LIMIT
+from validator.statement import ROOT_PIN, STATEMENT_PIN
 from validator.text import printable, size
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Report:
         mismatches: One sentence for each file that is not the signed one.
         signer: The proven signer; None where none could be established.
         digest: The signed root digest, hexadecimal SHA-256.
+        statement_digest: SHA-256 of the signed statement, hexadecimal.
         files: Files covered by the signature.
         bytes: Their size.
         hash: The hash function's name.
@@ -57,6 +59,7 @@ class Report:
     mismatches: tuple[str, ...] = ()
     signer: ProvenSigner | None = None
     digest: str | None = None
+    statement_digest: str | None = None
     files: int = 0
     bytes: int = 0
     hash: str | None = None
@@ -73,7 +76,8 @@ class Report:
             "reason": self.reason,
             "mismatches": list(self.mismatches),
             "signer": self.signer and _signer(self.signer),
-            "digest": self.digest and f"sha256:{self.digest}",
+            "digest": self.digest and f"{ROOT_PIN}{self.digest}",
+            "statementDigest": self.statement_digest and f"{STATEMENT_PIN}{self.statement_digest}",
             "files": self.files,
             "bytes": self.bytes,
             "hash": self.hash,
@@ -98,7 +102,9 @@ class Report:
             lines.append(f"  signer: {self.signer.identity} ({self.signer.method})")
             lines += [f"  {name}: {value}" for name, value in _facts(self.signer)]
         if self.digest:
-            lines.append(f"  digest: sha256:{self.digest}")
+            lines.append(f"  digest: {ROOT_PIN}{self.digest}")
+        if self.statement_digest:
+            lines.append(f"  statement digest: {STATEMENT_PIN}{self.statement_digest}")
         if self.ignored:
             lines.append(f"  not covered: {', '.join(self.ignored)}")
         if self.unsigned:

@@ -30,6 +30,12 @@ LEGACY_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
 SINGLE_FILE: Final = "."
 """The one resource's name where the model is a file and not a directory."""
 
+ROOT_PIN: Final = "sha256:"
+"""Before the root digest: a pin of contents in their order, without names."""
+
+STATEMENT_PIN: Final = "statement:sha256:"
+"""Before the SHA-256 of the signed payload: a pin of names and ignored paths, too."""
+
 _SHARD: Final = re.compile(
     r"(?P<name>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
 )

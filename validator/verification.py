@@ -10,6 +10,7 @@ signature file, and everything below the model's path, which may change while it
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -21,7 +22,15 @@ from validator.bundle import Bundle, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
-from validator.statement import SINGLE_FILE, Hash, Resource, Statement, parse_statement
+from validator.statement import (
+    ROOT_PIN,
+    SINGLE_FILE,
+    STATEMENT_PIN,
+    Hash,
+    Resource,
+    Statement,
+    parse_statement,
+)
 from validator.text import quoted
 from validator.tree import hashing
 from validator.tree.contents import read_contents
@@ -50,7 +59,8 @@ class Request:
         ignore_paths: Paths below the model that need not be signed, relative to it.
         ignore_git_paths: Whether `GIT_PATHS` need not be signed.
         ignore_unsigned_files: Whether unsigned files may lie beside the signed ones.
-        digests: Accepted root digests, "sha256:" and hexadecimal; empty for any.
+        digests: Pins, of which one suffices: root digests ("sha256:" and hexadecimal) or
+            digests of the signed statement (`STATEMENT_PIN` and hexadecimal); empty for any.
         must_cover: Paths below the model that the workload opens; each must be signed.
         allow_legacy: Whether the predicate of v0.2 is accepted.
         jobs: Threads for hashing.
@@ -116,10 +126,12 @@ def verify(
     )
 
     # 7. It is the pinned model.
-    if request.digests and f"sha256:{statement.root_digest}" not in request.digests:
+    statement_digest = hashlib.sha256(signed.payload).hexdigest()
+    pins = (f"{ROOT_PIN}{statement.root_digest}", f"{STATEMENT_PIN}{statement_digest}")
+    if request.digests and not set(pins) & set(request.digests):
         raise PinError(
-            f"the model is signed, but it is not the pinned one: its digest is "
-            f"sha256:{statement.root_digest}, and {' or '.join(request.digests)} is demanded"
+            f"the model is signed, but it is not the pinned one: its digest is {pins[0]} (or "
+            f"{pins[1]}), and {' or '.join(request.digests)} is demanded"
         )
 
     expected = _by_file(statement)
@@ -161,6 +173,7 @@ def verify(
         model=str(request.model),
         signer=signed.signer,
         digest=statement.root_digest,
+        statement_digest=statement_digest,
         files=len(expected),
         bytes=sum(part.size for _, part in parts),
         hash=str(statement.hash),

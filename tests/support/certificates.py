@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +19,6 @@ from validator.signatures.certificate import CertificateVerifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
 NOW: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DAY: Final = timedelta(days=1)
 CODE_SIGNING: Final = ExtendedKeyUsageOID.CODE_SIGNING
@@ -33,7 +31,11 @@ _USAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The form of a certificate; None leaves an extension out."""
+    """The content of a certificate; None leaves an extension out.
+
+    `extensions` are further ones, each with its criticality; `hash` is the issuer's, and None
+    for an issuer with an Ed25519 key.
+    """
 
     starts: timedelta = -DAY
     ends: timedelta = 30 * DAY
@@ -42,6 +44,10 @@ class Profile:
     purposes: Sequence[x509.ObjectIdentifier] | None = (CODE_SIGNING,)
     path_length: int | None = None
     issuer: str | None = None
+    names: Sequence[x509.GeneralName] = ()
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = ()
+    key_ids: bool = False
+    hash: Any = field(default_factory=hashes.SHA256)
 
 
 LEAF: Final = Profile()
@@ -63,9 +69,9 @@ class Party:
     key: Any
 
     @classmethod
-    def root(cls, name: str = "root", profile: Profile = CA) -> Party:
+    def root(cls, name: str = "root", profile: Profile = CA, *, key: Any = None) -> Party:
         """Make one that certifies itself."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         return cls(_certificate(name, key.public_key(), profile, by=name, key=key), key)
 
     def issue(
@@ -73,7 +79,7 @@ class Party:
         name: str = "signer",
         profile: Profile = LEAF,
         *,
-        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
+        key: Any = None,
     ) -> Party:
         """Certify a signer or another authority."""
         held = key or ec.generate_private_key(ec.SECP256R1())
@@ -119,7 +125,7 @@ def material(*chain: Party | bytes) -> Document:
 
 
 def _certificate(
-    name: str, public: Any, profile: Profile, *, by: str, key: ec.EllipticCurvePrivateKey
+    name: str, public: Any, profile: Profile, *, by: str, key: Any
 ) -> x509.Certificate:
     draft = x509.CertificateBuilder(
         named(by),
@@ -137,4 +143,12 @@ def _certificate(
         draft = draft.add_extension(usage, critical=True)
     if profile.purposes is not None:
         draft = draft.add_extension(x509.ExtendedKeyUsage(profile.purposes), critical=False)
-    return draft.sign(key, hashes.SHA256())
+    if profile.names:
+        draft = draft.add_extension(x509.SubjectAlternativeName(profile.names), critical=False)
+    if profile.key_ids:
+        own = x509.SubjectKeyIdentifier.from_public_key(public)
+        issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        draft = draft.add_extension(own, critical=False).add_extension(issuers, critical=False)
+    for extension, critical in profile.extensions:
+        draft = draft.add_extension(extension, critical=critical)
+    return draft.sign(key, profile.hash)

@@ -97,14 +97,17 @@ def _keyless(bundle: Bundle) -> dict[str, Any]:
 
 
 def _statement(bundle: Bundle) -> dict[str, Any]:
-    from validator.statement import parse_statement
+    import hashlib
+
+    from validator.statement import ROOT_PIN, STATEMENT_PIN, parse_statement
 
     statement = parse_statement(
         bundle.payload, payload_type=bundle.payload_type, limits=DEFAULT, allow_legacy=True
     )
     return {
         "model": statement.model_name,
-        "digest": f"sha256:{statement.root_digest}",
+        "digest": f"{ROOT_PIN}{statement.root_digest}",
+        "statement digest": f"{STATEMENT_PIN}{hashlib.sha256(bundle.payload).hexdigest()}",
         "predicate": "before 1.0" if statement.legacy else "v1.0",
         "hash": str(statement.hash),
         "shard size": statement.shard_size,

@@ -95,8 +95,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--digest",
         action="append",
         default=[],
-        metavar="sha256:HEX",
-        help="accept only this root digest; may be repeated",
+        metavar="[statement:]sha256:HEX",
+        help="accept only this root digest or digest of the signed statement; may be repeated",
     )
     parser.add_argument(
         *spelled("allow-legacy"),
@@ -151,9 +151,10 @@ def _inside(model: Path, path: str) -> str:
 def _digest(text: str) -> str:
     import re
 
-    if not re.fullmatch("sha256:[0-9a-f]{64}", text):
+    if not re.fullmatch("(statement:)?sha256:[0-9a-f]{64}", text):
         raise PolicyError(
-            f"--digest {quoted(text)} is not 'sha256:' and 64 lower-case hexadecimal digits"
+            f"--digest {quoted(text)} is not 'sha256:' or 'statement:sha256:', and 64 "
+            "lower-case hexadecimal digits"
         )
     return text
 

@@ -31,6 +31,18 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
         metavar="PEM",
         help="file with certificates of accepted authorities; may be repeated",
     )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--identity",
+        metavar="ID",
+        help="the signer: the certificate's subject (RFC 4514) or any subject alternative name "
+        "(default: every signer below the authorities)",
+    )
+    who.add_argument(
+        *options.spelled("identity-regexp"),
+        metavar="REGEXP",
+        help="the same as a regular expression, matched in full",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,5 +53,10 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
     paths: list[Path] = arguments.certificate_chain
     pem = b"\n".join(read_anchor(path, what="certificate chain") for path in paths)
-    verifier = CertificateVerifier.from_pem(pem, source=", ".join(map(str, paths)))
+    verifier = CertificateVerifier.from_pem(
+        pem,
+        source=", ".join(map(str, paths)),
+        identity=arguments.identity,
+        identity_regexp=arguments.identity_regexp,
+    )
     return options.run_one(options.request(arguments, verifier), arguments)

@@ -59,7 +59,7 @@ Path = Annotated[str, Meta(max_length=1024, pattern=_ABSOLUTE)]
 RelativePath = Annotated[str, Meta(max_length=1024, pattern=_RELATIVE)]
 
 
-Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$", max_length=71)]
+Digest = Annotated[str, Meta(pattern="^(statement:)?sha256:[0-9a-f]{64}$", max_length=81)]
 
 
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]

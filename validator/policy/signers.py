@@ -109,6 +109,20 @@ class PkiConfig(Part, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    certificate_identity: (
+        Annotated[
+            Text,
+            Meta(
+                description="The signer below them: the certificate's subject (RFC 4514) or any "
+                "subject alternative name, matched exactly; without it every signer is accepted.",
+            ),
+        ]
+        | None
+    ) = None
+    certificate_identity_regexp: (
+        Annotated[Regexp, Meta(description="The same as a regular expression, matched in full.")]
+        | None
+    ) = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -116,6 +130,17 @@ class PkiConfig(Part, frozen=True, kw_only=True):
             "certificateAuthority",
             one_of("certificateAuthority", "certificateAuthorities"),
             lambda self: given(self.certificate_authority, self.certificate_authorities) == 1,
+        ),
+        Rule(
+            "pkiConfig says twice who signs: set at most one of certificateIdentity, "
+            "certificateIdentityRegexp",
+            "!(has(self.certificateIdentity) && has(self.certificateIdentityRegexp))",
+            lambda self: given(self.certificate_identity, self.certificate_identity_regexp) < 2,  # noqa: PLR2004 — both
+        ),
+        Rule(
+            "certificateIdentityRegexp is not a regular expression or matches the empty text",
+            expressions.usable_cel("certificateIdentityRegexp"),
+            lambda self: expressions.usable(self.certificate_identity_regexp),
         ),
     )
 

@@ -144,7 +144,9 @@ class Model(Part, frozen=True, kw_only=True):
         tuple[Digest, ...],
         Meta(
             max_length=16,
-            description="Accepted root digests; without them any model of the signer is accepted.",
+            description="Accepted models, by root digest (sha256:…: contents only) or by digest of "
+            "the signed statement (statement:sha256:…: names, contents, ignored paths); without "
+            "them any model of the signer is accepted.",
         ),
     ] = ()
     volume: ModelVolume | None = None

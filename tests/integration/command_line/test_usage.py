@@ -30,7 +30,7 @@ MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     ),
     "digest of another kind": (
         ("verify", "key", "{model}", "--public-key", "{key}", "--digest", "sha512:00"),
-        "--digest 'sha512:00' is not 'sha256:' and 64 lower-case hexadecimal digits",
+        "--digest 'sha512:00' is not 'sha256:' or 'statement:sha256:', and 64 lower-case hex",
     ),
     "key that is a certificate": (
         ("verify", "key", "{model}", "--public-key", "{ca}"),

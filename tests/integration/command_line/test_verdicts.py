@@ -78,13 +78,31 @@ def test_certificates_are_verified(desk: Desk) -> None:
         *("--certificate_chain", desk.folder / "CN=root.pem"),
     )
     assert ended.code == 0, ended.text
-    assert "signer: 'CN=signer' (certificate)" in ended.out
+    assert "signer: CN=signer (certificate)" in ended.out
     ended = run(
         *("verify", "certificate", desk.site.model),
         *("--certificate-chain", desk.folder / "CN=other.pem"),
     )
     assert ended.code == 1
     assert "does not lead to an accepted authority ('CN=other')" in ended.out
+
+
+def test_certificates_are_accepted_by_their_name(desk: Desk) -> None:
+    """By subject or alternative name, exactly or by an expression."""
+    root = Party.root("root")
+    desk.site.signature.write_bytes(root.issue().bundle(statement()))
+    (desk.folder / "root.pem").write_bytes(root.pem)
+    verify = ("verify", "certificate", desk.site.model)
+    chain = ("--certificate-chain", desk.folder / "root.pem")
+    for option, accepted, refused in (
+        ("--identity", "CN=signer", "CN=sign"),
+        ("--identity-regexp", "CN=sig.*", "sig.*"),
+        ("--identity_regexp", "CN=(signer|other)", "CN=other"),
+    ):
+        assert run(*verify, *chain, option, accepted).code == 0
+        ended = run(*verify, *chain, option, refused)
+        assert ended.code == 1
+        assert f"somebody else: 'CN=signer', and '{refused}' is accepted" in ended.out
 
 
 def test_keyless_signatures_are_verified(desk: Desk, private_sigstore: PrivateSigstore) -> None:

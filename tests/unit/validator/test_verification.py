@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.certificates import NOW, Party, material
+from tests.support.certificates import LEAF, NOW, Party, material
 from tests.support.signed_model import (
     FILES,
     Document,
@@ -391,6 +391,27 @@ class TestStep7Pin:
         accepted(site)
         with pytest.raises(PinError, match=f"not the pinned one: .* {digest} is demanded"):
             verify(site.request(digests=(digest,)))
+
+    def test_the_digest_of_the_statement_pins_names_and_ignored_paths(self, site: Site) -> None:
+        """The root digest has neither: what it lets pass, the second form of pin refuses."""
+        report = accepted(site)
+        root, whole = f"sha256:{report.digest}", f"statement:sha256:{report.statement_digest}"
+        accepted(site, digests=(whole,))
+        accepted(site, digests=("sha256:" + "0" * 64, whole))
+        (site.model / "config.json").rename(site.model / "config.jsom")
+        for ignored in ([], ["cache"]):
+            signed(site, ignore_paths=ignored)
+            accepted(site, digests=(root,))
+            accepted(site, digests=(root, whole))
+            with pytest.raises(PinError, match=f"not the pinned one: .* {whole} is demanded"):
+                verify(site.request(digests=(whole,)))
+
+    def test_one_kind_of_pin_does_not_stand_for_the_other(self, site: Site) -> None:
+        """A digest counts under its own prefix only."""
+        report = accepted(site)
+        for pin in (f"sha256:{report.statement_digest}", f"statement:sha256:{report.digest}"):
+            with pytest.raises(PinError):
+                verify(site.request(digests=(pin,)))
 
     def test_a_pin_without_a_signature_is_nothing(self, site: Site) -> None:
         """Names are not in the digest: only a signature binds them."""
@@ -798,7 +819,7 @@ class TestStep10Report:
     def test_the_report_says_what_is_not_covered(self, site: Site) -> None:
         """Ignored paths that exist, unsigned files, and what the signer's certificate is like."""
         root = Party.root()
-        leaf = root.issue("root")
+        leaf = root.issue("root", replace(LEAF, key_ids=True))
         site.signature.write_bytes(leaf.bundle(statement(ignore_paths=["log"])))
         write(site.model, {".git/x": b"", "log": b"", "extra": b""})
         report = accepted(site, verifiers=(root.verifier,), ignore_unsigned_files=True)

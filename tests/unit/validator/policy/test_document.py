@@ -154,6 +154,22 @@ def volume(**fields: Any) -> Document:
             config(pkiConfig={"certificateAuthority": "/c", "certificateAuthorities": "c"}),
             "pkiConfig names no authority or two",
         ),
+        (
+            config(
+                pkiConfig={
+                    "certificateAuthorities": "c",
+                    "certificateIdentity": "CN=a",
+                    "certificateIdentityRegexp": "CN=a",
+                }
+            ),
+            "pkiConfig says twice who signs",
+        ),
+        (
+            config(
+                pkiConfig={"certificateAuthorities": "c", "certificateIdentityRegexp": "(CN=a)?"}
+            ),
+            "certificateIdentityRegexp is not a regular expression or matches the empty text",
+        ),
         (config(), "config names no signing method or several"),
         (config(sigstoreConfig=KEYLESS, **KEY), "config names no signing method or several"),
         (config(anyOf=[KEY], **KEY), "config names no signing method or several"),
@@ -325,7 +341,7 @@ def test_ignored_paths_are_relative_and_have_one_spelling(path: str) -> None:
 def test_a_pin_is_a_whole_lower_case_digest(digest: str) -> None:
     """A pin that could never match is a mistake worth a sentence."""
     assert "digests[0]" in refused(document(model={"path": "/m", "digests": [digest]}))
-    assert parsed(document(model={"path": "/m", "digests": [DIGEST]}))
+    assert parsed(document(model={"path": "/m", "digests": [DIGEST, f"statement:{DIGEST}"]}))
 
 
 @pytest.mark.parametrize(
@@ -571,6 +587,20 @@ class TestVerifiers:
             KeyVerifier,
             CertificateVerifier,
         ]
+
+    def test_a_policy_says_whose_certificate_it_accepts(self) -> None:
+        """Exactly or by an expression; without either, every signer of the authority."""
+        pem = Party.root().pem.decode()
+        for field, accepted in (
+            ({"certificateIdentity": "CN=a"}, ("CN=a", None)),
+            ({"certificateIdentityRegexp": "CN=.*"}, (None, "CN=.*")),
+            ({}, (None, None)),
+        ):
+            made = parsed(config(pkiConfig={"certificateAuthorities": pem, **field}))
+            (verifier,) = verifiers(made)
+            assert isinstance(verifier, CertificateVerifier)
+            assert (verifier.identity, verifier.identity_regexp) == accepted
+            assert (verifier.expression is None) == (verifier.identity_regexp is None)
 
     def test_anchors_are_read_from_files(self, tmp_path: Path) -> None:
         """A path is read within limits; what is missing leaves the verdict open."""

@@ -60,7 +60,7 @@ def test_a_path_to_the_authority_is_accepted(root: Party, depth: int) -> None:
         chain.insert(0, issuer)
     signed = verified(issuer.issue().bundle(b"payload", *chain), root)
     assert signed.payload == b"payload"
-    assert signed.signer.identity == "'CN=signer'"
+    assert signed.signer.identity == "CN=signer"
     assert signed.signer.issuer == issuer.certificate.subject.rfc4514_string()
     assert not signed.signer.notes
 
@@ -117,7 +117,7 @@ def test_an_intermediate_out_of_its_time_is_refused(
     """Every certificate of the path must be valid now."""
     intermediate = root.issue("intermediate", replace(CA, starts=starts, ends=ends))
     bundle = intermediate.issue().bundle(b"payload", intermediate)
-    assert "cert is not valid at validation time" in refused(bundle, root)
+    assert "a certificate in the chain " in refused(bundle, root)
 
 
 def test_an_expired_authority_is_refused() -> None:
@@ -199,14 +199,9 @@ def test_a_path_length_counts(root: Party) -> None:
 @pytest.mark.parametrize(
     ("profile", "said"),
     [
-        (replace(LEAF, usage=None), "key usage lacks digitalSignature"),
         (replace(LEAF, usage=("key_agreement",)), "key usage lacks digitalSignature"),
         (replace(LEAF, usage=("content_commitment",)), "key usage lacks digitalSignature"),
         (replace(LEAF, purposes=(SERVER_AUTH,)), "extended key usage lacks codeSigning"),
-        (
-            replace(LEAF, purposes=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
-            "extended key usage lacks codeSigning",
-        ),
     ],
 )
 def test_a_certificate_for_something_else_is_refused(
@@ -227,7 +222,7 @@ def test_code_signing_is_asked_for_where_purposes_are_given(
 
 def test_what_reference_signers_make_is_accepted_and_noted(root: Party) -> None:
     """Leaves that are authorities, or bear their issuer's name, are reported."""
-    profile = replace(LEAF, ca=True)
+    profile = replace(LEAF, ca=True, key_ids=True)
     signed = verified(root.issue("root", profile).bundle(b"payload"), root)
     assert signed.signer.notes == (
         "the signer's certificate is an authority itself (CA:TRUE)",
@@ -292,7 +287,7 @@ def test_a_hostile_name_writes_no_lines(root: Party) -> None:
     """A certificate's names are escaped and bounded in sentences and reports."""
     leaf = root.issue("x\nVerification succeeded\u202e" + "y" * 20)
     signed = verified(leaf.bundle(b"payload"), root)
-    assert re.fullmatch(r"'[\x20-\x7e]+'", signed.signer.identity)
+    assert re.fullmatch(r"[\x20-\x7e]+", signed.signer.identity)
 
 
 @pytest.mark.parametrize(

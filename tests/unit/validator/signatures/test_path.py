@@ -1,0 +1,259 @@
+"""Paths of every kind that honest authorities make, and those that no path may have."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.support.certificates import CA, LEAF, NOW, Party, Profile, named
+from validator.bundle import parse_bundle
+from validator.errors import PolicyError, SignatureError
+from validator.limits import DEFAULT
+from validator.signatures.certificate import CertificateVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLICY = x509.CertificatePolicies(
+    [x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), None)]
+)
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.2"), b"\x05\0")
+OF_ACME = x509.NameConstraints([x509.DirectoryName(named("acme"))], None)
+
+
+def judge(root: Party, leaf: Party, *chain: Party) -> None:
+    """Verify what a leaf signed, by a root and the rest of the chain in the bundle."""
+    parsed = parse_bundle(leaf.bundle(b"payload", *chain), limits=DEFAULT)
+    root.verifier.verify(parsed, now=NOW, allow_legacy=False)
+
+
+def refused(root: Party, leaf: Party, *chain: Party) -> str:
+    """Return the sentence of the refusal."""
+    with pytest.raises(SignatureError) as caught:
+        judge(root, leaf, *chain)
+    return str(caught.value)
+
+
+KEYS: dict[str, Callable[[], Any]] = {
+    "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
+    "RSA-3072": lambda: rsa.generate_private_key(65537, 3072),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "Ed448": ed448.Ed448PrivateKey.generate,
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_an_authority_may_have_another_kind_of_key(kind: str) -> None:
+    """What OMS demands of keys is for the signer's alone."""
+    hash_ = hashes.SHA256() if kind.startswith("RSA") else None
+    root = Party.root("root", replace(CA, hash=hash_), key=KEYS[kind]())
+    judge(root, root.issue("signer", replace(LEAF, hash=hash_)))
+    middle = root.issue("middle", replace(CA, hash=hash_), key=KEYS[kind]())
+    judge(root, middle.issue("signer", replace(LEAF, hash=hash_)), middle)
+
+
+def test_a_weak_key_or_hash_in_the_path_is_refused() -> None:
+    """OpenSSL by itself takes both; a path is as strong as its weakest signature."""
+    weak = Party.root(key=rsa.generate_private_key(65537, 1024))  # noqa: S505 — the weak key of this test
+    assert "too weak" in refused(weak, weak.issue())
+    root = Party.root()
+    assert "sha224, which is not supported" in refused(
+        root, root.issue("signer", replace(LEAF, hash=hashes.SHA224()))
+    )
+
+
+HONEST: dict[str, tuple[Profile, Profile]] = {
+    "critical policies in the leaf": (CA, replace(LEAF, extensions=((POLICY, True),))),
+    "critical policies in the authority": (replace(CA, extensions=((POLICY, True),)), LEAF),
+    "no key usage": (CA, replace(LEAF, usage=None)),
+    "no extension at all": (CA, Profile(ca=None, usage=None, purposes=None)),
+    "any extended usage": (
+        CA,
+        replace(LEAF, purposes=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
+    ),
+    "another usage beside codeSigning": (
+        CA,
+        replace(
+            LEAF,
+            purposes=(ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CODE_SIGNING),
+        ),
+    ),
+    "a key usage of more than signatures": (
+        CA,
+        replace(LEAF, usage=("digital_signature", "key_agreement")),
+    ),
+    "a satisfied constraint on mail": (
+        replace(
+            CA,
+            extensions=((x509.NameConstraints([x509.RFC822Name("acme.example")], None), True),),
+        ),
+        replace(LEAF, names=(x509.RFC822Name("signer@acme.example"),)),
+    ),
+    "key identifiers": (replace(CA, key_ids=True), replace(LEAF, key_ids=True)),
+}
+
+
+@pytest.mark.parametrize("case", HONEST)
+def test_what_honest_authorities_issue_is_accepted(case: str) -> None:
+    """RFC 5280 allows it, and a company's authority makes it."""
+    authority, leaf = HONEST[case]
+    root = Party.root()
+    middle = root.issue("middle", authority)
+    judge(root, middle.issue("signer", leaf), middle)
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("acme", True), ("other", False)])
+def test_a_constraint_on_directory_names_counts(name: str, accepted: bool) -> None:  # noqa: FBT001 — a parameter of the test
+    """Satisfied it admits, violated it refuses."""
+    root = Party.root()
+    middle = root.issue("middle", replace(CA, extensions=((OF_ACME, True),)))
+    leaf = middle.issue(name)
+    if accepted:
+        judge(root, leaf, middle)
+    else:
+        assert "a name is not among those that an authority in the chain may" in refused(
+            root, leaf, middle
+        )
+
+
+@pytest.mark.parametrize(
+    ("constraint", "name"),
+    [
+        (x509.RFC822Name("acme.example"), x509.RFC822Name("a@other.example")),
+        (x509.DNSName("acme.example"), x509.DNSName("acme.example.org")),
+        (
+            x509.UniformResourceIdentifier("acme.example"),
+            x509.UniformResourceIdentifier("https://other.example/a"),
+        ),
+        (
+            x509.IPAddress(ipaddress.ip_network("10.0.0.0/8")),
+            x509.IPAddress(ipaddress.ip_address("192.0.2.1")),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_name_outside_of_a_constraint_is_refused(
+    constraint: x509.GeneralName, name: x509.GeneralName
+) -> None:
+    """Permitted names of each kind."""
+    root = Party.root()
+    limits = x509.NameConstraints([constraint], None)
+    middle = root.issue("middle", replace(CA, extensions=((limits, True),)))
+    leaf = middle.issue("signer", replace(LEAF, names=(name,)))
+    assert "a name is not among those" in refused(root, leaf, middle)
+
+
+def test_a_long_chain_is_accepted() -> None:
+    """As long as a bundle's chain may be."""
+    root = Party.root()
+    chain = [root]
+    for number in range(DEFAULT.certificates - 1):
+        chain.insert(0, chain[0].issue(f"authority {number}", CA))
+    judge(root, chain[0].issue(), *chain[:-1])
+
+
+def test_an_unknown_critical_extension_is_not_supported() -> None:
+    """Whether in the leaf or above it; the sentence does not call it invalid."""
+    root = Party.root()
+    said = "a critical extension that is not supported"
+    critical = ((UNKNOWN, True),)
+    assert said in refused(root, root.issue("signer", replace(LEAF, extensions=critical)))
+    middle = root.issue("middle", replace(CA, extensions=critical))
+    assert said in refused(root, middle.issue(), middle)
+    judge(root, root.issue("signer", replace(LEAF, extensions=((UNKNOWN, False),))))
+
+
+def test_a_demanded_policy_is_not_supported() -> None:
+    """An authority may demand that each certificate below it states a policy."""
+    root = Party.root()
+    demand = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+    middle = root.issue("middle", replace(CA, extensions=((demand, True), (POLICY, False))))
+    said = "demands a certificate policy, which is not supported"
+    assert said in refused(root, middle.issue(), middle)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        LEAF,
+        replace(LEAF, ca=None),
+        replace(LEAF, ca=True),
+        replace(LEAF, ca=None, usage=None, purposes=None),
+    ],
+)
+def test_a_certificate_that_may_not_issue_is_no_anchor(profile: Profile) -> None:
+    """Anchors are authorities (OMS 8.2); the signer is named by its identity instead."""
+    root = Party.root()
+    leaf = root.issue("signer", profile)
+    for pem in (leaf.pem, root.pem + leaf.pem):
+        with pytest.raises(PolicyError, match=r"ca\.pem: 'CN=signer' is not a certificate auth"):
+            CertificateVerifier.from_pem(pem, source="ca.pem")
+
+
+def test_an_authority_that_signs_by_itself_is_accepted() -> None:
+    """`openssl req -x509` makes such a certificate: an authority and a signer at once."""
+    alone = Party.root("alone", replace(CA, usage=None))
+    judge(alone, alone)
+
+
+NAMES: dict[str, x509.GeneralName] = {
+    "signer@acme.example": x509.RFC822Name("signer@acme.example"),
+    "https://acme.example/signers/1": x509.UniformResourceIdentifier(
+        "https://acme.example/signers/1"
+    ),
+    "signer.acme.example": x509.DNSName("signer.acme.example"),
+    "192.0.2.7": x509.IPAddress(ipaddress.ip_address("192.0.2.7")),
+    "CN=team": x509.DirectoryName(named("team")),
+    "1.2.3.4": x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4")),
+    "robot": x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x05robot"),
+}
+ALL = replace(LEAF, names=tuple(NAMES.values()))
+
+
+def judge_as(root: Party, leaf: Party, **accepted: str) -> None:
+    """Verify what a leaf signed, by who may have signed below the root."""
+    verifier = CertificateVerifier.from_pem(root.pem, source="root", **accepted)
+    parsed = parse_bundle(leaf.bundle(b"payload"), limits=DEFAULT)
+    verifier.verify(parsed, now=NOW, allow_legacy=False)
+
+
+@pytest.mark.parametrize("identity", ["CN=signer", *NAMES])
+def test_a_signer_is_accepted_by_any_of_its_names(identity: str) -> None:
+    """Subject, or an alternative name of any kind; exactly, and in full by an expression."""
+    root = Party.root()
+    leaf, other = root.issue("signer", ALL), root.issue("mallory")
+    judge_as(root, leaf, identity=identity)
+    judge_as(root, leaf, identity_regexp=f"({identity}|nobody)")
+    for wrong in (
+        {"identity": identity[:-1]},
+        {"identity": identity.swapcase()} if not identity[0].isdigit() else {"identity": ""},
+        {"identity_regexp": identity[:-1]},
+        {"identity_regexp": "x" + identity},
+        {"identity": identity, "identity_regexp": "nobody"},
+    ):
+        with pytest.raises(SignatureError, match="signed by somebody else"):
+            judge_as(root, leaf, **wrong)
+    with pytest.raises(SignatureError, match="signed by somebody else: 'CN=mallory', and '"):
+        judge_as(root, other, identity=identity)
+
+
+def test_a_signer_without_a_name_is_not_accepted_by_one() -> None:
+    """No name is not every name."""
+    root = Party.root()
+    leaf = root.issue("")
+    judge_as(root, leaf)
+    with pytest.raises(SignatureError, match="signed by somebody else: '', and 'CN=signer'"):
+        judge_as(root, leaf, identity="CN=signer")
+
+
+def test_an_expression_that_cannot_be_used_is_the_policys_mistake() -> None:
+    """Said before any bundle is read."""
+    with pytest.raises(PolicyError, match="the signer's identity, '\\(', cannot be used"):
+        CertificateVerifier.from_pem(Party.root().pem, source="root", identity_regexp="(")

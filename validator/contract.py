@@ -1,4 +1,4 @@
-"""What the webhook and the gate agree on: names, environment and exit codes.
+"""The contract between the webhook and the gate: names, environment and exit codes.
 
 Belongs here: every string or number that one side writes and the other side
 reads. Does not belong here: behaviour. Importing it costs nothing.
@@ -70,7 +70,7 @@ environment (MAX_ARG_STRLEN, 32 pages); the rest is left for other variables' sa
 
 
 class ExitCode(enum.IntEnum):
-    """How `model-validator` ends."""
+    """The exit codes of `model-validator`."""
 
     VERIFIED = 0
     REFUSED = 1

@@ -1,4 +1,4 @@
-"""What the containers that the webhook injects have in common: the gate and its monitor.
+"""The common part of the injected containers, the gate and its monitor.
 
 Both find their policy in the environment, protect their process, look whether the
 models' paths stay on their volumes, and leave a termination message.

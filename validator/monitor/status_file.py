@@ -1,4 +1,4 @@
-"""What the monitor last found, for probes that run beside it in its container.
+"""The monitor's last verdict, for probes that run in its container.
 
 Two files in a folder that nobody else mounts: the verdict with the time of the
 monitor's last movement, and one that it keeps locked while it lives. The kernel

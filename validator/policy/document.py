@@ -211,6 +211,6 @@ class ModelValidation(
 
     @property
     def reference(self) -> str:
-        """How a sentence names this policy."""
+        """This policy's name in sentences."""
         namespace = f"{self.metadata.namespace}/" if self.metadata.namespace else ""
         return f"ModelValidation {namespace}{self.metadata.name}"

@@ -26,7 +26,7 @@ class Rule:
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What all parts of a policy share: camelCase names, rules checked on construction."""
+    """Base of all parts of a policy: camelCase names, rules checked on construction."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()
 

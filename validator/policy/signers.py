@@ -179,7 +179,7 @@ class Signer(Part, frozen=True, kw_only=True):
 
 
 class Config(Part, frozen=True, kw_only=True):
-    """Who may have signed: one method, or several signers of which one suffices."""
+    """The accepted signers: one method, or several signers of which one suffices."""
 
     sigstore_config: SigstoreConfig | None = None
     private_key_config: PrivateKeyConfig | None = None

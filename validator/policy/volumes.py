@@ -67,7 +67,7 @@ class HostPathVolume(Part, frozen=True, kw_only=True):
 
 
 class ModelVolume(Part, frozen=True, kw_only=True):
-    """Where the model lies: added to a pod that does not declare it, demanded of one that does."""
+    """The model's volume: added to a pod that does not declare it, demanded of one that does."""
 
     name: (
         Annotated[VolumeName, Meta(description="Name of a volume that the pod itself declares.")]

@@ -15,7 +15,7 @@ _BYTES: Final = {"M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
 
 
 class Workload(Part, frozen=True, kw_only=True):
-    """What is demanded of the containers that serve the model."""
+    """Demands on the containers that serve the model."""
 
     arguments: Annotated[
         Literal["Check", "Strict"],

@@ -1,4 +1,4 @@
-"""Digests of many byte ranges, on all cores: the seam behind which hashing lies.
+"""Digests of many byte ranges, on all cores.
 
 Step 9's second half. Large ranges go to one thread each (hashlib lets go of the
 interpreter's lock while it works); small files go through a single thread one
@@ -47,7 +47,7 @@ class _StoppedError(Exception):
 
 
 class Hasher(Protocol):
-    """What hashlib's objects and blake3's have in common."""
+    """The common methods of hashlib's objects and blake3's."""
 
     def update(self, data: bytes, /) -> object:
         """Take in more bytes."""
@@ -71,7 +71,7 @@ class Range(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a range: a digest, or the reason why there is none.
+    """The result for a range: a digest, or the reason why there is none.
 
     Attributes:
         digest: Hexadecimal.

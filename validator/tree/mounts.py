@@ -1,4 +1,4 @@
-"""Whether the path to a model stays on the volume that it leads onto.
+"""Check that the path to a model stays on the volume that it leads to.
 
 A gate sees the model's volume, and others for signatures and second models; the
 workload may have something else where those are. A link on a volume that leads

@@ -1,4 +1,4 @@
-"""What other webhooks and plugins change of our containers, and what of it is kept.
+"""Changes of other webhooks and plugins to our containers, and which of them are kept.
 
 Kubernetes' plugins run again after a webhook, and then the webhook once more: what it took
 back each time, AlwaysPullImages and a quota would refuse.

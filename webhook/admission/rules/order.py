@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def early_readers(case: Case) -> Iterator[str]:
-    """What has the model's volume before the verdict only writes it, and ends."""
+    """A container with the model's volume before the verdict may only write it, and must end."""
     for placed in case.early:
         if not case.storage.sees(placed):
             continue

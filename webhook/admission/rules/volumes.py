@@ -56,7 +56,7 @@ def _unfit(place: Place) -> Iterator[str]:
 
 
 def supplied_anchors(case: Case) -> Iterator[str]:
-    """Whoever writes the pod does not choose whom to trust."""
+    """The pod's author does not choose whom to trust."""
     if case.policy.spec.allow_pod_trust_anchors:
         return
     paths = gate_mounts.anchor_paths(case.policy)

@@ -83,7 +83,9 @@ def test_the_rules_are_all_there_is(control_plane: ControlPlane) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     body = review | {"spec": {"namespace": NAMESPACE}}
     status = control_plane.call("POST", path, body, user=USER).document["status"]
-    everybody = {"authorization.k8s.io", "authentication.k8s.io"}
+    # What every account may: ask who it is and what it may, and since Kubernetes 1.37 read whom
+    # the cluster trusts (ClusterTrustBundles).
+    everybody = {"authorization.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
     rules = [
         (resource, name, tuple(rule["verbs"]))
         for rule in status["resourceRules"]

@@ -18,7 +18,7 @@ class Limits:
         resources: Entries of a signed manifest.
         name_bytes: Length of a resource's name; Linux' PATH_MAX.
         entries: Files and directories of a model, unsigned ones included.
-        depth: Levels of directories below the model's root.
+        depth: Levels of directories below the model's root; a path of PATH_MAX bytes has 2,047.
         links: Symbolic links followed for one name; Linux gives up at 40, too.
         mismatches: Sentences about single files that a verdict repeats.
     """
@@ -30,7 +30,7 @@ class Limits:
     resources: int = 1_000_000
     name_bytes: int = 4096
     entries: int = 2_000_000
-    depth: int = 64
+    depth: int = 1000
     links: int = 40
     mismatches: int = 1000
 

@@ -32,17 +32,19 @@ from validator.statement import (
     parse_statement,
 )
 from validator.text import quoted
-from validator.tree import hashing
+from validator.tree import hashing, leftovers, lfs
 from validator.tree.contents import read_contents
 from validator.tree.tree import Tree, is_missing
 from validator.tree.walk import Scope, is_below, list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from validator.signatures import Signed, Verifier
     from validator.tree.walk import Listing
+
+_POINTER: Final = ": it is a Git LFS pointer in place of the content; run `git lfs pull`"
 
 GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""
@@ -148,7 +150,15 @@ def verify(
         # 9. The files are the signed ones: names, sizes and contents; nothing has changed
         # meanwhile; and the files that the workload opens are among them. All differences
         # are collected.
-        parts, sizes = _parts(expected, listing)
+        pointers = {
+            entry.name
+            for entry in lfs.pointers(
+                tree, [listing.files[name] for name in expected if name in listing.files]
+            )
+        }
+        parts, sizes = _parts(expected, listing, pointers)
+        signed_files = [listing.files[name] for name in expected if name in listing.files]
+        pointers = {entry.name for entry in lfs.pointers(tree, signed_files)}
         contents = read_contents(
             tree,
             [part for _, part in parts],
@@ -156,7 +166,7 @@ def verify(
             list_again=lambda: list_files(tree, scope, limits=request.limits),
             digests=_digests(tree, parts, statement.hash, request.jobs, progress),
         )
-        differing, unreadable = _compared(parts, contents.outcomes)
+        differing, unreadable = _compared(parts, contents.outcomes, pointers)
         mismatches = [
             *listing.problems,
             *_differing_names(tree, expected, listing, request),
@@ -179,7 +189,7 @@ def verify(
         hash=str(statement.hash),
         ignored=tuple(listing.ignored),
         unsigned=len(listing.files.keys() - expected.keys()),
-        notes=signed.signer.notes,
+        notes=(*signed.signer.notes, *_pointer_notes(pointers)),
         seconds=time.monotonic() - began,
     )
 
@@ -241,11 +251,11 @@ def _differing_names(
     if request.ignore_unsigned_files:
         return missing
     extra = sorted(listing.files.keys() - expected.keys())
-    return missing + [f"{quoted(name)} is not signed" for name in extra]
+    return missing + [f"{quoted(name)} is not signed{leftovers.explained(name)}" for name in extra]
 
 
 def _parts(
-    expected: Mapping[str, list[Resource]], listing: Listing
+    expected: Mapping[str, list[Resource]], listing: Listing, pointers: Collection[str]
 ) -> tuple[list[tuple[Resource, hashing.Range]], list[str]]:
     """Step 9: the ranges to hash, and the files whose size is not the signed shards' size."""
     parts: list[tuple[Resource, hashing.Range]] = []
@@ -258,7 +268,10 @@ def _parts(
         ends = [part.end for part in resources if part.end is not None]
         if ends and (signed_size := max(ends)) != size:
             # Without this, bytes appended after the last shard would go unnoticed.
-            mismatches.append(f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed")
+            mismatches.append(
+                f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed"
+                + (_POINTER if name in pointers else "")
+            )
             continue
         for part in resources:
             end = size if part.end is None else part.end
@@ -289,7 +302,9 @@ def _digests(
 
 
 def _compared(
-    parts: list[tuple[Resource, hashing.Range]], outcomes: list[hashing.Outcome]
+    parts: list[tuple[Resource, hashing.Range]],
+    outcomes: list[hashing.Outcome],
+    pointers: Collection[str],
 ) -> tuple[list[str], list[str]]:
     """Step 9: return sentences on differing files, and on unreadable ones."""
     # Dictionaries, since a file of many shards is one mismatch.
@@ -301,10 +316,22 @@ def _compared(
         elif outcome.changed:
             mismatches[outcome.changed] = None
         elif outcome.digest != resource.digest:
-            mismatches[f"{quoted(resource.name)} is not the signed file: its content differs"] = (
-                None
-            )
+            more = _POINTER if resource.name in pointers else ""
+            name = quoted(resource.name)
+            mismatches[f"{name} is not the signed file: its content differs{more}"] = None
     return list(mismatches), list(unreadable)
+
+
+def _pointer_notes(pointers: Collection[str]) -> Iterator[str]:
+    """Step 10: the signer may have signed pointers by mistake."""
+    if pointers:
+        more = f" and {len(pointers) - 1:,} more signed files" if len(pointers) > 1 else ""
+        are, they = (
+            ("are Git LFS pointers", "they stand")
+            if more
+            else ("is a Git LFS pointer", "it stands")
+        )
+        yield f"{quoted(min(pointers))}{more} {are}: what {they} for was not signed"
 
 
 def _not_covered(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
 from validator.text import quoted, unreadable
+from validator.tree.hugging_face import cache_of, is_blob
 from validator.tree.mounts import devices_without_inodes
 
 if TYPE_CHECKING:
@@ -104,9 +105,8 @@ def is_missing(path: Path) -> bool:
 class Tree:
     """An open model: a directory, or a single file.
 
-    A Hugging Face cache is recognised by its layout, `models--*/snapshots/REV`:
-    the tree's base is then the cache's folder, and links may lead into its
-    `blobs/`, and nowhere else.
+    A Hugging Face cache is recognised by its layout (`validator.tree.hugging_face`): the tree's
+    base is then a folder above the model, and links may lead to blobs there, and nowhere else.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class Tree:
             prefix: tuple[str, ...] = ()
             if stat.S_ISDIR(status.st_mode):
                 folder = real
-                if (cache := _hugging_face_cache(real)) is not None:
-                    folder, prefix = cache, ("snapshots", name)
+                if (cache := cache_of(real)) is not None:
+                    folder, prefix = cache
                 single = None
             elif stat.S_ISREG(status.st_mode):
                 folder, single = parent, name
@@ -278,21 +278,14 @@ class Tree:
             os.close(descriptor)
 
     def _allowed(self, real: Sequence[str]) -> bool:
-        if tuple(real[: len(self._prefix)]) == self._prefix:
-            return True
-        return len(real) == 2 and real[0] == "blobs"  # noqa: PLR2004 — blobs/DIGEST
+        return tuple(real[: len(self._prefix)]) == self._prefix or is_blob(real, self._prefix)
+
+    @property
+    def is_cache(self) -> bool:
+        """Whether the model is a snapshot in a Hugging Face cache."""
+        return bool(self._prefix)
 
     @property
     def root(self) -> tuple[str, ...]:
         """The model's root, below the base."""
         return self._prefix
-
-
-def _hugging_face_cache(real: str) -> str | None:
-    snapshots = os.path.dirname(real)
-    cache = os.path.dirname(snapshots)
-    if os.path.basename(snapshots) == "snapshots" and os.path.basename(cache).startswith(
-        "models--"
-    ):
-        return cache
-    return None

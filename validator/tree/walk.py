@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from validator.errors import ModelError
 from validator.statement import SINGLE_FILE
 from validator.text import quoted, unreadable
+from validator.tree import leftovers
 from validator.tree.tree import Entry, EscapeError, Identity
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 LOST_AND_FOUND: Final = "lost+found"
 """Folder that mkfs leaves at a volume's root: owned by root, readable by nobody else."""
+
+_PLAIN: Final = (
+    ", as plain files: a Hugging Face cache has links; get the model with `hf download --local-dir`"
+)
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors that say: there is nothing of that name."""
@@ -51,7 +56,7 @@ class Listing:
     def close(self, name: str, error: OSError) -> None:
         """Note that something cannot be looked at."""
         self.closed.add(name)
-        self.unreadable.append(unreadable(quoted(name), error))
+        self.unreadable.append(unreadable(quoted(name), error) + leftovers.explained(name))
 
     def is_closed(self, name: str) -> bool:
         """Tell whether `name` lies where nobody could look."""
@@ -167,9 +172,10 @@ class _Walk:
     ) -> bool:
         if here in above:
             self.listing.problems.append(f"{quoted(folder.name)} leads in a circle")
-        elif folder.depth >= self.limits.depth:
+        elif folder.depth >= self.limits.depth or len(folder.name) > self.limits.name_bytes:
             self.listing.problems.append(
-                f"{quoted(folder.name)} lies deeper than {self.limits.depth} directories"
+                f"{quoted(folder.name)} lies deeper than {self.limits.depth:,} directories, or "
+                f"its path is longer than {self.limits.name_bytes:,} characters"
             )
         else:
             return True
@@ -222,6 +228,7 @@ class _Walk:
         if not self.scope.follow:
             self.listing.problems.append(
                 f"{quoted(name)} is a link, and the model was signed without links"
+                + (_PLAIN if self.tree.is_cache else "")
             )
             return None
         try:

@@ -234,7 +234,29 @@ def test_depth_is_limited(tmp_path: Path) -> None:
     write(tmp_path, {f"{deepest}/a": b""})
     assert f"{deepest}/a" in walk(tmp_path, limits=Limits(depth=6)).files
     listing = walk(tmp_path, limits=Limits(depth=5))
-    assert listing.problems == [f"'{deepest}' lies deeper than 5 directories"]
+    said = "lies deeper than 5 directories, or its path is longer than 4,096 characters"
+    assert listing.problems == [f"'{deepest}' {said}"]
+    (said,) = walk(tmp_path, limits=Limits(name_bytes=8)).problems
+    assert said.startswith(f"'{deepest}' lies deeper than 1,000 directories, or its path is longer")
+
+
+def test_a_thousand_directories_are_not_too_deep(tmp_path: Path) -> None:
+    """All of them are listed, and one more is one too many."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1000):  # by descriptors, since the path is longer than a call takes
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+        os.close(os.open("a", os.O_CREAT, dir_fd=descriptor))
+    os.close(descriptor)
+    listing = walk(tmp_path, limits=Limits(depth=1001))
+    assert len(listing.files) == 1000
+    assert not listing.problems
+    (said,) = walk(tmp_path).problems
+    assert said.endswith(
+        "lies deeper than 1,000 directories, or its path is longer than 4,096 characters"
+    )
 
 
 def test_the_number_of_entries_is_limited(tmp_path: Path) -> None:
@@ -392,6 +414,64 @@ class TestHuggingFaceCache:
         snapshot = tmp_path / "granite" / "snapshots" / "rev"
         (snapshot / "b").symlink_to("../../blobs/11")
         assert walk(snapshot, follow=True).problems == ["'b' is a link that leads out of the model"]
+
+    @pytest.fixture
+    def shared(self, cache: Path) -> Path:
+        """The same cache as huggingface_hub 2 has it: blobs are links to the hub's own."""
+        digest = "ab" + "0" * 62
+        write(cache.parent, {"blobs/.huggingface-shared-blobs": b"1\n"})
+        write(cache.parent, {f"blobs/ab/{digest}": b"weights", "blobs/ab/odd": b"", "secret": b""})
+        (cache / "blobs" / "22").unlink()
+        (cache / "blobs" / "22").symlink_to(f"../../blobs/ab/{digest}")
+        return cache
+
+    def test_blobs_that_all_models_share_are_followed(self, shared: Path) -> None:
+        """Through the repository's own blob, which is a link then."""
+        snapshot = shared / "snapshots" / "rev"
+        listing = walk(snapshot, follow=True)
+        assert not listing.problems
+        assert listing.files.keys() == {"config.json", "sub/weights"}
+        assert read(snapshot, listing, "sub/weights") == b"weights"
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "../../refs/main",
+            "../../../secret",
+            "../../../blobs/ab",
+            "../../../blobs/ab/odd",
+            "../../../blobs/.huggingface-shared-blobs",
+            "../../../models--evil/blobs/11",
+            "../../../models--evil/snapshots/rev/a",
+            "../other/config.json",
+        ],
+    )
+    def test_nothing_else_of_the_hub_is_inside(self, shared: Path, target: str) -> None:
+        """Neither another model, nor what only lies where blobs do."""
+        write(shared, {"snapshots/other/config.json": b""})
+        write(shared.parent, {"models--evil/snapshots/rev/a": b""})
+        (shared / "snapshots" / "rev" / "odd").symlink_to(target)
+        listing = walk(shared / "snapshots" / "rev", follow=True)
+        assert listing.problems == ["'odd' is a link that leads out of the model"]
+
+    def test_the_hubs_blobs_need_its_mark(self, shared: Path) -> None:
+        """Without it, the folder beside the repository is anybody's."""
+        (shared.parent / "blobs" / ".huggingface-shared-blobs").unlink()
+        listing = walk(shared / "snapshots" / "rev", follow=True)
+        assert listing.problems == ["'sub/weights' is a link that leads out of the model"]
+
+    def test_other_kinds_of_repositories_are_caches_too(self, cache: Path) -> None:
+        """As datasets are."""
+        cache = cache.rename(cache.with_name("datasets--acme--granite"))
+        assert not walk(cache / "snapshots" / "rev", follow=True).problems
+
+    def test_a_model_signed_as_plain_files_names_the_way_to_get_it(self, cache: Path) -> None:
+        """Downloaded into the cache, it has links where files were signed."""
+        (said, _) = walk(cache / "snapshots" / "rev").problems
+        assert said == (
+            "'config.json' is a link, and the model was signed without links, as plain files: a "
+            "Hugging Face cache has links; get the model with `hf download --local-dir`"
+        )
 
     def test_blobs_alone_are_no_snapshot(self, cache: Path) -> None:
         """A model at blobs/ is listed by its digests' names, which no workload opens."""

@@ -71,7 +71,7 @@ class Leadership:
         return held
 
     async def release(self) -> None:
-        """Give the Lease back, if it is ours, so that nobody has to wait for its end."""
+        """Give the Lease back, if it is ours, so that no replica waits for its end."""
         if self._renewed is None:
             return
         self._renewed = None

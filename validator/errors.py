@@ -64,4 +64,4 @@ class ModelError(Refused):
 
 
 class Undecided(ValidatorError):
-    """The verdict could not be reached; whoever asked must treat it as a refusal."""
+    """The verdict could not be reached; the caller must treat it as a refusal."""

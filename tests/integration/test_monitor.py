@@ -136,7 +136,7 @@ def test_it_ends_at_once_when_it_is_told_to(desk: Desk) -> None:
 
 
 def test_it_ends_at_once_in_the_middle_of_a_large_file(desk: Desk) -> None:
-    """Nobody waits for a terabyte, neither for its rest nor for the rate."""
+    """SIGTERM ends it at once, also during the read of a terabyte at a bounded rate."""
     with (desk.site.model / "config.json").open("wb") as file:
         file.truncate(2**40)
     with monitoring(desk, rate="1M", mode="Audit") as monitor:

@@ -353,7 +353,7 @@ def test_a_link_in_a_model_signed_without_links_is_refused(bench: Bench) -> None
 
 
 def test_what_lies_in_a_linked_folder_must_be_signed(bench: Bench) -> None:
-    """The reference does not enter linked folders; whoever serves the model does."""
+    """The reference does not enter linked folders; a model server does."""
     bench.write("real/code.py")
     bench.sign(links())
     (bench.model / "linked").symlink_to("real")
@@ -417,7 +417,7 @@ def test_a_signed_file_behind_a_linked_folder_is_refused(bench: Bench) -> None:
 
 
 def test_links_below_an_ignored_path_are_ignored(bench: Bench) -> None:
-    """The reference refuses a link in `.git`, which nobody signed and nobody needs to."""
+    """The reference refuses a link in `.git`, which need not be signed."""
     bench.write(".git/HEAD")
     bench.sign()
     (bench.model / ".git" / "link").symlink_to("HEAD")

@@ -222,7 +222,7 @@ async def test_large_bodies_that_never_come_keep_nobody_waiting(webhook: Webhook
 
 
 async def test_connections_that_are_left_open_make_room(webhook: Webhook) -> None:
-    """Some have not even greeted; whoever asks keeps the connection that is kept alive."""
+    """Also connections without a handshake; a client that sends requests keeps its connection."""
     body = json.dumps(review(pod())).encode()
     with ExitStack() as stack:
         answers, asking = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=insecure())
@@ -422,7 +422,7 @@ def test_a_bad_start_is_one_sentence(
 
 
 def test_a_gate_namespace_without_a_cluster_is_one_sentence(tmp_path: Path) -> None:
-    """Nobody shall believe that a directory's webhook reads it."""
+    """The webhook says that it does not read the option with a directory of policies."""
     command = Webhook(tmp_path, options=("--gate-namespace", "a")).command
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 2

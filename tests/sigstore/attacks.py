@@ -171,13 +171,13 @@ def promised_by_foreign_log(sigstore: PrivateSigstore, statement: bytes) -> str:
 
 
 def stamped_by_foreign_authority(sigstore: PrivateSigstore, statement: bytes) -> str:
-    """Have nobody but an unknown timestamp authority say when."""
+    """Have only an unknown timestamp authority prove the time."""
     unknown = TimestampAuthority.new()
     return sigstore.sign_statement(statement, timestamps=unknown, edit=without(PROMISE))
 
 
 def in_a_tree_of_its_own(entry: Bundle) -> Bundle:
-    """Let a body that nobody logged be the only leaf below a checkpoint of the log."""
+    """Make an unlogged body the only leaf under a checkpoint of the log."""
     body = base64.b64decode(entry["canonicalizedBody"]) + b" "
     alone = {"logIndex": "0", "treeSize": "1", "hashes": [], "rootHash": b64(leaf_hash(body))}
     proof = {**entry["inclusionProof"], **alone}

@@ -100,7 +100,7 @@ class Cluster:
         self._put(path, merged(found, body), by_user=False)
 
     def changes(self, path: str) -> AsyncGenerator[None]:
-        """Nobody listens here."""
+        """No client listens here."""
         raise NotImplementedError(path)
 
     # What a user does
@@ -202,7 +202,7 @@ class Cluster:
 
 
 class Replica:
-    """A replica of the controller, which nobody keeps from working: there is no Lease here."""
+    """A replica of the controller without a Lease, so that all replicas work at once."""
 
     def __init__(
         self, cluster: Cluster, *, skew: dt.timedelta = dt.timedelta(), waits: Waits | None = None

@@ -1,4 +1,4 @@
-"""Progress of a verification, for whoever waits: a bar, lines in a pod's log, or JSON lines."""
+"""Progress of a verification: a bar, lines in a pod's log, or JSON lines."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def changed(name: str) -> str:
 
 
 class _StoppedError(Exception):
-    """Ends a thread whose result nobody waits for any more."""
+    """Ends a thread whose result is not needed any more."""
 
 
 class Hasher(Protocol):

@@ -59,7 +59,7 @@ class Listing:
         self.unreadable.append(unreadable(quoted(name), error) + leftovers.explained(name))
 
     def is_closed(self, name: str) -> bool:
-        """Tell whether `name` lies where nobody could look."""
+        """Tell whether `name` is in a directory that could not be read."""
         return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
 
 

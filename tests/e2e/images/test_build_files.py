@@ -57,7 +57,7 @@ def test_packages_are_copied_whole(dockerfile: str) -> None:
 
 
 def test_the_context_is_an_allow_list() -> None:
-    """A file that nobody thought of, a secret among them, is not sent to the builder."""
+    """Only listed files are sent to the builder, so that no secret is."""
     lines = [
         line
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -89,7 +89,7 @@ def test_the_default_is_the_hardened_image(dockerfile: str, target: str) -> None
 
 @pytest.mark.parametrize("dockerfile", [*DEFAULTS])
 def test_every_stage_is_built_on_what_the_reader_says(dockerfile: str) -> None:
-    """BASE for what runs and BUILDER for what builds, which is BASE where nobody says it."""
+    """BASE for the images and BUILDER for the build; without BUILDER, BASE for both."""
     text = (ROOT / dockerfile).read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
     bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - stages

@@ -103,7 +103,7 @@ def test_pip_is_nowhere(image: ImageFactory, target: str) -> None:
 
 @hardened
 def test_nothing_is_setuid(image: ImageFactory, target: str) -> None:
-    """Nobody becomes somebody else, even where a pod allows privilege escalation."""
+    """No program changes its user, even if a pod allows privilege escalation."""
     bits = stat.S_ISUID | stat.S_ISGID
     assert [path for path in _files(image(target).root) if path.lstat().st_mode & bits] == []
 

@@ -50,7 +50,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def own_cluster() -> Iterator[tuple[Cluster, Node]]:
-    """A cluster that nobody else uses, and the node that it runs on, for tests that disturb it."""
+    """A cluster of its own and its node, for tests that disturb them."""
     if os.environ.get(JOIN) != NEW:
         pytest.skip(f"needs a cluster of its own: run `make e2e`, or set {JOIN}={NEW}")
     with running_cluster() as running:

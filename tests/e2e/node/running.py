@@ -1,4 +1,4 @@
-"""A cluster with the webhook installed, from nothing: for the lane and for whoever looks at it."""
+"""A cluster with the webhook installed, from nothing: for the lane, and to look at."""
 
 from __future__ import annotations
 

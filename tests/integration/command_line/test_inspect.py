@@ -73,7 +73,7 @@ class TestInspect:
     def test_a_certificate_that_is_none_is_unreadable(
         self, desk: Desk, private_sigstore: PrivateSigstore
     ) -> None:
-        """Inspecting what nobody issued breaks nothing."""
+        """Malformed certificates give one sentence each."""
         material = {"x509CertificateChain": {"certificates": [{"rawBytes": "AAAA"}]}}
         desk.site.signature.write_bytes(edited(verificationMaterial=material))
         ended = run("inspect", desk.site.signature)

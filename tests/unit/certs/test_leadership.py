@@ -48,7 +48,7 @@ class FakeLease:
         self._write(body["spec"])
 
     def changes(self, path: str) -> AsyncGenerator[None]:
-        """Nobody watches a Lease."""
+        """Leases are not watched."""
         raise NotImplementedError(path)
 
     def replica(self, name: str) -> Leadership:
@@ -68,7 +68,7 @@ class FakeLease:
 
 @pytest.fixture
 def lease() -> FakeLease:
-    """A Lease that nobody holds."""
+    """A Lease without a holder."""
     return FakeLease()
 
 

@@ -89,7 +89,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(jump=st.sampled_from(JUMPS))
     def time_passes(self, jump: dt.timedelta) -> None:
-        """Nobody works meanwhile."""
+        """No replica works meanwhile."""
         self.cluster.elapsed += jump
 
     @rule(path=st.sampled_from([AUTHORITY_PATH, SERVING_PATH, *CONFIGURATIONS]))

@@ -357,7 +357,7 @@ def test_a_single_file_may_be_sharded() -> None:
 
 
 def test_the_older_predicate_is_accepted_only_when_asked_for() -> None:
-    """It says less than today's; nobody gets it without knowing."""
+    """It covers less than today's, so it must be allowed explicitly."""
     with pytest.raises(StatementError, match="accept it with --allow-legacy"):
         parsed(legacy_statement())
     made = parsed(legacy_statement(), allow_legacy=True)

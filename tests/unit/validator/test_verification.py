@@ -165,7 +165,7 @@ class TestStep3Signature:
         accepted(site, verifiers=(site.signer.verifier, *others))
 
     def test_none_of_several_signers_names_them_all(self, site: Site) -> None:
-        """Each refusal is said, since nobody knows which signer was meant."""
+        """The sentence has each signer's refusal, since any of them could be the expected one."""
         others = (Signer().verifier, Signer().verifier)
         with pytest.raises(SignatureError, match="none of the 2 accepted signers") as caught:
             verify(site.request(verifiers=others))
@@ -233,7 +233,7 @@ class TestStep5Serialization:
     def test_hash_and_shards_are_the_signers(
         self, site: Site, hash_: str, size: float | None
     ) -> None:
-        """Nobody has to name them when verifying."""
+        """The verifier need not name them."""
         if size is None:
             signed(site, hash_=hash_)
         else:
@@ -432,7 +432,7 @@ class TestStep8Walking:
         )
 
     def test_a_signed_file_that_became_a_fifo_is_refused(self, site: Site) -> None:
-        """And nobody waits for its writer."""
+        """The verification does not wait for its writer."""
         (site.model / "config.json").unlink()
         os.mkfifo(site.model / "config.json")
         assert set(mismatches(site)) == {
@@ -480,7 +480,7 @@ class TestStep8Walking:
         signer: Signer,
         unprivileged: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """Neither verified nor refused: nobody knows what is in it."""
+        """Neither verified nor refused: its contents are unknown."""
         model = write(public_path / "granite", FILES)
         site = signed(Site(model, model / "model.sig", signer))
         (model / "config.json").chmod(0)
@@ -723,7 +723,7 @@ class TestStep9Races:
             assert said == ("'weights/b.bin' was changed while the model was verified",)
 
     def test_a_file_that_becomes_something_else(self, site: Site) -> None:
-        """A FIFO in its place blocks nobody, a link is not followed."""
+        """A FIFO in its place does not block, and a link is not followed."""
         path = site.model / "weights" / "b.bin"
 
         def become(make: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Rules on order: nobody serves a model before it is verified."""
+"""Rules on order: no container serves a model before it is verified."""
 
 from __future__ import annotations
 

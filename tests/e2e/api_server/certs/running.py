@@ -46,7 +46,7 @@ class RunningCerts:
         return self.metric("leader") == 1
 
     def probe(self, path: str) -> str:
-        """Return what the probe port answers, whatever the status; empty where nobody listens."""
+        """Return the answer of the probe port, whatever its status; empty if the port is closed."""
         try:
             with urllib.request.urlopen(f"{self.probes}{path}", timeout=5) as answer:  # noqa: S310 — http on loopback
                 return str(answer.read().decode())
@@ -56,7 +56,7 @@ class RunningCerts:
             return ""
 
     def metric(self, name: str) -> float:
-        """Return one of its own metrics, named with its labels; 0 where nobody listens."""
+        """Return one of its own metrics, named with its labels; 0 if the port is closed."""
         start = f"{PREFIX}{name} "
         lines = [line for line in self.probe("/metrics").splitlines() if line.startswith(start)]
         return float(lines[0].removeprefix(start)) if lines else 0

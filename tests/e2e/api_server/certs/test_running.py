@@ -129,7 +129,7 @@ def test_an_installation_has_its_certificate(cluster: ControlPlane, settled: Run
 def test_applying_again_leaves_nothing_to_heal(
     how: tuple[str, ...], cluster: ControlPlane, settled: RunningCerts
 ) -> None:
-    """The manifests say neither `data` nor `caBundle`: what we wrote is nobody else's."""
+    """The manifests have neither `data` nor `caBundle`: an apply does not reset them."""
     written = [*ISSUED, "published_total"]
     before = [settled.metric(name) for name in written]
     cluster.kubectl(*how, "-k", str(OVERLAY))
@@ -173,7 +173,7 @@ def test_an_authority_that_was_emptied_is_rotated(
 def test_a_serving_pair_that_was_emptied_is_issued_again(
     cluster: ControlPlane, settled: RunningCerts
 ) -> None:
-    """By the same authority, so that nobody has to be told."""
+    """By the same authority, so that `caBundle` stays."""
     authority, published = value(cluster, AUTHORITY, "tls.crt"), settled.metric("published_total")
     patched(cluster, SERVING, {"data": None})
     until(lambda: in_order(cluster), what="it is issued again", seconds=PATIENCE)

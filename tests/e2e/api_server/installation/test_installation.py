@@ -54,7 +54,7 @@ def test_our_own_pods_pass_our_own_namespace(overlay: str, cluster: ControlPlane
 def test_the_webhook_may_read_what_it_needs_and_nothing_else(
     overlay: str, cluster: ControlPlane
 ) -> None:
-    """Compared with an account that nobody has given anything."""
+    """Compared with an account without rights."""
     del overlay
     everywhere: set[Right] = {
         (("rhtas.redhat.com",), ("modelvalidations",), (), ("list", "watch")),

@@ -91,7 +91,7 @@ def test_mounts_within_the_containers_own_scratch(
 def test_an_open_file_outlives_whoever_opened_it(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """As documented: who writes the model may keep it open. `Strict` lets nobody do that."""
+    """As documented, a writer of the model may keep it open. `Strict` refuses writers."""
     model = store()
     (model.model / "config.json").chmod(0o666)
     namespace = space(model)

@@ -104,7 +104,7 @@ def _wait_for_endpoints(cluster: Cluster, namespace: str, count: int) -> None:
 def test_another_pod_that_writes_the_shared_model(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
-    """No gate prevents it, as documented; the monitor of whoever serves it sees it."""
+    """No gate prevents it, as documented; the monitor of the serving pod notices it."""
     model = store()
     (model.model / WEIGHTS).chmod(0o666)
     namespace = space(model, revalidation={})

@@ -20,7 +20,7 @@ EXAMPLE: Final = Path(__file__).parents[4] / "manifests" / "examples" / "standal
 def test_the_example_as_it_is_refuses_a_model_of_another_sigstore(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, private_sigstore: PrivateSigstore
 ) -> None:
-    """Unchanged, it trusts the public Sigstore alone: who is vouched for by another is nobody."""
+    """Unchanged, it trusts the public Sigstore alone, and no signer of another one."""
     model = store()
     (model.model / "model.sig").unlink()
     private_sigstore.sign_model(model.model, model.model / "model.sig")

@@ -1,4 +1,4 @@
-"""Every kind of workload gets its gate, whoever creates the pod."""
+"""Every kind of workload gets its gate, for each creator of pods."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _too_long(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _away(stack: Stack) -> Iterator[None]:
-    """Nobody answers as Llama Stack."""
+    """Llama Stack does not answer."""
     stack.kubectl("scale", "deployment/llamastack", "--replicas=0")
     try:
         until(lambda: not stack.pods("llamastack"), what="it is away", seconds=60, pause=1)

@@ -66,7 +66,7 @@ def test_what_is_allowed_is_open(stack: Stack, asker: Asker, target: str) -> Non
 
 @pytest.mark.parametrize(("asker", "target"), _named(FORBIDDEN))
 def test_any_other_path_is_closed(stack: Stack, asker: Asker, target: str) -> None:
-    """Nobody goes around the order of the three, and a name's address is all that leaks."""
+    """Each pod reaches only the next of the three; others learn no more than an address."""
     assert _connects(stack, asker, target).startswith("refused: ")
 
 

@@ -442,7 +442,7 @@ def written_beside_manifests(folder: Path, kustomization: dict[str, Any]) -> lis
 
 
 def assert_somebody_signs(documents: list[Document]) -> None:
-    """One policy, which is valid, and names another one than the shipped nobody."""
+    """One valid policy, whose signer is not the shipped placeholder."""
     (policy,) = manifests.of_kind(documents, "ModelValidation")
     assert ModelValidation.from_object(policy, source="the guide").spec.config.signers
     assert "example.invalid" not in repr(policy)

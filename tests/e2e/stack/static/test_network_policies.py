@@ -106,7 +106,7 @@ def internet(pod: str) -> set[Edge]:
 
 
 def names(*pods: str) -> set[Edge]:
-    """Return the ways to whoever resolves names."""
+    """Return the connections to the DNS servers."""
     return {
         (pod, server, Port(number, how))
         for pod in pods

@@ -1,4 +1,4 @@
-"""The Secrets are encrypted, and whoever has the key of their own reads them."""
+"""The Secrets are encrypted for a key, and can be read with it alone."""
 
 from __future__ import annotations
 

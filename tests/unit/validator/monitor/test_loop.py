@@ -228,7 +228,7 @@ def test_a_change_amid_a_verification_is_found(scene: Scene, site: Site) -> None
 
 
 def test_a_model_that_never_holds_still_is_bad(scene: Scene, site: Site) -> None:
-    """Or whoever keeps touching it could serve what he likes; once it rests, it is good."""
+    """Otherwise a writer that keeps touching it could serve any content."""
 
     def touch() -> None:
         (site.model / "weights/b.bin").touch()

@@ -140,6 +140,6 @@ def test_what_no_monitor_wrote_is_not_good(tmp_path: Path, clock: Clock, content
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """A monitor whose verdicts nobody could read does not start."""
+    """A monitor that cannot write its verdicts does not start."""
     with pytest.raises(FileNotFoundError):
         StatusFile(str(tmp_path / "absent"))

@@ -162,7 +162,7 @@ def test_another_authority_of_the_same_name_is_refused(root: Party) -> None:
 
 
 def test_a_certificate_that_signed_itself_is_refused(root: Party) -> None:
-    """A signer of the authority's name and nobody's signature is nobody's."""
+    """A self-signed certificate is refused, also with the names of an authority."""
     alone = Party.root("root", replace(CA, usage=("digital_signature", "key_cert_sign")))
     assert "does not lead" in refused(alone.bundle(b"payload"), root)
 

@@ -118,7 +118,7 @@ def test_an_initial_root_that_is_none_is_no_verdict(initial: bytes) -> None:
 def test_nothing_below_home_is_read_or_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An edited cache in the home directory changes nothing, because nobody looks."""
+    """An edited cache in the home directory changes nothing: it is not read."""
     monkeypatch.setenv("HOME", str(tmp_path))
     TrustedRoot.packaged()
     assert not list(Path(tmp_path).iterdir())

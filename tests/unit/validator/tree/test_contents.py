@@ -192,7 +192,7 @@ class TestNoChangeGetsThrough:
         assert said.startswith("'b' does not hold still: ")
 
     def test_a_model_that_changes_on(self, site: Site) -> None:
-        """It is read a bounded number of times, and then it is nobody's verdict."""
+        """It is read a bounded number of times, and then there is no verdict."""
         reads = 0
 
         def touch(_done: int, _total: int) -> None:

@@ -51,7 +51,7 @@ def test_a_link_above_the_model_and_one_behind_another_count(volumes: Path) -> N
 
 
 def test_a_link_that_is_not_on_a_volume_is_the_images(volumes: Path) -> None:
-    """As /var/run is: nobody who writes a model has made it."""
+    """As /var/run is: it belongs to the image, and not to the model's writer."""
     (volumes / "granite").symlink_to("models/real")
     assert not leaves(volumes, "granite")
     (volumes / "models/circle").symlink_to("circle")

@@ -278,7 +278,7 @@ def test_many_links_to_directories_do_not_explode(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) -> None:
-    """Any bytes are a file's name; sentences show them so that nobody is fooled."""
+    """A file's name may have any bytes; sentences show them unmistakably."""
     path = os.fsencode(tmp_path) + b"/\xff\nVerification succeeded\x1b[2J"
     os.mkfifo(path)
     (problem,) = walk(tmp_path).problems

@@ -368,7 +368,7 @@ def test_something_more_is_verified_for(
 def test_another_vllm_than_the_known_one_is_refused(
     load: Callable[..., ModuleType], name: str
 ) -> None:
-    """A release that renames what is looked at opens what nobody looks at."""
+    """A release that renames a checked field would be unchecked."""
     replaced: dict[str, Any] = {name: None}
     if name == "model":  # a field, not an attribute
         fields = {field: value for field, value in _fields().items() if field != name}

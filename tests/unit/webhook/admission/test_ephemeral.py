@@ -106,7 +106,7 @@ def test_what_is_there_already_holds_nothing_up() -> None:
 
 
 def test_policies_can_allow_privileges_and_audit_allows_all() -> None:
-    """By choice of whoever writes the policy."""
+    """The policy's author may allow it."""
     strong = debugger(securityContext={"privileged": True})
     check(running(), strong, chosen=policy(allowPrivileged=True))
     check(running(exit_code=1), strong, chosen=policy(mode="Audit"))

@@ -155,7 +155,7 @@ OWN = {"persistentVolumeClaim": {"claimName": "granite"}, "mountPath": "/models"
 def test_refuses_trust_anchors_that_the_pod_could_choose(
     given: Document, model: Document, config: Document
 ) -> None:
-    """A path is read only from a volume that the policy brings, whole, and nobody here writes."""
+    """A path is read only from a volume of the policy, mounted whole, that no container writes."""
     with pytest.raises(PodRefused, match="chooses whom to trust"):
         run(given, policy(model=model, config=config))
     assert gate_of(mutated(given, policy(model=model, config=config, allowPodTrustAnchors=True)))

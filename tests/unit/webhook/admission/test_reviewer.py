@@ -158,7 +158,7 @@ async def test_a_refusal_stands_on_what_was_read_live(cluster: Cluster, reviewer
 async def test_a_namespace_that_is_unknown_live_is_refused(
     cluster: Cluster, reviewer: Reviewer
 ) -> None:
-    """Without the namespace's labels nobody knows what is pinned there."""
+    """Without the namespace's labels, its pinned policy is unknown."""
     cluster.known.put(policy())
     cluster.known.remove_namespace("models")
     cluster.live = [policy()]
@@ -289,7 +289,7 @@ async def test_reviews_of_something_else_are_a_mistake(
 async def test_an_update_of_ephemeral_containers_needs_the_pod_as_it_was(
     reviewer: Reviewer,
 ) -> None:
-    """Without the old object nobody can tell what was added."""
+    """Without the old object, the added container is unknown."""
     fields = {"subresource": "ephemeralcontainers", "operation": "UPDATE"}
     with pytest.raises(RequestError, match="oldObject"):
         await reviewer.validate(review(pod(), **fields))

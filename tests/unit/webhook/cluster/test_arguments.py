@@ -27,5 +27,5 @@ def test_what_is_no_port_is_one_sentence(text: str) -> None:
 
 
 def test_a_port_is_a_number() -> None:
-    """0 is for tests, the highest one for whoever wants it."""
+    """0 is for tests; the highest one is valid too."""
     assert [port("0"), port("8443"), port("65535")] == [0, 8443, 65535]

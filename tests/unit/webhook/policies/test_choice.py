@@ -83,7 +83,7 @@ def test_no_policy_is_refused_with_the_fix() -> None:
 
 
 def test_several_policies_are_refused_with_their_names() -> None:
-    """Without a default nobody guesses between two."""
+    """Without a default, none of two policies is chosen."""
     sentence = refusal({LABEL: "true"}, policy("b"), policy("a"))
     assert "several ModelValidations ('a', 'b')" in sentence
     assert "default: true" in sentence
@@ -144,7 +144,7 @@ def test_a_broken_policy_refuses_with_its_reason() -> None:
 
 
 def test_a_broken_policy_still_counts() -> None:
-    """A policy nobody can read is a candidate: it does not hand its pods to the other one."""
+    """An unreadable policy is a candidate: its pods do not go to the other one."""
     broken = BrokenPolicy(name="bad", namespace="models", reason="?")
     assert "several" in refusal({LABEL: "true"}, broken, policy("good"))
     default = BrokenPolicy(name="bad", namespace="models", reason="?", default=True)
@@ -152,7 +152,7 @@ def test_a_broken_policy_still_counts() -> None:
 
 
 def test_a_pod_without_the_label_is_refused() -> None:
-    """If the webhook's selector sends it here, nobody can say which policy it should get."""
+    """A pod that only the webhook's selector matches names no policy."""
     assert LABEL in refusal({"app": "llm"}, policy("granite"))
 
 

@@ -222,7 +222,7 @@ async def test_the_expiry_can_be_watched(
 async def test_an_encrypted_key_does_not_ask_for_a_password(
     serving: ServingCertificate, pair: Callable[..., ServingPair], install: Callable[..., None]
 ) -> None:
-    """A key with a password is refused, and nobody is asked on the terminal."""
+    """A key with a password is refused, without a question on the terminal."""
     good = pair()
     key = serialization.load_pem_private_key(good.key, password=None)
     encrypted = key.private_bytes(

@@ -65,7 +65,7 @@ def test_one_too_many_shuts_the_longest_idle(
 
 
 def test_closed_ones_make_room(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
-    """Nobody is shut for one that is gone, and its number may come again."""
+    """No connection is closed for one that is gone, and its number may come again."""
     connections = Connections(limit=2)
     (first, _), (second, _), (third, _), (fourth, _) = pairs
     connections.opened(first)

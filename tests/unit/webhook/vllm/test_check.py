@@ -303,7 +303,7 @@ def test_a_pinned_hub_id_is_its_snapshot(env: dict[str, str]) -> None:
     ids=repr,
 )
 def test_a_hub_id_that_is_not_pinned_is_refused(arguments: list[str], env: dict[str, str]) -> None:
-    """A branch, the network, another cache: each leads to what nobody verified."""
+    """A branch, the network, another cache: each leads to unverified files."""
     assert judged(serving("org/name", *arguments, env=variables(**env))).refusals
 
 
@@ -344,7 +344,7 @@ def test_code_by_name_is_the_images_own_and_reported(arguments: list[str]) -> No
 def test_a_chat_template_from_image_or_config_map_is_a_warning(
     template: str, kind: str, said: str
 ) -> None:
-    """Nobody signed it, and its owner is whoever deploys: a person may look at it."""
+    """It is not signed and belongs to the deployment's author: a warning is enough."""
     mounts = [{"name": "models", "mountPath": MODEL}, {"name": "t", "mountPath": "/templates"}]
     container = serving(MODEL, "--chat-template", template, volumeMounts=mounts)
     judgement = check(

@@ -113,7 +113,7 @@ FORGERIES: dict[str, tuple[int, tuple[Callable[[Document], object], ...]]] = {
 def test_an_index_that_is_not_proven_is_refused(
     private_sigstore: PrivateSigstore, judge: Judge, forgery: str
 ) -> None:
-    """A report must not carry a number that nobody signed."""
+    """A report must not have an unsigned number."""
     rekor, edits = FORGERIES[forgery]
     version: Any = rekor
     bundle = private_sigstore.sign_statement(

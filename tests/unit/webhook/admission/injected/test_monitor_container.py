@@ -167,7 +167,7 @@ def test_has_the_memory_that_the_policy_gives_the_gate_but_not_its_cpu() -> None
 )
 @pytest.mark.parametrize("revalidation", [None, {}])
 def test_its_name_is_taken(given: Document, revalidation: Document | None) -> None:
-    """With and without re-validation: nobody else looks like the one that watches."""
+    """With and without re-validation: no other container may pass for the monitor."""
     with pytest.raises(PodRefused, match="give it another name"):
         run(given, policy(revalidation=revalidation) if revalidation is not None else policy())
 

@@ -95,7 +95,9 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
         BundleError: They are not a Sigstore bundle around a DSSE envelope with
             one signature.
     """
-    document = load_json(raw, what="signature file", depth=limits.bundle_depth)
+    document = load_json(
+        raw, what="signature file", depth=limits.bundle_depth, values=limits.bundle_values
+    )
     if not isinstance(document, dict):
         raise BundleError("the signature file is not a Sigstore bundle: it holds no JSON object")
     media_type = _field(document, "mediaType", str, "")

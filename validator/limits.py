@@ -13,6 +13,10 @@ class Limits:
         bundle_bytes: Size of the signature file. A resource takes about 200
             bytes of it, so 64 MiB are good for about 300,000 files.
         bundle_depth: Levels of JSON nesting; an honest bundle has nine.
+        bundle_values: JSON values of a signature file, the signed statement not counted; an
+            honest one has less than a hundred.
+        bytes_per_value: Of a signed statement, on average; a resource has at least 25 for each
+            of its four values.
         anchor_bytes: Size of a key, certificate or trusted-root file.
         certificates: Length of a bundle's certificate chain.
         resources: Entries of a signed manifest.
@@ -25,6 +29,8 @@ class Limits:
 
     bundle_bytes: int = 64 * 1024 * 1024
     bundle_depth: int = 32
+    bundle_values: int = 10_000
+    bytes_per_value: int = 25
     anchor_bytes: int = 1024 * 1024
     certificates: int = 16
     resources: int = 1_000_000

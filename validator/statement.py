@@ -117,7 +117,12 @@ def parse_statement(
             f"the signed payload is of type {quoted(payload_type)}, and {PAYLOAD_TYPE} is expected"
         )
     try:
-        document = load_json(payload, what="signed statement", depth=limits.bundle_depth)
+        document = load_json(
+            payload,
+            what="signed statement",
+            depth=limits.bundle_depth,
+            values=limits.bundle_values + len(payload) // limits.bytes_per_value,
+        )
     except BundleError as error:
         raise StatementError(str(error)) from error
     if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:

@@ -30,6 +30,7 @@ STAGING_URL: Final = "https://tuf-repo-cdn.sigstage.dev"
 """Sigstore's TUF repositories; also the names of their folders in sigstore-python's data."""
 
 _DEPTH: Final = 32
+_VALUES: Final = 100_000
 _FETCH_LIMIT: Final = 5 * 1024 * 1024
 """Bytes of a trusted root that a TUF repository may serve; today's is 7 KiB."""
 
@@ -56,7 +57,7 @@ class TrustedRoot:
             PolicyError: It is neither.
         """
         try:
-            document = load_json(raw, what="trusted root", depth=_DEPTH)
+            document = load_json(raw, what="trusted root", depth=_DEPTH, values=_VALUES)
         except BundleError as error:
             raise PolicyError(f"{source}: {error}") from error
         if isinstance(document, dict) and isinstance(document.get("trustedRoot"), dict):

@@ -2,8 +2,8 @@
 
 Steps 1 and 2 of the verification. The parser is ours because sigstore-python's
 cannot read bundles that a key or a certificate signed. It accepts the variants that the
-specification lists (`keyid` absent, empty or null; `tlogEntries` absent; `publicKey` with
-a hint or the key itself) and no others.
+specification lists (`keyid` absent, empty or null; `tlogEntries` absent or there; `publicKey`
+with a hint of any form, the key itself, or neither) and no others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
-"""The media type of key and certificate bundles; sigstore-python checks that of keyless ones."""
+
+_CURRENT: Final = (MEDIA_TYPE, "application/vnd.dev.sigstore.bundle+json;version=0.3")
+"""Two spellings of version 0.3 (Sigstore's bundle format)."""
+
+_FORMER: Final = (
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+)
+"""Versions whose keyless bundles carry the certificate in a chain."""
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
@@ -53,14 +62,14 @@ class Bundle:
     """A bundle's parts, decoded; none of them verified.
 
     Attributes:
-        raw: The file's bytes.
+        raw: The bundle as JSON, its envelope in standard base64.
         media_type: The bundle's own media type.
         method: The signing method that it claims.
         payload: The DSSE payload, decoded.
         payload_type: The DSSE payload's type.
         signature: The one DSSE signature, decoded.
         certificates: DER certificates of the chain, the signer's first.
-        key_hint: SHA-256 of the PEM public key, hexadecimal, where given.
+        key_hint: The signer's name for the key, in any form; nothing vouches for it.
         log_entries: The transparency log's entries, as decoded JSON.
     """
 
@@ -100,31 +109,72 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
     )
     if not isinstance(document, dict):
         raise BundleError("the signature file is not a Sigstore bundle: it holds no JSON object")
+    _check_fields(document, _BUNDLE_FIELDS, "")
     media_type = _field(document, "mediaType", str, "")
-    material = _field(document, "verificationMaterial", dict, "")
-    envelope = _field(document, "dsseEnvelope", dict, "")
-    log_entries = _log_entries(material)
-    method = _method(material, log_entries, media_type)
-    if method is not Method.SIGSTORE and media_type != MEDIA_TYPE:
+    if media_type not in (*_CURRENT, *_FORMER):
         raise BundleError(
             f"the signature file is of type {quoted(media_type)}, and {MEDIA_TYPE} is expected"
         )
+    material = _field(document, "verificationMaterial", dict, "")
+    envelope = _field(document, "dsseEnvelope", dict, "")
+    _check_fields(envelope, _ENVELOPE_FIELDS, "dsseEnvelope.")
+    log_entries = _log_entries(material)
+    method = _method(material, log_entries, media_type)
     signatures = _field(envelope, "signatures", list, "dsseEnvelope.")
     if len(signatures) != 1 or not isinstance(signatures[0], dict):
         raise BundleError(
             f"the signature file holds {len(signatures)} signatures, and exactly one is expected"
         )
+    _check_fields(signatures[0], _SIGNATURE_FIELDS, "dsseEnvelope.signatures[0].")
+    payload = _decoded(envelope, "payload", "dsseEnvelope.")
+    signature = _decoded(signatures[0], "sig", "dsseEnvelope.signatures[0].")
     return Bundle(
-        raw=raw,
+        raw=_in_standard_base64(raw, document, payload=payload, signature=signature),
         media_type=media_type,
         method=method,
-        payload=_decoded(envelope, "payload", "dsseEnvelope."),
+        payload=payload,
         payload_type=_payload_type(envelope),
-        signature=_decoded(signatures[0], "sig", "dsseEnvelope.signatures[0]."),
+        signature=signature,
         certificates=_certificates(material, method, limits),
         key_hint=_key_hint(material, method),
         log_entries=log_entries,
     )
+
+
+_BUNDLE_FIELDS: Final = ("mediaType", "verificationMaterial", "dsseEnvelope")
+_ENVELOPE_FIELDS: Final = ("payload", "payloadType", "signatures")
+_SIGNATURE_FIELDS: Final = ("sig", "keyid")
+"""All that the specification's schemas allow (OMS 8.1)."""
+
+
+def _check_fields(document: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+    for name, value in document.items():
+        if name == "messageSignature" and not place:
+            if value is None:  # as ProtoJSON writes an absent field
+                continue
+            raise BundleError(
+                "the signature file holds a messageSignature, and a model's signature is a "
+                "dsseEnvelope alone: sign the model anew"
+            )
+        if name not in known:
+            raise BundleError(
+                "the signature file is not a Sigstore bundle: the specification knows no field "
+                f"{quoted(place + name)}"
+            )
+
+
+def _in_standard_base64(
+    raw: bytes, document: dict[str, Any], *, payload: bytes, signature: bytes
+) -> bytes:
+    """Return the bundle's JSON for readers that know standard base64 only."""
+    envelope = document["dsseEnvelope"]
+    (signed,) = envelope["signatures"]
+    standard = tuple(base64.b64encode(content).decode() for content in (payload, signature))
+    if (envelope["payload"], signed["sig"]) == standard:
+        return raw
+    signatures = [{**signed, "sig": standard[1]}]
+    rewritten = {**envelope, "payload": standard[0], "signatures": signatures}
+    return json.dumps({**document, "dsseEnvelope": rewritten}).encode()
 
 
 def _log_entries(material: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -145,15 +195,9 @@ def _method(
             f"publicKey as its verification material, and carries {found}"
         )
     # Until v0.3, Sigstore's own bundles carried the certificate in a chain, too.
-    if kinds == ["x509CertificateChain"] and log_entries and media_type != MEDIA_TYPE:
+    if kinds == ["x509CertificateChain"] and log_entries and media_type in _FORMER:
         return Method.SIGSTORE
-    method = _MATERIAL[kinds[0]]
-    if log_entries and method is not Method.SIGSTORE:
-        raise BundleError(
-            "the signature file carries a transparency log's entry, which only keyless "
-            "signatures have"
-        )
-    return method
+    return _MATERIAL[kinds[0]]
 
 
 def _payload_type(envelope: Mapping[str, Any]) -> str:
@@ -190,10 +234,8 @@ def _key_hint(material: Mapping[str, Any], method: Method) -> str | None:
     if method is not Method.KEY:
         return None
     key = _field(material, "publicKey", dict, "verificationMaterial.")
-    hint = key.get("hint") or None
-    if hint is not None and not isinstance(hint, str):
-        raise BundleError("the signature file's verificationMaterial.publicKey.hint is not text")
-    return hint
+    hint = key.get("hint")
+    return hint if isinstance(hint, str) and hint else None
 
 
 def _field(document: Mapping[str, Any], name: str, kind: type[_T], place: str) -> _T:
@@ -209,10 +251,32 @@ _KINDS: Final[Mapping[type, str]] = {str: "text", dict: "an object", list: "a li
 
 def _decoded(document: Mapping[str, Any], name: str, place: str) -> bytes:
     text = _field(document, name, str, place)
-    try:
-        content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BundleError(f"the signature file's {place}{name} is not base64") from error
+    content = _from_base64(text)
+    if content is None:
+        raise BundleError(f"the signature file's {place}{name} is not base64")
     if not content:
         raise BundleError(f"the signature file's {place}{name} is empty")
     return content
+
+
+_PADDED: Final = 4
+"""Characters of a group in base64 (RFC 4648, 4)."""
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Decode base64 in the standard or URL alphabet, padded or not, as DSSE and ProtoJSON allow.
+
+    Returns:
+        The content; None where the text is neither, or a mixture of both.
+    """
+    digits = text.rstrip("=")
+    padding = "=" * (-len(digits) % _PADDED)
+    if text not in {digits, digits + padding}:
+        return None
+    if not {"+", "/"}.isdisjoint(digits) and not {"-", "_"}.isdisjoint(digits):
+        return None
+    standard = (digits + padding).translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        return base64.b64decode(standard, validate=True)
+    except (binascii.Error, ValueError):
+        return None

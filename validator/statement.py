@@ -151,6 +151,7 @@ def parse_statement(
     predicate = document.get("predicate")
     if not isinstance(predicate, dict):
         raise StatementError("the signed statement has no predicate")
+    _check_fields(predicate, _PREDICATE_FIELDS, "predicate")
 
     # Step 5: the serialization of the model.
     hash_, shard_size, allow_symlinks, ignore_paths = _serialization(predicate)
@@ -211,12 +212,32 @@ def _root(resources: Iterable[Resource]) -> str:
     return total.hexdigest()
 
 
+_PREDICATE_FIELDS: Final = ("resources", "serialization")
+_SERIALIZATION_FIELDS: Final = (
+    *("method", "hash_type", "shard_size", "allow_symlinks", "ignore_paths"),
+)
+"""All that the predicate's schema allows; in resources, further fields are ignored (5.2.1)."""
+
+_GLOB: Final = re.compile(r"[*?\[]")
+"""Characters that no ignored path may have (OMS 6.2.1)."""
+
+
+def _check_fields(document: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+    for name in document:
+        if name not in known:
+            raise StatementError(
+                f"the signed statement's {place} has a field {quoted(name)} that the "
+                "specification does not know"
+            )
+
+
 def _serialization(
     predicate: Mapping[str, Any],
 ) -> tuple[Hash, int | None, bool, tuple[str, ...]]:
     serialization = predicate.get("serialization")
     if not isinstance(serialization, dict):
         raise StatementError("the signed statement does not say how the model was serialized")
+    _check_fields(serialization, _SERIALIZATION_FIELDS, "serialization")
     try:
         hash_ = Hash(str(serialization.get("hash_type")))
     except ValueError as error:
@@ -225,6 +246,11 @@ def _serialization(
             f"{', '.join(Hash)} are known"
         ) from error
     match serialization.get("method"):
+        case "files" if "shard_size" in serialization:
+            raise StatementError(
+                "the signed statement contradicts itself: it says shard_size, and that whole "
+                "files were hashed"
+            )
         case "files":
             shard_size = None
         case "shards":
@@ -234,7 +260,7 @@ def _serialization(
                 f"the signed statement uses the serialization method {quoted(other)}, and files "
                 "and shards are known"
             )
-    links = serialization.get("allow_symlinks", False)
+    links = serialization.get("allow_symlinks")
     if not isinstance(links, bool):
         raise StatementError("the signed statement's allow_symlinks is neither true nor false")
     ignored = serialization.get("ignore_paths", [])
@@ -242,6 +268,11 @@ def _serialization(
         raise StatementError("the signed statement's ignore_paths are not a list of paths")
     for path in ignored:
         _check_name(path, limit=None)
+        if _GLOB.search(path):
+            raise StatementError(
+                f"the signed statement ignores {quoted(path)}: an ignored path is exact, and has "
+                "no *, ? or ["
+            )
     return hash_, shard_size, links, tuple(sorted(set(ignored)))
 
 

@@ -138,6 +138,12 @@ def verify(
 
     expected = _by_file(statement)
     with Tree.open(request.model) as tree:
+        notes = signed.signer.notes
+        if tree.single is not None and (name := _only_name(expected)):
+            expected = {SINGLE_FILE: expected[name]}
+            if name != request.model.name:
+                notes = (*notes, f"the file was signed under the name {quoted(name)}")
+
         # 8. List the model without leaving it.
         scope = Scope(
             ignored=_ignored(statement, request),
@@ -189,7 +195,7 @@ def verify(
         hash=str(statement.hash),
         ignored=tuple(listing.ignored),
         unsigned=len(listing.files.keys() - expected.keys()),
-        notes=(*signed.signer.notes, *_pointer_notes(pointers)),
+        notes=(*notes, *_pointer_notes(pointers)),
         seconds=time.monotonic() - began,
     )
 
@@ -233,6 +239,16 @@ def _by_file(statement: Statement) -> dict[str, list[Resource]]:
     for resource in statement.resources:
         files.setdefault(resource.name, []).append(resource)
     return files
+
+
+def _only_name(expected: Mapping[str, list[Resource]]) -> str | None:
+    """Step 6: the file name of a model that is one file (OMS 6.1.2 (5)), if it can be one.
+
+    The reference says `SINGLE_FILE` instead. Which file is meant, the request says by its
+    path, so a copy of another name is the same model.
+    """
+    names = [name for name in expected if "/" not in name and name != SINGLE_FILE]
+    return names[0] if len(expected) == 1 and names else None
 
 
 def _differing_names(

@@ -73,6 +73,16 @@ class Verifier(Protocol):
         ...
 
 
+def notes(bundle: Bundle, *, legacy: bool) -> tuple[str, ...]:
+    """Return the remarks on a signature by a key or certificate, for the report."""
+    remarks = {
+        "signed in the form of v0.2": legacy,
+        "the transparency log's entry in the bundle was not verified: only keyless signatures "
+        "rest on one": bool(bundle.log_entries),
+    }
+    return tuple(remark for remark, applies in remarks.items() if applies)
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """Return the bytes that DSSE signs, its pre-authentication encoding (DSSE v1.0)."""
     kind = payload_type.encode()

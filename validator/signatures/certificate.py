@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError
-from validator.signatures import ProvenSigner, Signed, ecdsa, path
+from validator.signatures import ProvenSigner, Signed, ecdsa, notes, path
 from validator.signatures.certificate_names import names
 from validator.signatures.matching import compiled, matches_any
 from validator.text import quoted
@@ -107,7 +107,7 @@ class CertificateVerifier:
                 method=Method.CERTIFICATE,
                 identity=quoted(names(leaf)[0], limit=IDENTITY_LIMIT)[1:-1],
                 issuer=leaf.issuer.rfc4514_string(),
-                notes=_notes(leaf, legacy=legacy),
+                notes=(*_notes(leaf), *notes(bundle, legacy=legacy)),
             ),
         )
 
@@ -195,13 +195,12 @@ def _check_usage(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> N
         )
 
 
-def _notes(leaf: x509.Certificate, *, legacy: bool) -> tuple[str, ...]:
+def _notes(leaf: x509.Certificate) -> tuple[str, ...]:
     constraints = path.extension(leaf, x509.BasicConstraints)
-    notes = {
+    remarks = {
         "the signer's certificate is an authority itself (CA:TRUE)": bool(
             constraints and constraints.ca
         ),
         "the signer's certificate names itself as its issuer": leaf.subject == leaf.issuer,
-        "signed in the form of v0.2": legacy,
     }
-    return tuple(note for note, applies in notes.items() if applies)
+    return tuple(remark for remark, applies in remarks.items() if applies)

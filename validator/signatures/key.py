@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError
-from validator.signatures import ProvenSigner, Signed, ecdsa
+from validator.signatures import ProvenSigner, Signed, ecdsa, notes
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -36,13 +36,17 @@ class KeyVerifier:
         Raises:
             PolicyError: It is none, or of a kind that OMS does not sign with.
         """
+        if (count := pem.count(b"-----BEGIN ")) > 1 and b"PRIVATE KEY" not in pem:
+            raise PolicyError(
+                f"{source}: holds {count} keys or certificates in PEM form, and exactly one public "
+                "key is expected: give each key a signer of its own"
+            )
         try:
             return cls(ecdsa.supported(load_pem_public_key(pem)))
         except SignatureError as error:
             raise PolicyError(f"{source}: {error}") from error
         except (ValueError, UnsupportedAlgorithm) as error:
-            hint = " (it looks like a private key)" if b"PRIVATE KEY" in pem else ""
-            raise PolicyError(f"{source}: not a public key in PEM form{hint}") from error
+            raise PolicyError(f"{source}: {_flaw(pem)}") from error
 
     @property
     def method(self) -> Method:
@@ -61,19 +65,33 @@ class KeyVerifier:
         Raises:
             SignatureError: It did not.
         """
-        # Said first, because it is the more helpful sentence; nothing rests on the hint.
-        if bundle.key_hint and bundle.key_hint != self.fingerprint:
+        try:
+            legacy = ecdsa.verify(self.key, bundle, allow_legacy=allow_legacy)
+        except SignatureError as error:
+            # Nothing rests on the hint; where it differs, the sentence is the more helpful one.
+            if bundle.key_hint in {None, self.fingerprint} or "not match" not in str(error):
+                raise
             raise SignatureError(
-                f"the model was signed by another key: the bundle names {quoted(bundle.key_hint)}, "
-                f"and the policy's is '{self.fingerprint}'"
-            )
-        legacy = ecdsa.verify(self.key, bundle, allow_legacy=allow_legacy)
+                f"the model was signed by another key, or changed since: the bundle names the key "
+                f"{quoted(bundle.key_hint)}, and the policy's is '{self.fingerprint}'"
+            ) from error
         return Signed(
             payload=bundle.payload,
             payload_type=bundle.payload_type,
             signer=ProvenSigner(
                 method=Method.KEY,
                 identity=f"sha256:{self.fingerprint}",
-                notes=("signed in the form of v0.2",) if legacy else (),
+                notes=notes(bundle, legacy=legacy),
             ),
         )
+
+
+def _flaw(pem: bytes) -> str:
+    """Return why a text is no PEM public key."""
+    if b"PRIVATE KEY" in pem:
+        return "not a public key in PEM form (it looks like a private key)"
+    if b"BEGIN CERTIFICATE" in pem:
+        return "not a public key in PEM form (it is a certificate)"
+    if b"PUBLIC KEY-----" in pem:
+        return "a public key in PEM form that cannot be read: an ECDSA key is needed"
+    return "not a public key in PEM form"

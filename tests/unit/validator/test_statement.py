@@ -251,10 +251,57 @@ def test_a_null_list_of_ignores_is_refused_and_an_absent_one_is_not() -> None:
     """The specification lets ignore_paths be absent."""
     document = statement()
     del document["predicate"]["serialization"]["ignore_paths"]
-    del document["predicate"]["serialization"]["allow_symlinks"]
-    made = parsed(document)
-    assert made.ignore_paths == ()
-    assert not made.allow_symlinks
+    assert parsed(document).ignore_paths == ()
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda predicate: predicate.update(extra=1), "predicate has a field 'extra'"),
+        (
+            lambda predicate: predicate["serialization"].update(extra=None),
+            "serialization has a field 'extra'",
+        ),
+        (
+            lambda predicate: predicate["serialization"].pop("allow_symlinks"),
+            "allow_symlinks is neither true nor false",
+        ),
+        (
+            lambda predicate: predicate["serialization"].update(shard_size=1000),
+            "says shard_size, and that whole files",
+        ),
+        (
+            lambda predicate: predicate["serialization"].update(shard_size=None),
+            "says shard_size, and that whole files",
+        ),
+        *(
+            (
+                lambda predicate, path=path: predicate["serialization"].update(ignore_paths=[path]),
+                "an ignored path is exact",
+            )
+            for path in ("*.bin", "cache/?", "a/[bc]")
+        ),
+        (
+            lambda predicate: predicate["serialization"].update(ignore_paths=[""]),
+            "not in its shortest form",
+        ),
+    ],
+)
+def test_a_predicate_outside_of_its_schema_is_refused(
+    edit: Callable[[Document], object], said: str
+) -> None:
+    """OMS 8.3 (3): unknown fields and contradictions say something that nobody reads."""
+    document = statement()
+    edit(document["predicate"])
+    with pytest.raises(StatementError, match=said):
+        parsed(document)
+
+
+def test_further_fields_of_a_resource_are_ignored() -> None:
+    """OMS 5.2.1: descriptors may say more."""
+    document = statement()
+    document["predicate"]["resources"][0] |= {"uri": "x", "annotations": {"a": [1]}}
+    assert parsed(document).resources
 
 
 CONTENT = bytes(range(250))

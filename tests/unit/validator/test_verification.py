@@ -155,7 +155,7 @@ class TestStep3Signature:
 
     def test_another_signer_is_refused(self, site: Site) -> None:
         """The files are right, and somebody else signed them."""
-        with pytest.raises(SignatureError, match="signed by another key"):
+        with pytest.raises(SignatureError, match="the bundle names the key"):
             verify(site.request(verifiers=(Signer().verifier,)))
 
     def test_one_of_several_signers_suffices(self, site: Site) -> None:
@@ -633,8 +633,34 @@ class TestStep9Files:
         write(tmp_path, {"model.gguf": b"weights"})
         single = replace(site, model=tmp_path / "model.gguf")
         assert accepted(single).files == 1
-        single.sign(statement({"model.gguf": b"weights"}))
-        assert mismatches(single) == ("the model is a single file, and a directory was signed",)
+        for files in ({"a/model.gguf": b"weights"}, {"model.gguf": b"weights", "b": b""}):
+            single.sign(statement(files))
+            assert mismatches(single) == ("the model is a single file, and a directory was signed",)
+
+    @pytest.mark.parametrize("shards", [False, True])
+    def test_a_single_file_may_be_signed_by_its_name(
+        self, site: Site, tmp_path: Path, *, shards: bool
+    ) -> None:
+        """OMS 6.1.2 (5); the path in the request says which file, and a copy is noted."""
+        content = b"weights" * 100
+
+        def signed_as(name: str) -> Document:
+            if shards:
+                listed = sharded(name, content, 300)
+                return statement_of(listed, method="shards", shard_size=300)
+            return statement({name: content})
+
+        write(tmp_path, {"model.gguf": content})
+        single = replace(site, model=tmp_path / "model.gguf")
+        for name in ("model.gguf", "."):
+            single.sign(signed_as(name))
+            assert accepted(single).files == 1
+            assert not accepted(single, must_cover=(".",)).notes
+        single.sign(signed_as("other.gguf"))
+        assert accepted(single).notes == ("the file was signed under the name 'other.gguf'",)
+        for changed in (content + b"x", content[:-1], b"x" + content[1:]):
+            (tmp_path / "model.gguf").write_bytes(changed)
+            assert mismatches(single)
 
     @pytest.mark.parametrize(
         ("old", "new"),

@@ -68,10 +68,35 @@ def test_another_hash_than_the_curves_does_not_hold(curve: ec.EllipticCurve) -> 
 def test_another_key_is_refused_by_the_hint() -> None:
     """The sentence names both keys, so that a person can tell them apart."""
     signer, other = Signer(), Signer()
-    with pytest.raises(SignatureError, match="signed by another key") as caught:
+    with pytest.raises(SignatureError, match="the bundle names the key") as caught:
         verified(signer.bundle(b"payload"), other.verifier)
     assert signer.verifier.fingerprint in str(caught.value)
     assert other.verifier.fingerprint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [None, "", "prod-2026", "3C53", "O3x72oO6dxTZ0CuE39uiELsQYMy3a3gy0UZVC1jAkCw=", 5, [], {}],
+)
+def test_the_key_decides_whatever_the_hint(hint: object) -> None:
+    """The hint is not signed: any form of it, or none, is the signer's own business."""
+    signer = Signer()
+    bundle = signer.bundle(
+        b"payload",
+        edit=lambda made: made["verificationMaterial"]["publicKey"].update(hint=hint),
+    )
+    assert verified(bundle, signer.verifier).payload == b"payload"
+
+
+def test_an_entry_of_a_log_is_let_be_and_noted() -> None:
+    """The specification allows it; nothing rests on it (OMS 4.1)."""
+    signer = Signer()
+    bundle = signer.bundle(
+        b"payload",
+        edit=lambda made: made["verificationMaterial"].update(tlogEntries=[{"logIndex": "7"}]),
+    )
+    (note,) = verified(bundle, signer.verifier).signer.notes
+    assert "log's entry in the bundle was not verified" in note
 
 
 @pytest.mark.parametrize("hint", [None, "", "of the accepted key"])
@@ -169,7 +194,13 @@ def test_the_encodings_are_the_published_ones() -> None:
     [
         (b"", "not a public key in PEM form"),
         (b"ssh-ed25519 AAAA", "not a public key in PEM form"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not a public key"),
+        (
+            b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            "a public key in PEM form that",
+        ),
+        (Party.root().pem, "not a public key in PEM form .it is a certificate"),
+        (Signer().public_pem * 2, "holds 2 keys or certificates in PEM form, and exactly one"),
+        (Party.root().pem + Signer().public_pem, "holds 2 keys or certificates in PEM form"),
         (public_pem(ec.generate_private_key(ec.SECP256K1())), "an elliptic-curve key on secp256k1"),
         (public_pem(ed25519.Ed25519PrivateKey.generate()), "a key of type Ed25519"),
         (public_pem(rsa.generate_private_key(65537, 2048)), "a key of type RSA"),

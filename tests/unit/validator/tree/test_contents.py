@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fuse import mounted
-from tests.support.signed_model import FILES, Site, statement, write
+from tests.support.signed_model import FILES, Site, sharded, statement, statement_of, write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT
 from validator.monitor import loop
@@ -100,7 +100,8 @@ class TestNoAlarm:
         """Each part of a file that moved is read again."""
         files = {"a": b"x" * 3000, "b": b"y" * 10}
         write(site.model, files)
-        site.sign(statement(files, shard_size=1000))
+        listed = [part for name, content in files.items() for part in sharded(name, content, 1000)]
+        site.sign(statement_of(listed, method="shards", shard_size=1000))
         for read in range(4):
             acts = [None] * read
             touch = partial((site.model / "a").chmod, 0o600 + read)

@@ -87,6 +87,20 @@ def test_an_honest_signature_says_who_signed_when_and_where(
     assert signer.trusted_root.startswith("sha256:")
 
 
+def test_an_envelope_in_the_url_alphabet_verifies(
+    private_sigstore: PrivateSigstore, judge: Judge
+) -> None:
+    """DSSE lets a signer choose; the log's entry is the same."""
+
+    def recoded(bundle: dict[str, Any]) -> None:
+        envelope = bundle["dsseEnvelope"]
+        for holder, name in ((envelope, "payload"), (envelope["signatures"][0], "sig")):
+            holder[name] = holder[name].translate(str.maketrans("+/", "-_")).rstrip("=")
+
+    payload = bytes(range(256))
+    assert judge(private_sigstore.sign_statement(payload, edit=recoded)).payload == payload
+
+
 def test_a_timestamp_stands_for_the_logs_promise(
     private_sigstore: PrivateSigstore, judge: Judge
 ) -> None:
@@ -102,7 +116,7 @@ def sentence(judge: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-_AT_THE_SHAPE = {"no signature", "two signatures", "no envelope"}
+_AT_THE_SHAPE = {"no signature", "two signatures", "no envelope", "media type unknown"}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)

@@ -57,10 +57,23 @@ class Look:
     authority: Secret | None
 
     @property
-    def versions(self) -> tuple[str | None, ...]:
-        """Return the objects' versions, in the order of `Controller.paths`."""
+    def contents(self) -> tuple[object, ...]:
+        """Return all that the plan depends on, to notice a change of it.
+
+        An object's version would also change with an annotation, which other controllers
+        write as often as they like.
+        """
+        return (
+            self.published,
+            self.serving and self.serving.serving,
+            self.authority and (self.authority.authority, self.authority.trusted),
+        )
+
+    @property
+    def missing(self) -> tuple[bool, ...]:
+        """Return which objects are missing, in the order of `Controller.paths`."""
         objects = (*self.configurations.values(), self.serving, self.authority)
-        return tuple(each.metadata.resource_version if each else None for each in objects)
+        return tuple(each is None for each in objects)
 
     @property
     def published(self) -> tuple[bytes, ...]:
@@ -110,13 +123,13 @@ class Controller:
         end = self._clock()
         if end - start > LOOK_SECONDS:
             raise ApiError(f"the API server took {end - start:.0f} seconds to answer four reads")
-        before, self._seen = self._seen, self._seen.again(look.versions, at=end)
+        before, self._seen = self._seen, self._seen.again(look.contents, at=end)
         pause = await self._step(
             look,
             unchanged=dt.timedelta(seconds=max(0, start - self._seen.since)),
             news=before is not self._seen,
         )
-        absent = [p for p, version in zip(self.paths, look.versions, strict=True) if not version]
+        absent = [path for path, gone in zip(self.paths, look.missing, strict=True) if gone]
         if absent and pause:
             raise missing(*absent)
         return pause

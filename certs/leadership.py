@@ -1,7 +1,8 @@
 """The choice of the replica that works: the holder of the Lease, as long as it renews it.
 
 Safety does not depend on it: each write names the version that was read, so two replicas
-that both believe to lead cannot open a gap. It only saves useless work and log lines.
+that both believe to lead cannot open a gap. It only saves useless work and log lines. So
+where there is no Lease, since Argo CD leaves Leases out, each replica works.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from certs.objects import Lease, Sighting, lease_patch, missing
+from certs.objects import Lease, Sighting, lease_patch
 from webhook.cluster.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
@@ -47,17 +48,21 @@ class Leadership:
         self._clock = clock
         self._seen = Sighting((), 0)
         self._renewed: float | None = None
+        self._because = ""
 
     async def held(self) -> bool:
         """Claim or renew the Lease where that is due; tell whether it is ours.
 
         Raises:
-            ApiError: It cannot be known: the Lease is missing, or the API server does not answer.
+            ApiError: It cannot be known: the API server does not answer.
         """
         start = self._clock()
         if self._renewed is not None and start - self._renewed < RENEW_SECONDS:
             return True
-        lease = await self._lease()
+        lease = await self._api.get(self._path, Lease)
+        if lease is None:
+            self._lead(start, because="there is no Lease")
+            return True
         self._seen = self._seen.again((lease.metadata.resource_version,), at=self._clock())
         held = may_claim(lease.spec, self._identity, unchanged=start - self._seen.since)
         if held:
@@ -65,9 +70,11 @@ class Leadership:
                 await self._api.patch(self._path, lease_patch(lease, self._claim(lease.spec)))
             except Conflict:
                 held = False
-        if held != (self._renewed is not None):
-            _log.info("leading" if held else "standing by", identity=self._identity)
-        self._renewed = start if held else None
+        if held:
+            self._lead(start, because="the Lease is ours")
+        elif self._because:
+            _log.info("standing by", identity=self._identity)
+            self._renewed, self._because = None, ""
         return held
 
     async def release(self) -> None:
@@ -76,17 +83,17 @@ class Leadership:
             return
         self._renewed = None
         try:
-            lease = await self._lease()
-            if lease.spec.holder_identity == self._identity:
+            lease = await self._api.get(self._path, Lease)
+            if lease and lease.spec.holder_identity == self._identity:
                 await self._api.patch(self._path, lease_patch(lease, {"holderIdentity": None}))
         except ApiError as error:
             _log.warning("the Lease was not given back", reason=str(error))
 
-    async def _lease(self) -> Lease:
-        lease = await self._api.get(self._path, Lease)
-        if lease is None:
-            raise missing(self._path)
-        return lease
+    def _lead(self, start: float, *, because: str) -> None:
+        self._renewed = start
+        if because != self._because:
+            _log.info("leading", identity=self._identity, reason=because)
+            self._because = because
 
     def _claim(self, before: Claim) -> dict[str, Any]:
         """Return the fields of the Lease that change."""

@@ -6,7 +6,7 @@ another client wrote in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -121,19 +121,19 @@ class Lease(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Versions of objects, and since when they have been seen as they are.
+    """What was seen, and since when it has been seen unchanged.
 
     Attributes:
-        versions: Of the objects that were looked at.
-        since: In seconds of a clock that only goes forward.
+        seen: Values that compare equal where nothing has changed.
+        since: In seconds of a monotonic clock.
     """
 
-    versions: tuple[str | None, ...]
+    seen: tuple[object, ...] = field(repr=False)
     since: float
 
-    def again(self, versions: tuple[str | None, ...], *, at: float) -> Sighting:
+    def again(self, seen: tuple[object, ...], *, at: float) -> Sighting:
         """Return the sighting after another look."""
-        return self if versions == self.versions else Sighting(versions, at)
+        return self if seen == self.seen else Sighting(seen, at)
 
 
 Kind = TypeVar("Kind", Secret, Configuration, Lease)

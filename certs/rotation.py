@@ -7,7 +7,8 @@ present verifies under each `caBundle` that an API server may still use. So:
    new one: the list of the trusted is a part of the authority's Secret.
 2. That list is published, in each entry of both webhook configurations.
 3. Only when it has stood everywhere for the settling time is a serving
-   certificate issued by the new authority.
+   certificate issued by the new authority; at once where the present one has
+   expired, since nobody is served by that.
 4. Only when that has stood for the overlap are the old authorities forgotten,
    which step 2 then publishes.
 
@@ -135,7 +136,7 @@ def plan(
         waits: The times for which old and new are accepted side by side.
     """
     leaf = next(iter(certificates(state.serving.certificate)), None) if state.serving else None
-    trusted = _trusted(state, leaf)
+    trusted = _trusted(state, leaf, now=now)
     # 1. An authority that can issue, and the old one kept.
     if flaw := authority_flaw(state.authority, now=now):
         return MakeAuthority(flaw, _bounded(trusted, leaf, limit=TRUSTED_LIMIT - 1))
@@ -150,10 +151,9 @@ def plan(
     if state.serving is None:
         return Rest()
     flaw = serving_flaw(state.serving, issuer=own, names=names, now=now)
-    if not others:
-        # No other authority is trusted, so waiting would keep no certificate valid.
-        return Issue(flaw) if flaw else Rest()
-    return _rotated(flaw, unchanged, waits=waits, alone=pem([own]))
+    if flaw and (not others or _ran_out(leaf, others, now=now)):
+        return Issue(flaw)
+    return _rotated(flaw, unchanged, waits=waits, alone=pem([own])) if others else Rest()
 
 
 def _rotated(flaw: str | None, unchanged: dt.timedelta, *, waits: Waits, alone: bytes) -> Step:
@@ -169,22 +169,38 @@ def _rotated(flaw: str | None, unchanged: dt.timedelta, *, waits: Waits, alone: 
     return Trust("all replicas serve with the present authority's certificate", alone)
 
 
+def _ran_out(leaf: Certificate | None, others: Sequence[Certificate], *, now: dt.datetime) -> bool:
+    """Tell whether the certificate expired in use: then no replica presents a valid one.
+
+    An expired one that none of the others has issued was put there; replicas refuse to load it.
+    """
+    if leaf is None or leaf.not_valid_after_utc > now:
+        return False
+    return any(is_issued_by(leaf, each) for each in others)
+
+
 def pem(of: Iterable[Certificate]) -> bytes:
     """Return the certificates as one PEM text."""
     return b"".join(each.public_bytes(Encoding.PEM) for each in of)
 
 
-def _trusted(state: State, leaf: Certificate | None) -> tuple[Certificate, ...]:
-    """Return whom clients must go on trusting, each once.
+def _trusted(
+    state: State, leaf: Certificate | None, *, now: dt.datetime
+) -> tuple[Certificate, ...]:
+    """Return whom clients must go on trusting, each once, without what has expired.
 
-    A list that is not seen to cover the certificate in use is made whole from what is published:
-    it is damaged, or came from a backup.
+    The list is made whole from what is published in two cases, in which it is damaged or came
+    from a backup: it does not cover the certificate of the Secret, or nothing was published under
+    the present authority. In the second case both Secrets may agree with one another, and replicas
+    of the webhook still present another certificate until they see theirs.
     """
     listed = certificates(state.trusted)
-    if not leaf or not any(is_issued_by(leaf, each) for each in listed):
-        published = dict.fromkeys(state.published)
-        listed += tuple(each for bundle in published for each in certificates(bundle))
-    return tuple(dict.fromkeys(listed))
+    published = [certificates(bundle) for bundle in dict.fromkeys(state.published)]
+    own = certificates(state.authority.certificate)[:1]
+    covered = leaf and any(is_issued_by(leaf, each) for each in listed)
+    if not covered or not any(bundle[:1] == own for bundle in published):
+        listed += tuple(each for bundle in published for each in bundle)
+    return tuple(each for each in dict.fromkeys(listed) if each.not_valid_after_utc > now)
 
 
 def _bounded(

@@ -47,6 +47,14 @@ def leaf(cluster: Cluster) -> x509.Certificate:
     return x509.load_pem_x509_certificate(cluster.secret(SERVING_PATH, "tls.crt"))
 
 
+def due(cluster: Cluster) -> x509.Name:
+    """Let two thirds of the authority's life pass, with a certificate in use; return its issuer."""
+    cluster.elapsed += 240 * DAY
+    run(cluster, Replica(cluster), duration=MINUTE)
+    cluster.elapsed += 10 * DAY
+    return leaf(cluster).issuer
+
+
 def trusted(cluster: Cluster) -> int:
     """Return how many authorities are published; all entries must agree."""
     (bundle,) = cluster.published()
@@ -82,8 +90,7 @@ def test_a_certificate_is_renewed_by_the_same_authority(cluster: Cluster) -> Non
 
 def test_an_authority_is_rotated_in_the_order_that_leaves_no_gap(cluster: Cluster) -> None:
     """New beside old; the settling time; the certificate; the overlap; new alone."""
-    before = leaf(cluster).issuer
-    cluster.elapsed += 250 * DAY
+    before = due(cluster)
     replica = Replica(cluster)
     trace: list[tuple[dt.timedelta, int, bool]] = []
     end = cluster.elapsed + 20 * MINUTE
@@ -107,11 +114,83 @@ def test_a_change_begins_the_wait_anew(cluster: Cluster) -> None:
     replica = Replica(cluster)
     run(cluster, replica, duration=SETTLING - dt.timedelta(seconds=5))
     before = leaf(cluster)
-    cluster.user_patches(CONFIGURATIONS[0], {})
+    cluster.user_patches(CONFIGURATIONS[0], bundled(OTHER.certificate))
     run(cluster, replica, duration=SETTLING - dt.timedelta(seconds=5))
     assert leaf(cluster) == before
     run(cluster, replica, duration=dt.timedelta(seconds=10))
     assert leaf(cluster) != before
+
+
+def touched(cluster: Cluster, replica: Replica, *, seconds: int) -> list[str]:
+    """Let a replica work while another controller writes an annotation every ten seconds."""
+    gaps = []
+    for turn in range(seconds // 10):
+        for path in (*CONFIGURATIONS, AUTHORITY_PATH, SERVING_PATH):
+            cluster.user_patches(path, {"metadata": {"annotations": {"time": str(turn)}}})
+        gaps += run(cluster, replica, duration=dt.timedelta(seconds=10))
+    return gaps
+
+
+def test_an_annotation_delays_nothing(cluster: Cluster) -> None:
+    """What the rotation does not depend on is no change: it takes as long as without."""
+    before = due(cluster)
+    replica = Replica(cluster)
+    assert touched(cluster, replica, seconds=50) == []
+    assert leaf(cluster).issuer != before
+    assert touched(cluster, replica, seconds=320) == []
+    assert trusted(cluster) == 1
+
+
+@pytest.mark.parametrize("days", [95, 300, 400])
+def test_what_has_expired_is_replaced_at_once(days: int, cluster: Cluster) -> None:
+    """Nobody is served by it, so there is nothing to wait for; whatever else is due follows."""
+    cluster.elapsed += days * DAY
+    replica = Replica(cluster)
+    run(cluster, replica, duration=dt.timedelta(seconds=5))
+    assert len(cluster.leaves()) == 1
+    assert run(cluster, replica, duration=10 * MINUTE) == []
+    assert trusted(cluster) == 1
+
+
+SECRETS = {
+    "both": (AUTHORITY_PATH, SERVING_PATH),
+    "the authority": (AUTHORITY_PATH,),
+}
+
+
+@pytest.mark.parametrize("secrets", SECRETS)
+@pytest.mark.parametrize("age", [1, 30])
+def test_a_backup_that_is_put_back_is_no_gap(age: int, secrets: str, cluster: Cluster) -> None:
+    """The authority of then issues again; replicas present the present certificate for a while."""
+    cluster.elapsed += 240 * DAY
+    run(cluster, Replica(cluster), duration=10 * MINUTE)
+    backup = {path: dict(cluster.objects[path]["data"]) for path in SECRETS[secrets]}
+    cluster.elapsed += age * DAY
+    cluster.user_patches(AUTHORITY_PATH, encoded(tls_key=None))
+    replica = Replica(cluster)
+    assert run(cluster, replica, duration=10 * MINUTE) == []
+    present = leaf(cluster)
+    for path, data in backup.items():
+        cluster.user_patches(path, {"data": data})
+    assert run(cluster, replica, duration=10 * MINUTE) == []
+    assert trusted(cluster) == 1
+    assert leaf(cluster).issuer != present.issuer
+    assert cluster.gaps() == []
+
+
+@pytest.mark.parametrize("path", [AUTHORITY_PATH, SERVING_PATH])
+def test_one_secret_of_two_is_lost(path: str, cluster: Cluster) -> None:
+    """Deleted, and applied again as the manifests ship it: empty."""
+    del cluster.objects[path]
+    replica = Replica(cluster)
+    run(cluster, replica, duration=MINUTE)
+    complaints = [replica.complaint]
+    cluster._put(path, {"kind": "Secret"}, by_user=True)
+    assert run(cluster, replica, duration=10 * MINUTE) == []
+    complaints.append(replica.complaint)
+    assert complaints == [f"missing: {path}: apply the webhook's manifests again", None]
+    assert trusted(cluster) == 1
+    assert cluster.leaves() == {cluster.secret(SERVING_PATH, "tls.crt")}
 
 
 DAMAGE: dict[str, tuple[str, Object]] = {
@@ -199,16 +278,6 @@ def test_without_a_wait_the_simulation_finds_the_gap(
     waits = Waits(dt.timedelta(seconds=settling), dt.timedelta(seconds=overlap))
     cluster.user_patches(AUTHORITY_PATH, {"data": None})
     assert run(cluster, Replica(cluster, waits=waits), duration=2 * MINUTE)
-
-
-@pytest.mark.parametrize("days", [95, 400])
-def test_after_a_long_sleep_all_is_served_at_once(days: int, cluster: Cluster) -> None:
-    """Expired certificates are replaced within the settling time, whatever has expired."""
-    cluster.elapsed += days * DAY
-    assert cluster.leaves() == set()
-    run(cluster, Replica(cluster), duration=SETTLING + dt.timedelta(seconds=10))
-    assert len(cluster.leaves()) == 1
-    assert cluster.gaps() == []
 
 
 def test_endless_damage_does_not_grow_the_bundle_without_bound(cluster: Cluster) -> None:

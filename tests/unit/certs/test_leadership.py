@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from certs.leadership import LEASE_SECONDS, Leadership, may_claim
+from certs.leadership import LEASE_SECONDS, RENEW_SECONDS, Leadership, may_claim
 from certs.objects import Claim, lease_path
-from webhook.cluster.errors import ApiError, Conflict
+from webhook.cluster.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -160,11 +160,27 @@ async def test_another_lease_is_not_given_back(lease: FakeLease) -> None:
     assert lease.spec["holderIdentity"] == "b"
 
 
-async def test_a_missing_lease_is_said(lease: FakeLease) -> None:
-    """It may not be created by us."""
+async def test_without_a_lease_each_works(lease: FakeLease) -> None:
+    """Argo CD leaves Leases out; a Lease that comes later counts from the next look on."""
     lease.spec = None
-    with pytest.raises(ApiError, match=r"missing: .*apply the webhook's manifests again"):
-        await lease.replica("a").held()
+    a, b = lease.replica("a"), lease.replica("b")
+    assert await a.held()
+    assert await b.held()
+    lease.spec = {}
+    lease.seconds += RENEW_SECONDS
+    assert await a.held()
+    assert not await b.held()
+    assert lease.spec["holderIdentity"] == "a"
+
+
+async def test_a_lease_that_was_lost_need_not_be_given_back(lease: FakeLease) -> None:
+    """The end is as quiet as the work was."""
+    a = lease.replica("a")
+    assert await a.held()
+    lease.spec = None
+    await a.release()
+    lease.spec = {}
+    assert await lease.replica("b").held()
 
 
 def test_a_holder_without_a_duration_is_given_ours() -> None:

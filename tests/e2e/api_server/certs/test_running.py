@@ -181,7 +181,7 @@ def test_a_serving_pair_that_was_emptied_is_issued_again(
     assert settled.metric("published_total") == published
 
 
-@pytest.mark.parametrize("path", [AUTHORITY, SERVING, LEASE, *CONFIGURATIONS])
+@pytest.mark.parametrize("path", [AUTHORITY, SERVING, *CONFIGURATIONS])
 def test_what_is_missing_is_said_until_it_is_back(
     path: str, cluster: ControlPlane, settled: RunningCerts
 ) -> None:
@@ -228,6 +228,61 @@ def test_a_second_replica_stands_by_and_takes_over(
         until(lambda: settled.leads, what="the first leads again", seconds=LEASE_SECONDS + PATIENCE)
     patched(cluster, SERVING, {"data": None})
     until(lambda: in_order(cluster), what="it works", seconds=PATIENCE)
+
+
+def test_an_annotation_keeps_nothing_from_being_issued(
+    cluster: ControlPlane, settled: RunningCerts
+) -> None:
+    """Another controller writes one each second; the rotation takes as long as without."""
+    before = value(cluster, AUTHORITY, "tls.crt")
+    patched(cluster, AUTHORITY, {"data": {"tls.crt": None, "tls.key": None}})
+
+    def rotated() -> bool:
+        annotations = {"test.example/time": str(time.monotonic())}
+        for path in (*CONFIGURATIONS, AUTHORITY, SERVING):
+            patched(cluster, path, {"metadata": {"annotations": annotations}})
+        return in_order(cluster) and value(cluster, AUTHORITY, "tls.crt") != before
+
+    until(rotated, what="it is rotated", seconds=PATIENCE)
+    assert settled.ready
+
+
+def test_secrets_from_a_backup_are_healed(cluster: ControlPlane, settled: RunningCerts) -> None:
+    """Both are put back as they were under an authority that is forgotten by now."""
+    backup = {path: cluster.call("GET", path).document["data"] for path in (AUTHORITY, SERVING)}
+    patched(cluster, AUTHORITY, {"data": {"tls.crt": None, "tls.key": None}})
+    until(
+        lambda: (
+            in_order(cluster)
+            and value(cluster, AUTHORITY, "tls.crt") != b64decode(backup[AUTHORITY]["tls.crt"])
+        ),
+        what="it is rotated",
+        seconds=PATIENCE,
+    )
+    present = value(cluster, AUTHORITY, "tls.crt")
+    for path, data in backup.items():
+        patched(cluster, path, {"data": data})
+    until(
+        lambda: bundles(cluster) == [value(cluster, AUTHORITY, "tls.crt") + present] * ENTRIES,
+        what="both authorities are trusted",
+        seconds=PATIENCE,
+    )
+    until(lambda: in_order(cluster), what="the present one is forgotten", seconds=PATIENCE)
+    assert value(cluster, AUTHORITY, "tls.crt") == b64decode(backup[AUTHORITY]["tls.crt"])
+    assert settled.ready
+
+
+def test_it_works_without_a_lease(cluster: ControlPlane, settled: RunningCerts) -> None:
+    """As after a sync by Argo CD, which leaves Leases out; one that comes later is claimed."""
+    cluster.call("DELETE", LEASE)
+    patched(cluster, SERVING, {"data": None})
+    until(lambda: in_order(cluster) and settled.ready, what="it works", seconds=PATIENCE)
+    cluster.kubectl("apply", "-k", str(OVERLAY))
+    until(
+        lambda: cluster.call("GET", LEASE).document.get("spec", {}).get("holderIdentity"),
+        what="the Lease is claimed",
+        seconds=PATIENCE,
+    )
 
 
 # The adapter alone

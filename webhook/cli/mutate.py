@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,13 +17,15 @@ import yaml
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.yaml_documents import load_all
+from validator.text import quoted
 from webhook.admission import json_patch, mutation
 from webhook.admission.pod import Manifest
 from webhook.cli import templates
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused, SetupError
 from webhook.policies import choice
-from webhook.policies.directory import load_directory
+from webhook.policies.directory import add_documents, load_directory
+from webhook.policies.store import Store
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     from validator.arguments import ArgumentParser
     from webhook.cli.templates import Document, Template
-    from webhook.policies.store import Store
     from webhook.settings import GateSettings
 
 ADMITTED: Final = 0
@@ -46,6 +48,9 @@ GATE_IMAGE: Final = "model-validation/validator"
 DIFF_COLUMNS: Final = 160
 """Characters of a line of the diff; the policy in the gate's environment is some thousand."""
 
+KINDS_SHOWN: Final = 10
+"""Kinds without a pod template that a sentence names."""
+
 _COLOURS: Final = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 _PLAIN: Final = "\x1b[0m"
 
@@ -58,11 +63,13 @@ class Outcome:
         before: The manifest.
         after: The manifest as it would be, `None` where its pod is refused.
         notes: Sentences for the person who wrote it.
+        skipped: Whether it has no pod template.
     """
 
     before: Document
     after: Document | None
     notes: list[str] = field(default_factory=list)
+    skipped: bool = False
 
 
 def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
@@ -70,9 +77,10 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     parser = subcommands.add_parser(
         "mutate",
         help="show what the webhook would do to a manifest",
-        description="Show what the webhook would do to the pods in a manifest (a Pod, or a "
-        "workload with a pod template). Offline: what the API server would fill in is not there. "
-        "Exit code 0: the pods would be admitted; 1: one would be refused; 2: usage.",
+        description="Show what the webhook would do to the pods in manifests: Pods, and all "
+        "kinds with a pod template. Offline: what the API server and controllers would fill in is "
+        "not there. Exit code 0: the pods would be admitted; 1: one would be refused; 2: usage, "
+        "or no pod in the manifests.",
         allow_abbrev=False,
     )
     parser.add_argument("manifest", metavar="POD.yaml", help="YAML or JSON; - for standard input")
@@ -80,8 +88,8 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "--policies",
         metavar="DIR",
         type=Path,
-        required=True,
-        help=f"directory of YAML files: {contract.KIND}s, and Namespaces whose labels matter",
+        help=f"directory of YAML files: {contract.KIND}s, and Namespaces whose labels matter "
+        "(default: those among the manifests, which count in any case)",
     )
     parser.add_argument(
         "--namespace",
@@ -106,21 +114,55 @@ def run(options: argparse.Namespace) -> int:
         PolicyError: The manifest cannot be read as such.
         SetupError: The directory or the manifest cannot be read.
     """
-    known = load_directory(options.policies)
     documents = load_all(_read(options.manifest), source=options.manifest, limit=FILE_LIMIT)
+    manifests = list(templates.flattened(documents, source=options.manifest))
+    known = load_directory(options.policies) if options.policies else Store()
+    policies = [document for document in manifests if _is_policy(document)]
+    add_documents(known, policies, source=options.manifest)
     gate = gate_settings(options)
     outcomes = [
-        _outcome(document, options=options, known=known, gate=gate)
-        for document in templates.flattened(documents, source=options.manifest)
+        _outcome(document, options=options, known=known, gate=gate) for document in manifests
     ]
+    _refuse_nothing(outcomes, source=options.manifest)
     for outcome in outcomes:
         for note in outcome.notes:
             print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)
+    if skipped := _skipped(outcomes):
+        print(f"skipped, without a pod template: {skipped}", file=sys.stderr)
     admitted = all(outcome.after is not None for outcome in outcomes)
     # Part of the manifests could be taken for all of them.
     if admitted or options.output == "diff":
         sys.stdout.writelines(_shown(outcomes, form=options.output))
     return ADMITTED if admitted else REFUSED
+
+
+def _is_policy(document: Document) -> bool:
+    """Tell whether a manifest is a policy, or a namespace, whose labels may choose one."""
+    kind = document.get("apiVersion"), document["kind"]
+    return kind in {(contract.API_VERSION, contract.KIND), ("v1", "Namespace")}
+
+
+def _refuse_nothing(outcomes: list[Outcome], *, source: str) -> None:
+    """Refuse input in which there is nothing to judge.
+
+    Raises:
+        PolicyError: It has no pod template.
+    """
+    if all(outcome.skipped for outcome in outcomes):
+        found = f"only {_skipped(outcomes)}" if outcomes else "nothing at all"
+        raise PolicyError(f"{source}: no manifest with a pod or a pod template; there is {found}")
+
+
+def _skipped(outcomes: list[Outcome]) -> str:
+    """Return the kinds without a pod template, each with its number, for a sentence."""
+    kinds = Counter(
+        quoted(outcome.before["kind"])[1:-1]
+        for outcome in outcomes
+        if outcome.skipped and not _is_policy(outcome.before)
+    )
+    shown = [f"{number} {kind}" for kind, number in sorted(kinds.items())]
+    more = [f"{len(shown) - KINDS_SHOWN} other kinds"] if len(shown) > KINDS_SHOWN else []
+    return ", ".join(shown[:KINDS_SHOWN] + more)
 
 
 def _read(manifest: str) -> bytes:
@@ -136,13 +178,33 @@ def _read(manifest: str) -> bytes:
 def _outcome(
     document: Document, *, options: argparse.Namespace, known: Store, gate: GateSettings
 ) -> Outcome:
-    template = templates.template(document, source=options.manifest)
-    if template is None:
-        return Outcome(before=document, after=document)
+    found = templates.templates(document, source=options.manifest)
+    after: Document | None = document
+    notes: list[str] = []
+    for template in found:
+        pod, said = _mutated(template, document, options=options, known=known, gate=gate)
+        where = f"{template.shown}: " if len(found) > 1 else ""
+        notes += [f"{where}{sentence}" for sentence in said]
+        if pod is None or after is None:
+            after = None
+        elif pod is not template.pod:
+            after = template.put(pod, after)
+    return Outcome(before=document, after=after, notes=notes, skipped=not found)
+
+
+def _mutated(
+    template: Template,
+    document: Document,
+    *,
+    options: argparse.Namespace,
+    known: Store,
+    gate: GateSettings,
+) -> tuple[Document | None, list[str]]:
+    """Return the pod as it would be, `None` where it is refused, and sentences about it."""
     keys = [contract.LABEL, *([contract.OPERATOR_LABEL] if options.operator_compat else [])]
     if not set(keys) & set(templates.labels(template.pod)):
-        return Outcome(before=document, after=document, notes=[_unlabelled(template)])
-    name = options.namespace or template.namespace or "default"
+        return template.pod, [_unlabelled(template, document)]
+    name = options.namespace or templates.namespace_of(document) or "default"
     namespace = known.namespace(name) or NamespaceOptions(name=name)
     try:
         policy = choice.select(
@@ -153,23 +215,19 @@ def _outcome(
         )
         result = mutation.mutate(Manifest(raw=template.pod), policy, gate=gate, namespace=namespace)
     except (PodRefused, PolicyError) as refusal:
-        return Outcome(before=document, after=None, notes=[f"refused: {refusal}"])
-    return Outcome(
-        before=document,
-        after=template.with_pod(result.pod),
-        notes=[
-            f"admitted under {policy.reference} ({policy.spec.mode})",
-            *(f"warning: {warning}" for warning in result.warnings),
-            *(f"not read: {argument}" for argument in result.unread),
-        ],
-    )
+        return None, [f"refused: {refusal}"]
+    return result.pod, [
+        f"admitted under {policy.reference} ({policy.spec.mode})",
+        *(f"warning: {warning}" for warning in result.warnings),
+        *(f"not read: {argument}" for argument in result.unread),
+    ]
 
 
-def _unlabelled(template: Template) -> str:
-    if template.place and contract.LABEL in templates.labels(template.document):
+def _unlabelled(template: Template, document: Document) -> str:
+    if template.place and contract.LABEL in templates.labels(document):
         return (
             f"left alone: the label {contract.LABEL} is the workload's own, and pods do not "
-            f"inherit it: put it on {'.'.join(template.place)}.metadata.labels"
+            f"inherit it: put it on {template.shown}.metadata.labels"
         )
     return f"left alone: its pods do not carry the label {contract.LABEL}"
 

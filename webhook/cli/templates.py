@@ -30,38 +30,54 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "Job": _IN_TEMPLATE,
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
-"""By kind, the path of its pod template."""
+"""Of each of Kubernetes' own kinds, where it keeps its pod."""
+
+
+DEPTH_LIMIT: Final = 16
+"""Levels of a manifest that are searched; known kinds keep their pods within nine."""
+
+Place = tuple[str | int, ...]
+"""A path in a manifest: keys, and indices of lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A manifest with the pod that comes of it.
+    """A pod that comes of a manifest.
 
     Attributes:
-        document: The manifest.
-        place: Where in it the pod stands.
+        place: Where in the manifest it stands.
         pod: The pod, as the API server would see it, but for its defaults.
         claims: Volumes that the pod gets from claim templates.
+        inline: Whether the place holds the pod's specification itself, as in KServe's kinds.
     """
 
-    document: Document
-    place: tuple[str, ...]
+    place: Place
     pod: Document
-    claims: frozenset[str]
+    claims: frozenset[str] = frozenset()
+    inline: bool = False
 
     @property
-    def namespace(self) -> str | None:
-        """The namespace that the manifest names."""
-        namespace = _mapping(self.document, "metadata").get("namespace")
-        return namespace if isinstance(namespace, str) else None
+    def shown(self) -> str:
+        """The place as a sentence names it, empty where the manifest is the pod."""
+        keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.place)
+        return "".join(keys).removeprefix(".")
 
-    def with_pod(self, pod: Document) -> Document:
-        """Return the manifest with another pod in its place."""
+    def put(self, pod: Document, document: Document) -> Document:
+        """Return the manifest with another pod in this place."""
         spec = dict(pod["spec"])
         if self.claims:
             spec["volumes"] = [v for v in spec["volumes"] if v["name"] not in self.claims]
-        changed = {key: pod[key] for key in ("metadata",) if key in pod} | {"spec": spec}
-        return _replaced(self.document, self.place, changed)
+        changed = spec
+        if not self.inline:
+            changed = {key: pod[key] for key in ("metadata",) if key in pod} | {"spec": spec}
+        whole: Document = _replaced(document, self.place, changed)
+        return whole
+
+
+def namespace_of(document: Document) -> str | None:
+    """Return the namespace that a manifest names."""
+    namespace = _mapping(document, "metadata").get("namespace")
+    return namespace if isinstance(namespace, str) else None
 
 
 def name_of(document: Document) -> str:
@@ -88,28 +104,65 @@ def flattened(documents: list[Any], *, source: str) -> Iterator[Document]:
             yield document
 
 
-def template(document: Document, *, source: str) -> Template | None:
-    """Return the pod of a manifest, `None` where its kind has none.
+def templates(document: Document, *, source: str) -> list[Template]:
+    """Return the pods of a manifest, none where it has no pod template.
+
+    Kubernetes' own kinds keep theirs in a known place. In any other, each mapping with a list of
+    containers is one: below `spec` in a template, else a specification of its own.
 
     Raises:
         PolicyError: The manifest lacks what its kind must have.
     """
     place = PLACES.get(document["kind"])
     if place is None:
-        return None
+        return list(_searched(document, document, ()))
     found: Any = document
     for key in place:
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(found.get("spec"), dict):
         raise PolicyError(f"{source}: {name_of(document)} has no {'.'.join((*place, 'spec'))}")
     claims = _claims(document)
-    pod = {"apiVersion": "v1", "kind": "Pod", **found}
+    pod = _pod(found)
     if claims:
         volumes = [
             {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-0"}} for name in claims
         ]
         pod["spec"] = found["spec"] | {"volumes": [*(found["spec"].get("volumes") or []), *volumes]}
-    return Template(document=document, place=place, pod=pod, claims=frozenset(claims))
+    return [Template(place=place, pod=pod, claims=frozenset(claims))]
+
+
+def _searched(document: Document, found: Any, place: Place) -> Iterator[Template]:
+    """Yield the pods below a place of a manifest whose kind is not one of Kubernetes' own."""
+    if len(place) > DEPTH_LIMIT:
+        return
+    if isinstance(found, list):
+        for index, each in enumerate(found):
+            yield from _searched(document, each, (*place, index))
+    elif isinstance(found, dict):
+        spec = found.get("spec")
+        if place and _has_containers(spec):
+            yield Template(place=place, pod=_pod(found))
+        elif _has_containers(found):
+            shared = labels(document) | labels({"metadata": found})
+            pod = _pod({"metadata": {"labels": shared}, "spec": found})
+            yield Template(place=place, pod=pod, inline=True)
+        else:
+            for key, each in found.items():
+                yield from _searched(document, each, (*place, key))
+
+
+def _has_containers(spec: Any) -> bool:
+    """Tell whether a value is a pod's specification."""
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    return (
+        isinstance(containers, list)
+        and bool(containers)
+        and all(isinstance(each, dict) and "name" in each for each in containers)
+    )
+
+
+def _pod(found: Document) -> Document:
+    return {"apiVersion": "v1", "kind": "Pod", **found}
 
 
 def labels(document: Mapping[str, Any]) -> dict[str, str]:
@@ -141,9 +194,12 @@ def _mapping(document: Any, key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _replaced(document: Document, place: tuple[str, ...], changed: Document) -> Document:
-    """Return the document with the fields at a place changed, sharing the rest."""
+def _replaced(document: Any, place: Place, changed: Document) -> Any:
+    """Return a value with the fields at a place changed; the rest is shared, not copied."""
     if not place:
         return document | changed
     key, *rest = place
-    return document | {key: _replaced(document[key], tuple(rest), changed)}
+    inner = _replaced(document[key], tuple(rest), changed)
+    if isinstance(key, int):
+        return [*document[:key], inner, *document[key + 1 :]]
+    return document | {key: inner}

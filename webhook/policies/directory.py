@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -19,6 +19,7 @@ from webhook.policies.store import Store, namespace_options
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from webhook.metrics import Metrics
@@ -129,6 +130,19 @@ def load_directory(directory: Path) -> Store:
     store.replace(policies)
     store.replace_namespaces(namespaces)
     return store
+
+
+def add_documents(store: Store, documents: Iterable[Mapping[str, Any]], *, source: str) -> None:
+    """Take policies and namespaces that were read elsewhere into a store, over those of its names.
+
+    Raises:
+        PolicyError: One is not what it should be.
+    """
+    for document in documents:
+        if document.get("kind") == "Namespace":
+            store.put_namespace(namespace_options(document, source=source))
+        else:
+            store.put(ModelValidation.from_object(document, source=source))
 
 
 def _contents(directory: Path) -> dict[Path, bytes]:

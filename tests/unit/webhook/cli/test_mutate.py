@@ -110,6 +110,82 @@ def test_a_refusal_is_exit_code_1(run: Run) -> None:
         assert bool(out) == (form == "diff")
 
 
+def test_where_there_is_no_pod_it_says_so(run: Run) -> None:
+    """Exit code 2: a manifest that was not understood must not look like one that is fine."""
+    config = SERVICE | {"kind": "ConfigMap"}
+    code, out, err = run(SERVICE, config, SERVICE)
+    assert (code, out) == (2, "")
+    assert "no manifest with a pod or a pod template; there is only 1 ConfigMap, 2 Service" in err
+    assert "there is nothing at all" in run()[2]
+    code, _, err = run(deployment(), SERVICE, config)
+    assert code == 0
+    assert "skipped, without a pod template: 1 ConfigMap, 1 Service" in err
+
+
+def leader_worker_set(name: str = "LeaderWorkerSet") -> dict[str, Any]:
+    """Return a kind with two pod templates, of which the second is labelled."""
+    template = deployment(**{LABEL: "true"})["spec"]["template"]
+    leader = json.loads(json.dumps(template | {"metadata": {}}))
+    return {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": name,
+        "metadata": {"name": "llm", "namespace": "models"},
+        "spec": {"leaderWorkerTemplate": {"leaderTemplate": leader, "workerTemplate": template}},
+    }
+
+
+def test_any_kind_with_pod_templates_is_read(run: Run) -> None:
+    """Each template is judged, and named where there are several."""
+    code, out, err = run(leader_worker_set(), options=("--output", "yaml"))
+    assert code == 0
+    made = yaml.safe_load(out)["spec"]["leaderWorkerTemplate"]
+    assert "initContainers" not in made["leaderTemplate"]["spec"]
+    assert made["workerTemplate"]["spec"]["initContainers"][0]["name"] == "model-validation"
+    assert "spec.leaderWorkerTemplate.leaderTemplate: left alone" in err
+    assert "spec.leaderWorkerTemplate.workerTemplate: admitted under" in err
+
+
+def test_one_refused_template_refuses_the_manifest(run: Run) -> None:
+    """Half of a manifest is not shown."""
+    document = leader_worker_set()
+    worker = document["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+    broken = json.loads(json.dumps(worker))
+    broken["metadata"]["labels"][LABEL] = "no-such"
+    document["spec"]["leaderWorkerTemplate"]["workerTemplate"] = broken
+    code, out, err = run(document, options=("--output", "yaml"))
+    assert (code, out) == (1, "")
+    assert "workerTemplate: refused: the namespace 'models' has no ModelValidation" in err
+
+
+def test_policies_may_come_with_the_manifests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from `kubectl kustomize`: policies, a namespace with its labels, and the workload."""
+    other = yaml.safe_load(POLICY) | {"metadata": {"name": "other", "namespace": "models"}}
+    pinned = {"validation.rhtas.redhat.com/policy": "other"}
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "models", "labels": pinned},
+    }
+    stream = [deployment(**{LABEL: "true"}), namespace, yaml.safe_load(POLICY), other]
+    path = tmp_path / "stream.yaml"
+    path.write_text(yaml.safe_dump_all(stream))
+    assert main(["mutate", str(path)]) == 0
+    said = capsys.readouterr().err
+    assert "admitted under ModelValidation models/other (Enforce)" in said
+    assert "skipped" not in said
+
+
+def test_a_broken_policy_among_the_manifests_is_exit_code_2(run: Run) -> None:
+    """With the policy's own sentence."""
+    policy = yaml.safe_load(POLICY)
+    del policy["spec"]["config"]
+    code, _, err = run(deployment(**{LABEL: "true"}), policy)
+    assert code == 2
+    assert "manifest.yaml" in err
+
+
 def test_the_namespace_can_be_given(run: Run) -> None:
     """An option overrides the manifest's namespace; policies of others are not seen there."""
     code, _, err = run(deployment(**{LABEL: "true"}), options=("--namespace", "other"))
@@ -169,7 +245,8 @@ def test_a_gate_command_must_be_absolute(run: Run) -> None:
     with pytest.raises(SystemExit) as caught:
         run(SERVICE, options=("--gate-command", "python -m validator"))
     assert caught.value.code == 2
-    assert run(SERVICE, options=("--gate-command", "/bin/python -m validator"))[0] == 0
+    options = ("--gate-command", "/bin/python -m validator")
+    assert run(deployment(), options=options)[0] == 0
 
 
 def test_a_label_that_is_not_text_is_said_to_be_so(run: Run) -> None:

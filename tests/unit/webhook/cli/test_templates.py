@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from validator.errors import PolicyError
-from webhook.cli.templates import PLACES, flattened, template
+from webhook.cli.templates import PLACES, flattened, namespace_of, templates
 
 POD: dict[str, Any] = {
     "metadata": {"labels": {"a": "b"}},
@@ -29,16 +29,14 @@ def manifest(kind: str) -> dict[str, Any]:
 def test_each_kind_gives_its_pod_and_takes_it_back(kind: str) -> None:
     """The pod is found where its kind keeps it, and put back there, the rest as it was."""
     document = manifest(kind)
-    found = template(document, source="test")
-    assert found is not None
+    (found,) = templates(document, source="test")
     assert found.pod["kind"] == "Pod"
     assert found.pod["spec"]["containers"] == [{"name": "c"}]
-    assert found.namespace == "models"
-    assert found.with_pod(found.pod) == document
+    assert namespace_of(document) == "models"
+    assert found.put(found.pod, document) == document
 
-    changed = found.with_pod(found.pod | {"spec": {"containers": []}})
-    again = template(changed, source="test")
-    assert again is not None
+    changed = found.put(found.pod | {"spec": {"containers": []}}, document)
+    (again,) = templates(changed, source="test")
     assert again.pod["spec"] == {"containers": []}
     assert document == manifest(kind)
 
@@ -47,16 +45,83 @@ def test_a_stateful_set_gives_its_pods_their_claims() -> None:
     """The webhook sees the volumes that the controller will add; the manifest stays without."""
     document = manifest("StatefulSet")
     document["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "models"}, "spec": {}}]
-    found = template(document, source="test")
-    assert found is not None
+    (found,) = templates(document, source="test")
     names = [volume["name"] for volume in found.pod["spec"]["volumes"]]
     assert names == ["v", "models"]
-    assert found.with_pod(found.pod) == document
+    assert found.put(found.pod, document) == document
+
+
+OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "Rollout": ({"template": POD}, ["spec.template"]),
+    "LeaderWorkerSet": (
+        {"leaderWorkerTemplate": {"leaderTemplate": POD, "workerTemplate": POD, "size": 2}},
+        ["spec.leaderWorkerTemplate.leaderTemplate", "spec.leaderWorkerTemplate.workerTemplate"],
+    ),
+    "JobSet": (
+        {"replicatedJobs": [{"name": "a"}, {"template": {"spec": {"template": POD}}}]},
+        ["spec.replicatedJobs[1].template.spec.template"],
+    ),
+    "RayCluster": (
+        {"headGroupSpec": {"template": POD}, "workerGroupSpecs": [{"template": POD}]},
+        ["spec.headGroupSpec.template", "spec.workerGroupSpecs[0].template"],
+    ),
+    "InferenceService": (
+        {"predictor": POD["spec"] | {"minReplicas": 1}},
+        ["spec.predictor"],
+    ),
+    "LLMInferenceService": (
+        {"replicas": 1, "template": POD["spec"], "prefill": {"template": POD["spec"]}},
+        ["spec.template", "spec.prefill.template"],
+    ),
+    "ServingRuntime": (POD["spec"] | {"labels": {"a": "b"}}, ["spec"]),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_pod_is_found_in_any_kind(kind: str) -> None:
+    """By its containers, in each place that has some; the rest of the manifest stays as it was."""
+    spec, places = OTHERS[kind]
+    metadata = {"name": "llm", "labels": {"a": "b"}}
+    document = {"kind": kind, "metadata": metadata, "spec": spec}
+    found = templates(document, source="test")
+    assert [each.shown for each in found] == places
+    after = document
+    for each in found:
+        assert each.pod["kind"] == "Pod"
+        assert each.pod["metadata"]["labels"] == {"a": "b"}
+        assert each.put(each.pod, document) == document
+        after = each.put(each.pod | {"spec": each.pod["spec"] | {"volumes": []}}, after)
+    assert "emptyDir" not in str(after)
+    assert "emptyDir" in str(document)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"containers": {"type": "array"}},
+        {"containers": []},
+        {"containers": [7]},
+        {"containers": ["vllm"]},
+        {"containers": [{"image": "no name"}]},
+    ],
+)
+def test_what_only_looks_like_a_pod_is_none(spec: dict[str, Any]) -> None:
+    """Such as the schema of a resource definition."""
+    document = {"kind": "CustomResourceDefinition", "spec": {"properties": spec, "list": [spec]}}
+    assert templates(document, source="test") == []
+
+
+def test_a_manifest_is_not_searched_without_end() -> None:
+    """Nobody keeps a pod a thousand levels down."""
+    document: dict[str, Any] = POD
+    for _ in range(1000):
+        document = {"a": document}
+    assert templates(document | {"kind": "Deep"}, source="test") == []
 
 
 def test_other_kinds_have_no_pod() -> None:
     """A Service is left alone."""
-    assert template({"kind": "Service", "metadata": {"name": "x"}}, source="test") is None
+    assert templates({"kind": "Service", "metadata": {"name": "x"}}, source="test") == []
 
 
 @pytest.mark.parametrize(
@@ -71,7 +136,7 @@ def test_other_kinds_have_no_pod() -> None:
 def test_a_manifest_without_its_pod_is_named(document: dict[str, Any]) -> None:
     """The sentence says what is missing, and where."""
     with pytest.raises(PolicyError, match=r"a\.yaml: .* has no .*spec"):
-        template(document, source="a.yaml")
+        templates(document, source="a.yaml")
 
 
 def test_lists_are_taken_apart() -> None:

@@ -50,6 +50,12 @@ class NfsVolume(Part, frozen=True, kw_only=True):
     path: Annotated[Path, Meta(description="Exported path.")]
 
 
+class SecretReference(Part, frozen=True, kw_only=True):
+    """A Secret of the pod's namespace."""
+
+    name: Annotated[Name, Meta(description="Name of the Secret.")]
+
+
 class CsiVolume(Part, frozen=True, kw_only=True):
     """An inline volume of a CSI driver."""
 
@@ -58,6 +64,16 @@ class CsiVolume(Part, frozen=True, kw_only=True):
         dict[Annotated[str, Meta(max_length=128)], Annotated[str, Meta(max_length=1024)]],
         Meta(max_length=32, description="Attributes, as the driver defines them."),
     ] = msgspec.field(default_factory=dict)
+    fs_type: (
+        Annotated[Text, Meta(description="File system to mount, as the driver defines it.")] | None
+    ) = None
+    node_publish_secret_ref: (
+        Annotated[
+            SecretReference,
+            Meta(description="Secret that the driver gets; left out, the pod may name one."),
+        ]
+        | None
+    ) = None
 
 
 class HostPathVolume(Part, frozen=True, kw_only=True):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _SAME_SOURCE: Final = frozenset({"readOnly", "type", "pullPolicy"})
 """Fields of a source that do not make it another one."""
+_ACCESS: Final = frozenset({"fsType", "nodePublishSecretRef"})
+"""Fields of a CSI volume that say how the driver gets at the source. With some drivers they choose
+it, so that a volume with fields of the pod's own is not the policy's where trust anchors lie."""
 
 
 def own_volume(model: Model, models: Iterable[Model]) -> JSON | None:
@@ -170,7 +173,7 @@ def holds_trust(place: Place, writers: Iterable[Volume]) -> bool:
     return (
         declared is not None
         and declared.name is None
-        and is_declared(place.volume, declared)
+        and _is_source(place.volume, declared, ignored=_SAME_SOURCE)
         and place.mount.at == (declared.mount_path or place.model.path)
         and not place.mount.sub_path
         and not any(volume.reaches(place.volume) for volume in writers)
@@ -178,14 +181,23 @@ def holds_trust(place: Place, writers: Iterable[Volume]) -> bool:
 
 
 def is_declared(volume: Volume, declared: ModelVolume) -> bool:
-    """Tell whether a pod's volume is the source that the policy demands."""
+    """Tell whether a pod's volume is the source that the policy demands.
+
+    How a CSI driver gets at the source is the pod's to say where the policy does not.
+    """
     if declared.name is not None:
         return volume.name == declared.name
+    demanded = (_source(declared) or {}).get(volume.kind, {})
+    return _is_source(volume, declared, ignored=_SAME_SOURCE | (_ACCESS - demanded.keys()))
+
+
+def _is_source(volume: Volume, declared: ModelVolume, *, ignored: Collection[str]) -> bool:
+    """Compare a pod's volume with a policy's source, but for some of its fields."""
     demanded = _source(declared) or {}
     # What is read as a claim may be an ephemeral volume, which the pod fills.
     return volume.kind in demanded.keys() & volume.raw.keys() and {
-        key: value for key, value in volume.source.items() if value and key not in _SAME_SOURCE
-    } == {key: value for key, value in demanded[volume.kind].items() if key not in _SAME_SOURCE}
+        key: value for key, value in volume.source.items() if value and key not in ignored
+    } == {key: value for key, value in demanded[volume.kind].items() if key not in ignored}
 
 
 def named(declared: ModelVolume) -> str:
@@ -207,14 +219,15 @@ def _source(declared: ModelVolume) -> JSON | None:
     if nfs := declared.nfs:
         return {"nfs": {"server": nfs.server, "path": nfs.path, "readOnly": True}}
     if csi := declared.csi:
-        attributes = {"volumeAttributes": dict(csi.volume_attributes)}
-        return {
-            "csi": {
-                "driver": csi.driver,
-                "readOnly": True,
-                **(attributes if csi.volume_attributes else {}),
-            }
+        secret = csi.node_publish_secret_ref
+        given: JSON = {
+            "driver": csi.driver,
+            "fsType": csi.fs_type,
+            "nodePublishSecretRef": secret and {"name": secret.name},
+            "readOnly": True,
+            "volumeAttributes": dict(csi.volume_attributes),
         }
+        return {"csi": {key: value for key, value in given.items() if value}}
     if host := declared.host_path:
         return {"hostPath": {"path": host.path, "type": "Directory"}}
     return None

@@ -404,7 +404,7 @@ def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: Team
     path = f"{pod_path(name)}/resize"
     answer = control_plane.call("PATCH", path, body, content_type=STRATEGIC)
     after = named(control_plane.call("GET", pod_path(name)).document, GATE_CONTAINER)
-    if "init containers are immutable" in answer.message:  # before Kubernetes 1.35
+    if "init containers are immutable" in answer.message:  # before Kubernetes 1.36
         assert after == before
         return
     assert answer.status == 200, answer.message

@@ -333,14 +333,6 @@ def test_the_pods_own_volume_must_be_the_policys(kind: str) -> None:
         run(pod(volumes=[{"name": "model", "emptyDir": {}}]), chosen)
 
 
-def test_another_secret_makes_another_csi_volume() -> None:
-    """The credentials can decide the content."""
-    source = {"driver": "d.example", "nodePublishSecretRef": {"name": "mine"}}
-    chosen = policy(model={"volume": {"csi": {"driver": "d.example"}}})
-    with pytest.raises(PodRefused, match="not the one that the policy demands"):
-        run(pod(volumes=[{"name": "model", "csi": source}]), chosen)
-
-
 def test_mounts_it_where_the_policy_says() -> None:
     """`mountPath` above the model's path is the volume's place."""
     chosen = policy(model={"volume": PVC | {"mountPath": "/models"}})
@@ -418,3 +410,53 @@ def test_an_ephemeral_claim_is_not_the_policys() -> None:
     )
     with pytest.raises(PodRefused, match="not the one that the policy demands"):
         run(given, policy(model={"volume": source}))
+
+
+CSI: Document = {"driver": "csi.juicefs.com", "volumeAttributes": {"volume": "m"}}
+SECRET: Document = {"nodePublishSecretRef": {"name": "juicefs"}}
+
+
+@pytest.mark.parametrize(
+    ("demanded", "given", "admitted"),
+    [
+        ({}, {}, True),
+        ({}, SECRET, True),
+        ({}, {"fsType": "ext4"}, True),
+        (SECRET, SECRET, True),
+        ({"fsType": "ext4"}, {"fsType": "ext4"}, True),
+        (SECRET, {}, False),
+        (SECRET, {"nodePublishSecretRef": {"name": "another"}}, False),
+        ({"fsType": "ext4"}, {"fsType": "xfs"}, False),
+        ({}, {"volumeAttributes": {"volume": "another"}}, False),
+    ],
+)
+def test_a_csi_drivers_secret_is_the_policys_where_it_names_one(
+    demanded: Document, given: Document, *, admitted: bool
+) -> None:
+    """Else the pod's: with many drivers it is the namespace's credentials, and nothing more."""
+    chosen = policy(model={"volume": {"csi": CSI | demanded, "mountPath": "/models"}})
+    made = pod(volumes=[{"name": "model", "csi": CSI | given}])
+    if admitted:
+        run(made, chosen)
+    else:
+        with pytest.raises(PodRefused, match="is not the one that the policy demands"):
+            run(made, chosen)
+
+
+def test_a_csi_volume_is_added_with_its_secret() -> None:
+    """As the API server writes it."""
+    chosen = policy(model={"volume": {"csi": CSI | SECRET | {"fsType": "ext4"}}})
+    made = run(pod(vllm(volumeMounts=[]), volumes=[]), chosen).pod
+    (volume,) = (each for each in made["spec"]["volumes"] if "csi" in each)
+    assert volume["csi"] == CSI | SECRET | {"fsType": "ext4", "readOnly": True}
+
+
+def test_a_csi_volume_with_the_pods_own_secret_holds_no_trust() -> None:
+    """With some drivers the Secret says which storage it is."""
+    chosen = policy(
+        model={"path": "/models/granite", "volume": {"csi": CSI, "mountPath": "/models"}},
+        config={"privateKeyConfig": {"keyPath": "/models/keys/pub.pem"}},
+    )
+    run(pod(volumes=[{"name": "model", "csi": CSI}]), chosen)
+    with pytest.raises(PodRefused, match="allowPodTrustAnchors"):
+        run(pod(volumes=[{"name": "model", "csi": CSI | SECRET}]), chosen)

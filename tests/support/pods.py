@@ -23,6 +23,7 @@ IMAGE = "registry.example/model-validator:1"
 SETTINGS = GateSettings(image=IMAGE, accepted_images=("registry.example/model-validator:0",))
 NAMESPACE = NamespaceOptions(name="team")
 DIGEST = "sha256:" + "0" * 64
+STRICT_WORKLOAD = {"arguments": "Strict", "images": [DIGEST], "otherImages": [DIGEST]}
 
 
 def mount(name: str = "model", at: str = "/models", **changes: Any) -> Document:

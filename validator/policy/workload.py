@@ -14,6 +14,12 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 _BYTES: Final = {"M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
 
 
+IMAGES_LIMIT: Final = 64
+"""Images of one list: the releases of a server and its helpers that are in use at once."""
+
+_Image = Annotated[str, Meta(max_length=512, pattern="^([^@ \\t\\n]+@)?sha256:[0-9a-f]{64}$")]
+
+
 class Workload(Part, frozen=True, kw_only=True):
     """Demands on the containers that serve the model."""
 
@@ -21,6 +27,21 @@ class Workload(Part, frozen=True, kw_only=True):
         Literal["Check", "Strict"],
         Meta(description="Check guards against mistakes; Strict is an allowlist, the boundary."),
     ] = "Check"
+    images: Annotated[
+        tuple[_Image, ...],
+        Meta(
+            max_length=IMAGES_LIMIT,
+            description="The images that may serve under Strict, which admits no pod without: "
+            "NAME@sha256:…, or sha256:… alone.",
+        ),
+    ] = ()
+    other_images: Annotated[
+        tuple[_Image, ...],
+        Meta(
+            max_length=IMAGES_LIMIT,
+            description="The images that may run beside them under Strict.",
+        ),
+    ] = ()
 
 
 class Revalidation(Part, frozen=True, kw_only=True):

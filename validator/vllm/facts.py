@@ -10,6 +10,10 @@ from typing import Final
 OFFLINE: Final = "HF_HUB_OFFLINE"
 """The variable that keeps huggingface_hub from asking the hub."""
 
+HOOK_DIRECTORY: Final = "/opt/ml/model"
+"""Where vLLM's hook for SageMaker looks for `model.py`, which it runs, whatever else is said
+(`SageMakerDefaults` of model_hosting_container_standards)."""
+
 _ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
 """Texts that huggingface_hub takes for true, in any case (`constants.ENV_VARS_TRUE_VALUES`)."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from validator import contract
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
@@ -24,6 +26,20 @@ if TYPE_CHECKING:
     from webhook.admission.storage import Volume
     from webhook.admission.wire import JSON
     from webhook.settings import GateSettings, NamespaceOptions
+
+
+class _Workload(msgspec.Struct, frozen=True):
+    arguments: str = ""
+
+
+class _GateSpec(msgspec.Struct, frozen=True):
+    workload: _Workload = _Workload()
+
+
+class _GatePolicy(msgspec.Struct, frozen=True):
+    """What is looked at of the policy that a gate carries."""
+
+    spec: _GateSpec = _GateSpec()
 
 
 def check_created(
@@ -71,6 +87,11 @@ def check_ephemeral(
     added = [placed for placed in read_pod(pod).ephemeral if placed.view.name not in known]
     if not added:
         return
+    if _is_strict(stored, policy):
+        raise PodRefused(
+            f"{added[0].where}: under workload.arguments Strict no container is added to a pod: it "
+            "would share vLLM's network, and may share its processes; debug a pod under Check"
+        )
     _verified(stored, added[0])
     declared = read_volumes(stored)
     guarded = [
@@ -164,6 +185,29 @@ def _place(value: Any, pointer: str) -> str:
             value = value.get(token) if isinstance(value, dict) else None
             parts[-1] += f".{token}" if parts[-1] else token
     return ": ".join(part for part in parts if part).removeprefix("spec.")
+
+
+def _is_strict(pod: Pod, policy: ModelValidation | None) -> bool:
+    """Tell whether a pod was admitted under Strict, or its policy asks for that now."""
+    asked = [
+        _arguments_of(variable["value"])
+        for placed in pod.init
+        if placed.is_gate
+        for variable in placed.raw.get("env") or ()
+        if isinstance(variable, dict)
+        and variable.get("name") == contract.POLICY_VARIABLE
+        and isinstance(variable.get("value"), str)
+    ]
+    asked += [policy.spec.workload.arguments] if policy is not None else []
+    return "Strict" in asked
+
+
+def _arguments_of(text: str) -> str:
+    """Return what a gate's policy asks of the workload's arguments; "" where it cannot be read."""
+    try:
+        return msgspec.json.decode(text, type=_GatePolicy).spec.workload.arguments
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _verified(pod: Pod, added: Placed) -> None:

@@ -36,10 +36,12 @@ from validator.paths import canonical
 from validator.text import quoted
 from webhook.vllm import command_line
 from webhook.vllm import opened as openings
+from webhook.vllm.code_places import judge_mounts
 from webhook.vllm.command_line import Form, MalformedError
-from webhook.vllm.covered import Draft, Surroundings, judge_openings, judge_variables
+from webhook.vllm.covered import Draft, Surroundings, judge_openings
 from webhook.vllm.parser import UnreadableError
 from webhook.vllm.recognition import is_vllm
+from webhook.vllm.variables import judge_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,6 +118,7 @@ def check(
         )
     else:
         _check_arguments(draft, reading, line.form, surroundings)
+        judge_mounts(draft, surroundings)
     judge_variables(draft, surroundings)
     return Judgement(
         refusals=tuple(dict.fromkeys(draft.refusals)),

@@ -1,6 +1,6 @@
 """Whether what vLLM opens lies in what is verified.
 
-Belongs here: from an opening or a variable to a path, and the sentence where
+Belongs here: from an opening to a path, and the sentence where
 there is none. Does not belong here: what options mean, and what the signature
 covers: the gate looks at that, with the paths that are gathered here.
 """
@@ -12,10 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator import contract
 from validator.paths import canonical, covers
 from validator.text import printable, quoted
-from validator.vllm.facts import OFFLINE, is_off, is_on
+from validator.vllm.facts import OFFLINE, is_on
 from validator.vllm.options import TABLE, Kind, Variable
 from webhook.vllm.command_line import Environment, is_known
 
@@ -30,16 +29,6 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 _TEMPLATE_TEXT: Final = frozenset("{}\n")
 """Characters by which vLLM tells a chat template's text from its path."""
-
-PLACES_LIMIT: Final = 64
-"""Parts of a search path that are read; a reference that is repeated makes millions of them out
-of a kilobyte."""
-
-_PLUGINS: Final = "VLLM_PLUGINS"
-"""Which plugins vLLM loads, separated by commas; all, if it is not set."""
-
-_LIBRARY_PREFIXES: Final = ("LD_", "PYTHON")
-"""Variables of the loader and of Python: those that the table does not name count as code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +52,12 @@ class Surroundings:
     def offline(self) -> bool:
         """Whether the hub is not asked."""
         return is_on(self.environment.values.get(OFFLINE))
+
+    def volume_kind(self, path: str) -> str | None:
+        """Return the kind of the volume on which a canonical path lies; None for the image."""
+        mounts = self.mounts or {}
+        holding = [at for at in mounts if covers(at, path)]
+        return mounts[max(holding, key=len)] if holding else None
 
     @property
     def verified(self) -> str:
@@ -123,49 +118,6 @@ def judge_openings(draft: Draft, opened: Opened, surroundings: Surroundings, *, 
             _judge_local(draft, opening, surroundings)
 
 
-def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
-    """Judge a container's variables."""
-    environment = surroundings.environment
-    for name in sorted(environment.values.keys() | environment.unknown):
-        value = environment.values.get(name)
-        if value is not None and not is_known(value):
-            value = None
-        kind = TABLE.environment.get(name, Variable.SAFE)
-        if name not in TABLE.environment and name.startswith(_LIBRARY_PREFIXES):
-            kind = Variable.CODE
-        inside: list[str] = []
-        if kind in (Variable.PATH, Variable.CODE):
-            if (value or "").count(":") >= PLACES_LIMIT:
-                draft.refuse(f"{name} names more than {PLACES_LIMIT} places; name fewer")
-                continue
-            inside = _inside(value or "", surroundings)
-        if kind is Variable.REMOTE and not (value is not None and is_off(value)):
-            draft.refuse(f"{name} lets vLLM load what no signature covers; remove it")
-        elif kind is Variable.PATH and value != "" and (not inside or ":" in (value or "")):
-            draft.refuse(
-                f"{name} names what vLLM loads, and is not seen to lie under "
-                f"{surroundings.verified}; remove it"
-            )
-        elif name == _PLUGINS and _leaves_out(value):
-            draft.refuse(
-                f"{name} leaves out the check inside vLLM; add {contract.VLLM_PLUGIN}, or remove it"
-            )
-        elif kind is Variable.CODE:
-            draft.warn(f"{name} decides which code runs; see that it is the image's own")
-        draft.cover += inside
-
-
-def _leaves_out(value: str | None) -> bool:
-    """Tell whether a list of plugins that can be read has no place for ours."""
-    return value is not None and contract.VLLM_PLUGIN not in value.split(",")
-
-
-def _inside(value: str, surroundings: Surroundings) -> list[str]:
-    """Return the parts of a search path that lie in a model."""
-    paths = [canonical(part) for part in value.split(":") if _is_plain(part)]
-    return [path for path in paths if any(covers(at, path) for at in surroundings.model_paths)]
-
-
 def _judge_local(draft: Draft, opening: Opening, surroundings: Surroundings) -> None:
     """Judge an opening that is not looked up in the hub's cache."""
     spelled = f"{opening.option} {quoted(opening.value)}"
@@ -200,10 +152,9 @@ def _template_origin(opening: Opening, surroundings: Surroundings) -> str | None
     if not value.startswith("/"):
         return None if surroundings.working_dir else "the image"
     path = canonical(value)
-    holding = [at for at in surroundings.mounts or () if covers(at, path)]
-    if not holding:
+    kind = surroundings.volume_kind(path)
+    if kind is None:
         return None if any(covers(at, path) for at in surroundings.model_paths) else "the image"
-    kind = (surroundings.mounts or {})[max(holding, key=len)]
     return "a ConfigMap" if kind == "configMap" else None
 
 
@@ -274,7 +225,7 @@ def _snapshots(
             f"{spelled} may be fetched from the hub; name the snapshot's directory, or set "
             'HF_HUB_OFFLINE to "1"'
         )
-    elif not all(_is_plain(cache) for cache in caches):
+    elif not all(is_plain(cache) for cache in caches):
         draft.refuse(
             f"{spelled} is looked up in a cache that cannot be told; set HF_HUB_CACHE to an "
             "absolute path"
@@ -297,6 +248,6 @@ def _caches(environment: Environment) -> Iterator[str]:
     yield values.get("HF_HUB_CACHE", fallback)
 
 
-def _is_plain(path: str) -> bool:
+def is_plain(path: str) -> bool:
     """Tell whether a path is absolute, and the same to Python's `expandvars`."""
     return path.startswith("/") and "$" not in path and ".." not in path.split("/")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from webhook.admission.rules.arguments import judgements
+from webhook.admission.rules.closed_world import closed_world
 from webhook.admission.rules.mounts import differing_mounts, nested_mounts
 from webhook.admission.rules.order import early_readers
 from webhook.admission.rules.privileges import container_privileges, pod_settings
@@ -29,6 +30,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pod_settings,
     container_privileges,
     early_readers,
+    closed_world,
 )
 """All rules but the one on arguments, in the order of docs/admission.md."""
 

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from validator.paths import covers
-from webhook.vllm import check, strict
+from webhook.admission.rules.closed_world import serves
+from webhook.vllm import check
+from webhook.vllm.check import Judgement
+from webhook.vllm.recognition import recognised
+from webhook.vllm.strict import container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.admission.pod import Placed
     from webhook.admission.rules.case import Case
-    from webhook.vllm.check import Judgement
 
 
 def judgements(case: Case) -> Iterator[Judgement]:
@@ -27,16 +30,29 @@ def judgements(case: Case) -> Iterator[Judgement]:
             model_paths=paths,
             volumes=case.storage.volumes,
         )
-        if case.strict:
-            refusals = strict.refusals(
+        if case.strict and serves(placed, case):
+            refusals = container.refusals(
                 placed.reading,
-                mounts_model=mounts_model or case.storage.sees(placed),
                 model_paths=paths,
                 fresh=case.storage.private,
-                accompanied=len(case.pod.staying) > 1 or bool(case.pod.spec.host_ipc),
+                accompanied=len(case.pod.staying) > 1,
             )
             judgement = replace(judgement, refusals=(*judgement.refusals, *refusals))
         yield judgement
+    yield from _early_servers(case)
+
+
+def _early_servers(case: Case) -> Iterator[Judgement]:
+    """Yield what is to be said of a vLLM that runs before the gate, without the model's volume."""
+    for placed in case.early:
+        if placed.is_sidecar or case.storage.sees(placed) or not recognised(placed.reading):
+            continue
+        sentence = (
+            f"{placed.where} starts vLLM before the gate, and may serve what nobody has verified "
+            "for as long as it runs; make it a container of the workload, or remove it"
+        )
+        said = (sentence,)
+        yield Judgement(refusals=said) if case.strict else Judgement(warnings=said)
 
 
 def _mounts_any(placed: Placed, paths: tuple[str, ...]) -> bool:

@@ -57,7 +57,11 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "default": True,
         "mode": "Audit",
         "trust": {"trustedRoot": "{}"},
-        "workload": {"arguments": "Strict"},
+        "workload": {
+            "arguments": "Strict",
+            "images": ["registry.example/vllm@sha256:" + "0" * 64, "sha256:" + "1" * 64],
+            "otherImages": ["registry.example:5000/exporter@sha256:" + "0" * 64],
+        },
         "revalidation": {"interval": "10m", "action": "Report", "bytesPerSecond": "1Gi"},
         "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
         "securityContext": {"runAsUser": 1000},
@@ -70,6 +74,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 }
 
 REFUSED: dict[str, dict[str, Any]] = {
+    "an image by its tag": {"workload": {"images": ["registry.example/vllm:v1"]}},
     "no model": {"model": None},
     "model and models": {"models": [{"path": "/m/a"}]},
     "models within one another": {"model": None, "models": [{"path": "/m/a"}, {"path": "/m/a/b"}]},

@@ -411,23 +411,37 @@ def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: Team
     assert after == before | {"resources": starved}
 
 
-@pytest.mark.parametrize("beside", ["container", "the node"])
-def test_others_in_vllms_shared_memory(
-    beside: str, control_plane: ControlPlane, team: TeamFactory
-) -> None:
+def test_others_in_vllms_shared_memory(control_plane: ControlPlane, team: TeamFactory) -> None:
     """Under Strict: what lies there is read as Python objects, by the one that serves."""
-    digest = f"registry.example/x@sha256:{'a' * 64}"
-    serving = vllm(image=digest)
-    ways: dict[str, Document] = {
-        "container": {"containers": [serving, tool("other", image=digest)]},
-        "the node": {"containers": [serving], "hostIPC": True},
-    }
-    spec = vllm_spec(**ways[beside])
-    name = team(workload={"arguments": "Strict"})
+    digest = f"sha256:{'a' * 64}"
+    serving = vllm(image=f"registry.example/x@{digest}")
+    dropped = {"capabilities": {"drop": ["ALL"]}}
+    other = tool("other", image=f"registry.example/x@{digest}", securityContext=dropped)
+    spec = vllm_spec(containers=[serving, other])
+    name = team(workload={"arguments": "Strict", "images": [digest], "otherImages": [digest]})
     refused(control_plane.create(workload("Pod", name, spec=spec)), "can write its /dev/shm")
     serving["volumeMounts"] = [MOUNT, at("/dev/shm", "shm")]  # noqa: S108 — a mount point
     spec["volumes"] = [CLAIM, {"name": "shm", "emptyDir": {"medium": "Memory"}}]
     assert control_plane.created(workload("Pod", name, spec=spec))
+    spec["hostIPC"] = True
+    refused(
+        control_plane.create(workload("Pod", name, spec=spec)), "spec.hostIPC is not on the list"
+    )
+
+
+def test_an_ephemeral_container_under_strict(
+    control_plane: ControlPlane, team: TeamFactory
+) -> None:
+    """None is added, also after the policy has been relaxed: the pod carries what it was."""
+    digest = f"sha256:{'a' * 64}"
+    name = team(workload={"arguments": "Strict", "images": [digest]})
+    spec = vllm_spec(containers=[vllm(image=f"registry.example/x@{digest}")])
+    control_plane.created(workload("Pod", name, spec=spec))
+    debugger = {"name": "d", "image": "busybox:1", "targetContainerName": "vllm"}
+    body = {"spec": {"ephemeralContainers": [debugger]}}
+    path = f"{pod_path(name)}/ephemeralcontainers"
+    answer = control_plane.call("PATCH", path, body, content_type=STRATEGIC)
+    refused(answer, "under workload.arguments Strict no container is added")
 
 
 def test_an_ephemeral_container_before_the_verdict(

@@ -339,7 +339,9 @@ def _by_an_open_file(_: ModelStore) -> tuple[Document, Document]:
     serve = server(image=pinned, command=["vllm", "serve", MODEL])
     writer = tool("fetch", "", MODEL_MOUNT, image=pinned)
     spec = serving_spec(containers=[serve], initContainers=[writer])
-    return spec, {"workload": {"arguments": "Strict"}}
+    digests = [f"sha256:{'0' * 64}"]
+    strict = {"arguments": "Strict", "images": digests, "otherImages": digests}
+    return spec, {"workload": strict}
 
 
 def _in_the_tokens_place(_: ModelStore) -> tuple[Document, Document]:

@@ -42,7 +42,7 @@ def mutated(
     policies.mkdir()
     known = manifests.of_kind(documents, "ModelValidation", "Namespace")
     for each in manifests.of_kind(known, "ModelValidation") if strict else ():
-        each["spec"]["workload"] = {"arguments": "Strict"}
+        each["spec"]["workload"] = {"arguments": "Strict", "images": [f"sha256:{'0' * 64}"]}
     (policies / "all.yaml").write_text(yaml.safe_dump_all(known))
     path = folder / "vllm.yaml"
     path.write_text(yaml.safe_dump(manifests.named(documents, "Deployment", "vllm")))
@@ -89,7 +89,7 @@ def test_strict_asks_for_digests_and_nothing_else(
     by_tag = vllm["image"]
     code, _, notes = mutated(documents, tmp_path, capsys, strict=True)
     assert code == 1
-    sentence = f"container 'vllm': the image '{by_tag}' is not named by its digest"
+    sentence = f"containers[0] 'vllm': the image '{by_tag}' is not named by its digest"
     assert notes.startswith(f"Deployment 'vllm': refused: {sentence}; write NAME@sha256:…\n")
     (tmp_path / "again").mkdir()
     vllm["image"] = f"{by_tag.rpartition(':')[0]}@sha256:{'0' * 64}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pods import claim, mount, mutated, pod, policy
+from tests.support.pods import DIGEST, STRICT_WORKLOAD, claim, mount, mutated, pod, policy, vllm
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME
 from webhook.admission.validation import check_ephemeral
 from webhook.errors import PodRefused
@@ -118,3 +118,23 @@ def test_without_the_stored_pod_all_are_new() -> None:
     new["spec"]["ephemeralContainers"] = [debugger(volumeMounts=[mount()])]
     with pytest.raises(PodRefused, match="writable"):
         check_ephemeral(new, old=None, policy=policy())
+
+
+@pytest.mark.parametrize("known", ["by the policy", "by the gate"])
+def test_under_strict_no_container_is_added(known: str) -> None:
+    """Not even one that only looks; and also when the policy is gone or has been relaxed."""
+    strict = policy(workload=STRICT_WORKLOAD)
+    given = pod(vllm(image=f"docker.io/vllm/vllm-openai@{DIGEST}"))
+    old = mutated(given, strict) if known == "by the gate" else mutated(given)
+    ended = {"terminated": {"exitCode": 0}}
+    old["status"] = {"initContainerStatuses": [{"name": GATE_CONTAINER, "state": ended}]}
+    if known == "by the gate":
+        for chosen in (policy(), None):
+            new = copy.deepcopy(old)
+            new["spec"]["ephemeralContainers"] = [debugger()]
+            with pytest.raises(PodRefused, match="Strict no container is added"):
+                check_ephemeral(new, old=old, policy=chosen)
+    else:
+        check(old, debugger())
+        with pytest.raises(PodRefused, match="Strict no container is added"):
+            check(old, debugger(), chosen=strict)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.pods import (
     DIGEST,
     MODEL,
+    STRICT_WORKLOAD,
     claim,
     container,
     gate_of,
@@ -69,8 +70,9 @@ def test_native_sidecars_are_judged_too_and_what_has_ended_is_not() -> None:
 
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 — a mount point
-STRICT = policy(workload={"arguments": "Strict"})
+STRICT = policy(workload=STRICT_WORKLOAD)
 PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
+BESIDE = PINNED | {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
 
 
 def test_strict_is_asked_where_the_policy_says_so() -> None:
@@ -85,7 +87,7 @@ def test_strict_is_asked_where_the_policy_says_so() -> None:
 def test_strict_knows_which_volumes_are_empty_at_first() -> None:
     """A scratch directory that another container fills is not one."""
     serving = vllm(mount(), mount("tmp", "/tmp")) | PINNED  # noqa: S108 — a mount point
-    filling = container("fill", mount("tmp", "/x")) | PINNED
+    filling = container("fill", mount("tmp", "/x")) | BESIDE
     volumes = [claim(), {"name": "tmp", "emptyDir": {}}]
     assert gate_of(run(pod(serving, volumes=volumes), STRICT).pod)
     with pytest.raises(PodRefused, match="tmp"):
@@ -94,25 +96,21 @@ def test_strict_knows_which_volumes_are_empty_at_first() -> None:
 
 def test_strict_looks_at_whoever_sees_the_model_at_another_path() -> None:
     """The volume counts, and not only the path: a container beside vLLM is not unknown to it."""
-    image = f"registry.example.com/other@{DIGEST}"
-    other = container("other", mount("model", "/m"), image=image, command=["sh", "-c", "x"])
-    serving = vllm(image=f"registry.example.com/vllm@{DIGEST}")
-    strict = policy(workload={"arguments": "Strict"})
+    other = container("other", mount("model", "/m"), command=["sh", "-c", "x"]) | BESIDE
     with pytest.raises(PodRefused, match="'other'"):
-        run(pod(serving, other), strict)
-    memory = {"volumeMounts": [mount(), mount("shm", SHARED_MEMORY)]}
+        run(pod(vllm() | PINNED, other), STRICT)
+    memory = vllm(mount(), mount("shm", SHARED_MEMORY)) | PINNED
     volumes = [claim(), {"name": "shm", "emptyDir": {"medium": "Memory"}}]
-    assert run(pod(serving | memory, container("other", image=image), volumes=volumes), strict)
+    assert run(pod(memory, container("other") | BESIDE, volumes=volumes), STRICT)
 
 
 @pytest.mark.parametrize(
     "beside",
     [
-        {"containers": [vllm() | PINNED, container("other") | PINNED]},
-        {"initContainers": [container("other", restartPolicy="Always") | PINNED]},
-        {"hostIPC": True},
+        {"containers": [vllm() | PINNED, container("other") | BESIDE]},
+        {"initContainers": [container("other", restartPolicy="Always") | BESIDE]},
     ],
-    ids=["container", "native sidecar", "the node"],
+    ids=["container", "native sidecar"],
 )
 def test_strict_lets_nobody_into_vllms_shared_memory(beside: Document) -> None:
     """A pod's containers have one, and vLLM reads Python objects out of it, which are code."""
@@ -123,7 +121,7 @@ def test_strict_lets_nobody_into_vllms_shared_memory(beside: Document) -> None:
 
 def test_strict_does_not_mind_who_has_ended() -> None:
     """Files that an init container leaves there have no names that vLLM creates itself."""
-    first = container("first") | PINNED
+    first = container("first") | BESIDE
     assert gate_of(run(pod(vllm() | PINNED, initContainers=[first]), STRICT).pod)
 
 
@@ -134,3 +132,12 @@ def test_strict_lets_nothing_have_the_model_before_the_verdict() -> None:
     assert gate_of(run(given).pod)
     with pytest.raises(PodRefused, match=r"initContainers\[0\] 'fetch' .*let a Job write"):
         run(given, STRICT)
+
+
+def test_a_vllm_that_runs_before_the_gate_is_warned_of() -> None:
+    """It serves another model for as long as it runs, and the gate has to wait for it."""
+    early = container("early", mount("evil", "/evil"), command=["vllm", "serve", "/evil"])
+    writer = container("writer", mount())
+    given = pod(initContainers=[early, writer], volumes=[claim(), claim("evil", of="evil")])
+    (warning,) = run(given).warnings
+    assert "initContainers[0] 'early' starts vLLM before the gate" in warning

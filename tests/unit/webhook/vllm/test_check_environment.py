@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,3 +176,89 @@ def test_what_kubernetes_does_not_define_is_refused(fields: dict[str, Any]) -> N
     """A sentence that names the field."""
     container = {"name": "vllm", "command": ["vllm", "serve", MODEL], **fields}
     assert check(Reading(container=container), mounts_model=True, model_paths=(MODEL,)).refusals
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SAGEMAKER_MODEL_PATH", "CUSTOM_SCRIPT_FILENAME", "CUSTOM_FASTAPI_PING_HANDLER"),
+        *("GCONV_PATH", "NCCL_NET_PLUGIN", "NCCL_TUNER_PLUGIN", "LMCACHE_CONFIG_FILE"),
+        *("OPENSSL_CONF", "TRITON_PTXAS_PATH", "SAGEMAKER_BRAND_NEW"),
+    ],
+)
+def test_variables_by_which_the_image_runs_code_are_warned_of(name: str) -> None:
+    """They name scripts, libraries or plugins, and may name those of a volume."""
+    judgement = judged({"name": name, "value": "/evil"})
+    assert judgement.refusals == ()
+    assert judgement.warnings == (
+        f"container 'vllm': {name} decides which code runs; see that it is the image's own",
+    )
+
+
+@pytest.mark.parametrize(
+    ("home", "kind", "warned"),
+    [
+        ("/data", "persistentVolumeClaim", True),
+        ("/data/x", "hostPath", True),
+        ("/data", "emptyDir", False),
+        ("/root", "persistentVolumeClaim", False),
+        ("data", "persistentVolumeClaim", False),
+    ],
+)
+def test_a_home_on_a_volume_is_warned_of(home: str, kind: str, *, warned: bool) -> None:
+    """Python and vLLM load code from below it, which whoever writes the volume could place."""
+    mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": "/data"}]
+    assert _warned_of(mounts, kind, env=[{"name": "HOME", "value": home}]) is warned
+
+
+@pytest.mark.parametrize(
+    ("path", "warned"),
+    [
+        ("/usr/local/lib/python3.12/dist-packages/x", True),
+        ("/opt/venv/lib/python3.12/site-packages", True),
+        ("/opt/ml/model", True),
+        ("/opt/ml", True),
+        ("/opt/ml/model/model.py", True),
+        ("/opt/ml/model/other", False),
+        ("/data", False),
+    ],
+)
+def test_a_mount_where_the_image_runs_code_is_warned_of(path: str, *, warned: bool) -> None:
+    """Packages of Python, and the script that vLLM's hook for SageMaker runs."""
+    mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": path}]
+    assert _warned_of(mounts, "persistentVolumeClaim") is warned
+
+
+@pytest.mark.parametrize(
+    ("model", "mounted", "warned"),
+    [
+        ("/opt/ml/model/tiny", "/opt/ml/model", True),  # model.py would lie beside it, unsigned
+        ("/opt/ml/model/tiny", "/opt/ml/model/tiny", False),
+        ("/opt/ml/model", "/opt/ml/model", False),  # model.py would be signed, or refused
+    ],
+)
+def test_a_script_beside_a_signed_model_is_warned_of(
+    model: str, mounted: str, *, warned: bool
+) -> None:
+    """Where SageMaker's images keep their models."""
+    container = {"command": ["vllm", "serve", model]}
+    mounts = [{"name": "m", "mountPath": mounted}]
+    judgement = check(
+        Reading(container={**container, "volumeMounts": mounts}),
+        mounts_model=True,
+        model_paths=(model,),
+    )
+    assert bool(judgement.warnings) is warned
+
+
+def _warned_of(mounts: list[dict[str, str]], kind: str, **fields: Any) -> bool:
+    """Tell whether a vLLM is admitted with a warning; the second mount's volume is of `kind`."""
+    container = {"command": ["vllm", "serve", MODEL], "volumeMounts": mounts, **fields}
+    judgement = check(
+        Reading(container=container),
+        mounts_model=True,
+        model_paths=(MODEL,),
+        volumes={"v": SimpleNamespace(kind=kind)},
+    )
+    assert judgement.refusals == ()
+    return bool(judgement.warnings)

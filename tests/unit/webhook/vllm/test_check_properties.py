@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from validator.vllm.options import TABLE, Kind, Variable
-from webhook.vllm import strict
 from webhook.vllm.check import check
 from webhook.vllm.reading import Reading
 from webhook.vllm.recognition import recognised
+from webhook.vllm.strict import container as strict
 
 MODEL: Final = "/models/granite"
 FLAGS: Final = tuple(flag for option in TABLE.options for flag in option.flags)
@@ -69,7 +69,7 @@ def test_any_container_is_judged_and_each_time_the_same(
     first, again = (
         (
             check(reading, mounts_model=mounts_model, model_paths=(MODEL,)),
-            strict.refusals(reading, mounts_model=mounts_model, model_paths=(MODEL,)),
+            strict.refusals(reading, model_paths=(MODEL,)),
         )
         for reading in (Reading(container=container), Reading(container=container))
     )

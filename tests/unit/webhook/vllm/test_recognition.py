@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support import pods
-from webhook.vllm import strict
 from webhook.vllm.check import check
 from webhook.vllm.reading import Reading
 from webhook.vllm.recognition import recognised
+from webhook.vllm.strict import container as strict
 
 MODEL = "/models/granite"
 VLLM = "docker.io/vllm/vllm-openai:v0.32.0"
@@ -84,7 +84,7 @@ def test_another_server_is_a_warning_under_check_and_refused_under_strict(
     (warning,) = judgement.warnings
     assert "not seen to be vLLM, so its arguments are not read" in warning
     assert judgement.unread == judgement.warnings
-    refusals = strict.refusals(Reading(container=container), **asked)
+    refusals = strict.refusals(Reading(container=container), model_paths=(MODEL,))
     assert any("not seen to start vLLM" in sentence for sentence in refusals)
 
 

@@ -1,4 +1,4 @@
-"""`Strict`: an allowlist of literal arguments, and nothing beside them."""
+"""The container that has the model under `Strict`: literal arguments of a list, nothing else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from webhook.vllm import strict
 from webhook.vllm.reading import Reading
+from webhook.vllm.strict import container as strict
 
 MODEL = "/models/granite"
 IMAGE = f"quay.io/example/vllm@sha256:{'a' * 64}"
 MOUNT = {"name": "models", "mountPath": MODEL}
+NO_USER_SITE = {"name": "PYTHONNOUSERSITE", "value": "1"}
 SECRET = {"secretKeyRef": {"name": "hub", "key": "token"}}
 
 
@@ -28,9 +29,8 @@ def serving(*arguments: str, **fields: Any) -> dict[str, Any]:
 
 
 def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
-    """Return why a container that mounts the model is refused."""
-    asked: dict[str, Any] = {"mounts_model": True, "model_paths": (MODEL,), **settings}
-    return strict.refusals(Reading(container=container), **asked)
+    """Return why a container that has the model is refused."""
+    return strict.refusals(Reading(container=container), model_paths=(MODEL,), **settings)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,7 @@ def refused(container: dict[str, Any], **settings: Any) -> tuple[str, ...]:
         serving(env=[{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}]),
         serving(env=[{"name": "HF_TOKEN", "valueFrom": SECRET}]),
         serving(env=[{"name": "MODEL_VALIDATION_POLICY", "value": "/etc/granite.yaml"}]),
-        serving(env=[{"name": "HOME", "value": "/tmp"}]),  # noqa: S108 — empty at the start
-        serving(livenessProbe={"httpGet": {"path": "/health", "port": 8000}}),
+        serving(env=[NO_USER_SITE, {"name": "HOME", "value": "/tmp"}]),  # noqa: S108 — empty at first
         serving(command=["vllm", "serve"], args=["--model", MODEL]),
     ],
     ids=repr,
@@ -74,6 +73,12 @@ def test_literal_known_options_pass(container: dict[str, Any]) -> None:
         ["--middleware", "package.Class"],
         ["--master-addr", "192.0.2.1"],
         ["--headless"],
+        ["--data-parallel-size", "2"],
+        ["--data-parallel-size-local=1"],
+        ["--enable-elastic-ep"],
+        ["--uds", "/run/vllm.sock"],
+        ["--allowed-local-media-path", "/"],
+        ["--chat-template", "chat.jinja"],
         ["--load-format", "auto"],
         ["--brand-new"],
         ["--port", "1", "--port", "1"],
@@ -107,9 +112,6 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"image": "quay.io/example/vllm:latest"},
-        {"image": "quay.io/example/vllm@sha256:abc"},
-        {"image": None},
         {"command": ["sh", "-c", f"vllm serve {MODEL}"], "args": []},
         {"command": ["/tmp/vllm", "serve"]},  # noqa: S108 — another program of that name
         {"command": ["tini", "vllm", "serve"]},
@@ -120,21 +122,28 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
         {"command": ["sleep"]},
         {"command": "vllm serve"},
         {"command": None, "args": None},
-        {"envFrom": [{"configMapRef": {"name": "x"}}]},
         {"env": [{"name": "MODEL_VALIDATION_POLICY", "valueFrom": SECRET}]},
         {"env": [{"name": "PYTHONPATH", "value": MODEL}]},
         {"env": [{"name": "HOME", "value": MODEL}]},  # where caches and packages would lie
-        {"env": [{"name": "HOME", "valueFrom": SECRET}]},
+        {"env": [{"name": "HOME", "value": "/tmp"}]},  # noqa: S108 — Python's packages of a user
+        {"env": [NO_USER_SITE, {"name": "HOME", "value": "/root"}]},
+        {"env": [NO_USER_SITE, {"name": "HOME", "valueFrom": SECRET}]},
+        {"env": [{"name": "VLLM_MEDIA_CACHE", "value": "/tmp/x"}]},  # noqa: S108 — a value
+        {"env": [{"name": "VLLM_NIC_SELECTION_VARS", "value": "LD_PRELOAD:/tmp/x.so"}]},
+        {"env": [{"name": "VLLM_LOOPBACK_IP", "value": "203.0.113.7"}]},
+        {"env": [{"name": "VLLM_HOST_IP", "value": "203.0.113.7"}]},
+        {"env": [{"name": "VLLM_PORT", "value": "29500"}]},
+        {"env": [{"name": "VLLM_LOGGING_STREAM", "value": "ext://antigravity.x"}]},
+        {"env": [{"name": "VLLM_ASSETS_CACHE", "value": "/tmp"}]},  # noqa: S108 — a value
+        {"env": [{"name": "VLLM_DEBUG_DUMP_PATH", "value": "/tmp"}]},  # noqa: S108 — a value
+        {"env": [{"name": "SAGEMAKER_MODEL_PATH", "value": MODEL}]},
+        {"env": [{"name": "GCONV_PATH", "value": MODEL}]},
+        {"env": [{"name": "VLLM_ROCM_USE_AITER", "value": "1"}]},
         {"env": [{"name": "MY_OWN", "value": "x"}]},
         {"env": [{"name": "VLLM_LOGGING_LEVEL", "valueFrom": SECRET}]},
         {"env": [{"name": "VLLM_LOGGING_LEVEL", "value": "$(X)"}]},
         {"env": [{"name": "HF_HUB_OFFLINE", "value": v} for v in "01"]},
-        {"lifecycle": {"postStart": {"exec": {"command": ["true"]}}}},
-        {"livenessProbe": {"exec": {"command": ["true"]}}},
-        {"startupProbe": {"exec": {"command": ["true"]}}},
-        {"workingDir": "/models"},
         {"volumeMounts": [MOUNT, {"name": "x", "mountPath": "/usr/lib/python3"}]},
-        {"terminationMessagePath": "/usr/lib/python3/x.py"},
         {"volumeMounts": [MOUNT, {"name": "x", "mountPath": "/tmp"}]},  # noqa: S108 — a mount
         {"volumeMounts": [MOUNT, {"name": "own", "mountPath": "/root"}]},
     ],
@@ -158,9 +167,16 @@ def test_an_empty_volume_of_its_own_is_scratch() -> None:
     assert refused(container)
 
 
-def test_a_container_without_the_model_needs_only_a_digest() -> None:
-    """It serves nothing; but vLLM without the model would serve something else."""
-    other = {"name": "proxy", "image": IMAGE, "command": ["sh"], "envFrom": [{}]}
-    assert refused(other, mounts_model=False) == ()
-    assert refused({**other, "image": "proxy:1"}, mounts_model=False)
-    assert refused(serving(volumeMounts=[]), mounts_model=False)
+def test_a_vllm_without_the_model_is_refused() -> None:
+    """It would serve something else."""
+    assert any("without the verified model" in each for each in refused(serving(volumeMounts=[])))
+
+
+def test_a_model_beside_the_script_that_vllm_runs_is_refused() -> None:
+    """VLLM runs /opt/ml/model/model.py, which nobody signed where only its neighbour is signed."""
+    beside, model = "/opt/ml/model/tiny", "/opt/ml/model"
+    mounts = [{"name": "models", "mountPath": "/opt/ml/model"}]
+    reading = Reading(container=serving(volumeMounts=mounts) | {"args": [beside]})
+    assert any("model.py" in each for each in strict.refusals(reading, model_paths=(beside,)))
+    reading = Reading(container=serving(volumeMounts=mounts) | {"args": [model]})
+    assert strict.refusals(reading, model_paths=(model,)) == ()

@@ -1,0 +1,159 @@
+"""`workload.arguments: Strict`: a pod in which everything is on a list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.pods import (
+    DIGEST,
+    STRICT_WORKLOAD,
+    claim,
+    container,
+    gate_of,
+    mount,
+    mutated,
+    pod,
+    policy,
+    run,
+    vllm,
+)
+from webhook.errors import PodRefused
+
+if TYPE_CHECKING:
+    from tests.support.pods import Document
+
+STRICT = policy(workload=STRICT_WORKLOAD)
+PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
+DROPPED = {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
+TMP = "/tmp"  # noqa: S108 — a mount point
+
+
+def serving(**changes: Any) -> Document:
+    """Return a vLLM that Strict has nothing against."""
+    mounts = [mount(), mount("shm", "/dev/shm"), mount("tmp", TMP)]  # noqa: S108 — mount points
+    return vllm(*mounts) | PINNED | changes
+
+
+def beside(**changes: Any) -> Document:
+    """Return another container that Strict has nothing against."""
+    return container("other") | {"image": f"registry.example/other@{DIGEST}"} | DROPPED | changes
+
+
+def strictly(*containers: Document, **spec: Any) -> Document:
+    """Return a pod with the volumes of `serving`."""
+    volumes = [claim(), {"name": "shm", "emptyDir": {"medium": "Memory"}}]
+    volumes += [{"name": "tmp", "emptyDir": {}}, *spec.pop("volumes", [])]
+    return pod(*(containers or (serving(),)), volumes=volumes, **spec)
+
+
+FULL = strictly(
+    serving(
+        livenessProbe={"httpGet": {"path": "/health", "port": 8000}},
+        lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+        securityContext={"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}},
+    ),
+    beside(ports=[{"name": "metrics", "containerPort": 9090}], env=[{"name": "A", "value": "b"}]),
+    initContainers=[beside(name="init")],
+    securityContext={"fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+    tolerations=[{"key": "nvidia.com/gpu"}],
+    runtimeClassName="nvidia",
+    terminationGracePeriodSeconds=30,
+    volumes=[{"name": "conf", "configMap": {"name": "x"}}],
+)
+
+
+def test_a_usual_deployment_passes() -> None:
+    """With an exporter, probes, GPUs; and what the webhook has made of it, again."""
+    once = mutated(FULL, STRICT)
+    assert gate_of(once)
+    assert mutated(once, STRICT) == once
+
+
+REFUSED: dict[str, tuple[Document, str]] = {
+    "a raw device where Python looks": (
+        strictly(
+            serving(volumeDevices=[{"name": "raw", "devicePath": "/usr/lib/python3/x.pth"}]),
+            volumes=[claim("raw", of="raw")],
+        ),
+        r"spec\.containers\[0\]\.volumeDevices is not on the list of workload\.arguments Strict",
+    ),
+    "a media cache": (
+        strictly(serving(env=[{"name": "VLLM_MEDIA_CACHE", "value": f"{TMP}/x"}])),
+        "'VLLM_MEDIA_CACHE' is not on the list",
+    ),
+    "the node's network": (strictly(hostNetwork=True), r"spec\.hostNetwork is not on the list"),
+    "a field of next year": (strictly(brandNew={"a": 1}), r"spec\.brandNew is not on the list"),
+    "a volume kind of next year": (
+        strictly(volumes=[{"name": "x", "brandNew": {"a": 1}}]),
+        r"spec\.volumes\[3\]\.brandNew",
+    ),
+    "a directory of the node": (
+        strictly(volumes=[{"name": "x", "hostPath": {"path": "/run/containerd"}}]),
+        r"spec\.volumes\[3\]\.hostPath",
+    ),
+    "an unknown image": (
+        strictly(serving(image=f"docker.io/vllm/vllm-openai@sha256:{'b' * 64}")),
+        r"not one that the policy allows.*workload\.images",
+    ),
+    "an unknown image beside": (
+        strictly(serving(), beside(image=f"registry.example/x@sha256:{'b' * 64}")),
+        r"not one that the policy allows.*workload\.otherImages",
+    ),
+    "an unknown image before": (
+        strictly(initContainers=[beside(image=f"registry.example/x@sha256:{'b' * 64}")]),
+        r"initContainers\[0\] 'other': the image .*workload\.otherImages",
+    ),
+    "an impostor on the pod's address": (
+        strictly(serving(args=["--host=127.0.0.1"]), beside()),
+        "--host '127.0.0.1'",
+    ),
+    "an impostor beside a socket": (strictly(serving(args=["--uds=/run/x"]), beside()), "--uds"),
+    "an impostor by iptables": (
+        strictly(initContainers=[beside(securityContext={"capabilities": {"add": ["NET_ADMIN"]}})]),
+        r"spec\.initContainers\[0\]\.securityContext\.capabilities\.add 'NET_ADMIN'",
+    ),
+    "an impostor by raw packets": (
+        strictly(serving(), beside(securityContext={})),
+        "drop its capabilities",
+    ),
+    "an impostor by the port's name": (
+        strictly(beside(ports=[{"name": "http", "containerPort": 9000}]), serving()),
+        "its port 'http' is vLLM's",
+    ),
+    "an impostor by the port's number": (
+        strictly(serving(ports=[{"name": "http", "containerPort": 9000}])),
+        "let both agree",
+    ),
+    "a port of the node": (
+        strictly(serving(ports=[{"containerPort": 8000, "hostPort": 8000}])),
+        r"ports\[0\]\.hostPort",
+    ),
+    "other machines": (
+        strictly(serving(args=["--data-parallel-size=2", "--data-parallel-size-local=1"])),
+        "lets other processes or machines join",
+    ),
+    "a vLLM of another model before the gate": (
+        strictly(initContainers=[vllm(command=["vllm", "serve", "/x"], volumeMounts=[]) | PINNED]),
+        "starts vLLM without the verified model",
+    ),
+    "an annotation of the runtime": (
+        strictly() | {"metadata": {"annotations": {"cdi.k8s.io/x": "y"}}},
+        "is read by container runtimes",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_each_way_round_is_refused_with_its_path(way: str) -> None:
+    """By its own sentence; the same pod passes under Check, or says there what it may do."""
+    given, words = REFUSED[way]
+    with pytest.raises(PodRefused, match=words):
+        run(given, STRICT)
+
+
+def test_a_policy_that_names_no_image_admits_none() -> None:
+    """Any image with a digest would bind nobody."""
+    with pytest.raises(PodRefused, match=r"names no workload\.images"):
+        run(FULL, policy(workload={"arguments": "Strict"}))

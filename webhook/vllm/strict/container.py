@@ -1,0 +1,128 @@
+"""The container that has the model under `Strict`: it starts vLLM and nothing else.
+
+Everything is literal, spelled in full and known:
+
+- it starts vLLM itself: `vllm serve MODEL …` or `python3 -m` with vLLM's server, or its image
+  is seen to start vLLM; no shell, no other program;
+- its options are known to open nothing, or a path (`arguments`);
+- its variables are on the list (`variables`);
+- nothing is mounted over its image but the models, and at /tmp and /dev/shm emptyDirs that no
+  other container uses; one at /dev/shm, where other containers run in the pod.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from validator import contract
+from validator.paths import canonical, covers
+from validator.text import quoted
+from validator.vllm.facts import HOOK_DIRECTORY, OFFLINE
+from webhook.vllm import command_line
+from webhook.vllm.code_places import brings_hook
+from webhook.vllm.command_line import MalformedError
+from webhook.vllm.recognition import is_vllm
+from webhook.vllm.strict import arguments, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from webhook.vllm.reading import Reading
+
+_PYTHON_STARTS: Final = (["python", "-m"], ["python3", "-m"])
+_MEMORY: Final = "/dev/shm"
+_SCRATCH: Final = frozenset({"/tmp", _MEMORY})
+
+
+def refusals(
+    reading: Reading,
+    *,
+    model_paths: Sequence[str],
+    fresh: Collection[str] = (),
+    accompanied: bool = False,
+) -> tuple[str, ...]:
+    """Return why a container that has the model must not run, a sentence each.
+
+    Args:
+        reading: The container.
+        model_paths: The verified paths, absolute and canonical.
+        fresh: Names of the pod's emptyDirs that no other container mounts.
+        accompanied: Whether others run beside it in its pod.
+    """
+    where = f"container {quoted(reading.container.get('name') or '')}"
+    try:
+        found = (
+            *_started(reading, model_paths),
+            *variables.refusals(reading, scratch=_SCRATCH),
+            *_mounts(reading.container, model_paths, fresh),
+            *(_memory(reading.container) if accompanied else ()),
+        )
+    except MalformedError as error:
+        found = (str(error),)
+    return tuple(dict.fromkeys(f"{where}: {sentence}" for sentence in found))
+
+
+def _started(reading: Reading, model_paths: Sequence[str]) -> Iterator[str]:
+    if not reading.container.get("volumeMounts"):
+        yield "it starts vLLM without the verified model; mount it"
+    words = _start(reading.container) if is_vllm(reading) else None
+    if words is None:
+        yield (
+            "it is not seen to start vLLM and nothing else; write the command as "
+            f"`vllm serve {' or '.join(model_paths)}`, each word an entry of its own"
+        )
+        return
+    yield from arguments.refusals(words)
+    if "--trust-remote-code" in words and reading.environment.values.get(OFFLINE) != "1":
+        yield (
+            "--trust-remote-code runs code of other repositories where config.json names them; "
+            f'set {OFFLINE} to "1"'
+        )
+
+
+def _start(container: Mapping[str, Any]) -> list[str] | None:
+    """Return vLLM's arguments, or None where anything but vLLM is started."""
+    command = command_line.texts(container, "command")
+    words = command_line.texts(container, "args")
+    if not command:
+        return words[1:] if words[:1] == ["serve"] else words or None
+    started = [*command, *words]
+    if started[:2] == ["vllm", "serve"]:
+        return started[2:]
+    module = started[2:3]
+    if started[:2] in _PYTHON_STARTS and module and module[0] in command_line.SERVER_MODULES:
+        return started[3:]
+    return None
+
+
+def _mounts(
+    container: Mapping[str, Any], model_paths: Sequence[str], fresh: Collection[str]
+) -> Iterator[str]:
+    mounts = container.get("volumeMounts") or ()
+    for mount in mounts if isinstance(mounts, list) else ():
+        path = mount.get("mountPath") if isinstance(mount, dict) else None
+        at = canonical(path) if isinstance(path, str) else "/"
+        if at == contract.SERVICE_ACCOUNT_PATH:
+            continue
+        if any(covers(at, model) for model in model_paths):
+            if brings_hook(at, model_paths):
+                yield (
+                    f"vLLM runs {HOOK_DIRECTORY}/model.py, which may come from the volume that is "
+                    f"mounted at {quoted(path)}; keep the model at another path"
+                )
+            continue
+        if at in _SCRATCH and str(mount.get("name")) in fresh:
+            continue
+        yield (
+            f"the mount at {quoted(path)} may hide what the image brings; mount nothing but "
+            "models, and at /tmp and /dev/shm emptyDirs of the container's own"
+        )
+
+
+def _memory(container: Mapping[str, Any]) -> Iterator[str]:
+    mounts = container.get("volumeMounts") or ()
+    if not any(mount.get("mountPath") == _MEMORY for mount in mounts):
+        yield (
+            f"other containers can write its {_MEMORY}, where vLLM's processes leave Python "
+            "objects for one another; mount an emptyDir of its own there"
+        )

@@ -6,6 +6,8 @@
     │   ├── BundleError        step 1: the bundle cannot be read as one
     │   ├── MethodError        step 2: signed by another method than the policy's
     │   ├── SignatureError     step 3: the signature or the signer does not hold
+    │   │   ├── SignerError           somebody else than the accepted signer
+    │   │   └── UnknownToRootError    a log or authority that the root of trust does not know
     │   ├── StatementError     steps 4 to 6: the signed payload is not an OMS statement
     │   ├── PinError           step 7: another model than the pinned one
     │   └── ModelError         steps 8 and 9: the files are not the signed ones
@@ -19,37 +21,68 @@ Exit codes belong to the command line; nothing here ends a process.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class ValidatorError(Exception):
     """Root of the tree; its text is one sentence for a person."""
+
+    code: ClassVar[str]
+    """The stable name of the kind, for programs (docs/codes.md)."""
 
 
 class PolicyError(ValidatorError):
     """The policy, or the command line that stands for one, is wrong."""
 
+    code: ClassVar[str] = "InvalidPolicy"
+
 
 class Refused(ValidatorError):
     """The model must not be served."""
+
+    code: ClassVar[str] = "OutsideModel"
 
 
 class BundleError(Refused):
     """The signature file is missing, too large, or not a Sigstore bundle."""
 
+    code: ClassVar[str] = "InvalidBundle"
+
 
 class MethodError(Refused):
     """The bundle was signed by another method than the policy asks for."""
+
+    code: ClassVar[str] = "OtherMethod"
 
 
 class SignatureError(Refused):
     """The signature, its certificate, its log entry or its signer does not hold."""
 
+    code: ClassVar[str] = "InvalidSignature"
+
+
+class SignerError(SignatureError):
+    """The signature holds, but another signer than the accepted ones made it."""
+
+    code: ClassVar[str] = "OtherSigner"
+
+
+class UnknownToRootError(SignatureError):
+    """The root of trust does not know a log or authority of the signature; it may be outdated."""
+
+    code: ClassVar[str] = "UnknownToRoot"
+
 
 class StatementError(Refused):
     """The signed payload is not a statement of OpenSSF Model Signing v1.0."""
 
+    code: ClassVar[str] = "InvalidStatement"
+
 
 class PinError(Refused):
     """The signature holds, but for another model than the pinned one."""
+
+    code: ClassVar[str] = "NotPinned"
 
 
 class ModelError(Refused):
@@ -58,6 +91,8 @@ class ModelError(Refused):
     `mismatches` holds one sentence per file, all that were found.
     """
 
+    code: ClassVar[str] = "ModelDiffers"
+
     def __init__(self, summary: str, mismatches: tuple[str, ...] = ()) -> None:
         super().__init__(summary)
         self.mismatches = mismatches
@@ -65,3 +100,5 @@ class ModelError(Refused):
 
 class Undecided(ValidatorError):
     """The verdict could not be reached; the caller must treat it as a refusal."""
+
+    code: ClassVar[str] = "Undecided"

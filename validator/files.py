@@ -88,23 +88,31 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
         ) from error
     except RecursionError as error:
         raise BundleError(f"the {what} is nested too deeply") from error
+    except _AmbiguousError as ambiguous:
+        raise BundleError(f"the {what} is not JSON that is accepted: {ambiguous}") from ambiguous
     except ValueError as error:
-        raise BundleError(f"the {what} is not JSON that is accepted: {error}") from error
+        raise BundleError(
+            f"the {what} is not JSON that is accepted: a number in it has too many digits"
+        ) from error
     _check_depth(document, what=what, depth=depth)
     return document
+
+
+class _AmbiguousError(ValueError):
+    """Two readers could read it differently; its text is a part of our sentence."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"the key {quoted(name)} stands twice")
+            raise _AmbiguousError(f"the key {quoted(name)} stands twice")
         result[name] = value
     return result
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _AmbiguousError(f"{name} is not a JSON number")
 
 
 def _check_depth(document: object, *, what: str, depth: int) -> None:

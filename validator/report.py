@@ -39,6 +39,7 @@ class Report:
     Attributes:
         verdict: The outcome.
         model: The model's path, as it was given.
+        code: The stable name of the refusal's kind (docs/codes.md), where it was not verified.
         reason: One sentence, where it was not verified.
         mismatches: One sentence for each file that is not the signed one.
         signer: The proven signer; None where none could be established.
@@ -55,6 +56,7 @@ class Report:
 
     verdict: Verdict
     model: str
+    code: str | None = None
     reason: str | None = None
     mismatches: tuple[str, ...] = ()
     signer: ProvenSigner | None = None
@@ -73,6 +75,7 @@ class Report:
         document = {
             "verdict": str(self.verdict),
             "model": self.model,
+            "code": self.code,
             "reason": self.reason,
             "mismatches": list(self.mismatches),
             "signer": self.signer and _signer(self.signer),
@@ -160,7 +163,7 @@ def summary(reports: Sequence[Report], *, context: Mapping[str, Any]) -> dict[st
         context: Further fields beside them, such as the policy's name.
     """
     decides = worst(reports).as_dict()
-    shown = {key: decides[key] for key in ("verdict", "reason") if key in decides}
+    shown = {key: decides[key] for key in ("verdict", "code", "reason") if key in decides}
     return shown | {**context, "models": [report.as_dict() for report in reports]}
 
 

@@ -215,16 +215,17 @@ def _verify_signature(
     bundle: Bundle, fitting: list[Verifier], request: Request, now: datetime
 ) -> Signed:
     """Step 3: one accepted signer suffices."""
-    reasons = []
+    refusals: list[SignatureError] = []
     for verifier in fitting:
         try:
             return verifier.verify(bundle, now=now, allow_legacy=request.allow_legacy)
         except SignatureError as error:
-            reasons.append(str(error))
+            refusals.append(error)
+    if len(refusals) == 1:
+        raise refusals[0]
     raise SignatureError(
-        reasons[0]
-        if len(reasons) == 1
-        else f"none of the {len(reasons)} accepted signers signed this model: {'; '.join(reasons)}"
+        f"none of the {len(refusals)} accepted signers signed this model: "
+        f"{'; '.join(map(str, refusals))}"
     )
 
 

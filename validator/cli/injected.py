@@ -94,7 +94,7 @@ def unjudged(policy: ModelValidation, error: ValidatorError) -> tuple[Report, ..
 
     verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
     return tuple(
-        Report(verdict=verdict, model=model.path, reason=str(error))
+        Report(verdict=verdict, model=model.path, code=error.code, reason=str(error))
         for model in policy.spec.all_models
     )
 

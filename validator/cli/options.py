@@ -179,6 +179,7 @@ def judge(request: Request, *, display: Progress) -> Report:
         return Report(
             verdict=Verdict.REFUSED if refused else Verdict.UNDECIDED,
             model=str(request.model),
+            code=error.code,
             reason=str(error),
             mismatches=_mismatches(error),
             seconds=time.monotonic() - began,

@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from validator.bundle import Method
-from validator.errors import PolicyError, SignatureError
+from validator.errors import PolicyError, SignatureError, SignerError
 from validator.signatures import ProvenSigner, Signed, ecdsa, notes, path
 from validator.signatures.certificate_names import names
 from validator.signatures.matching import compiled, matches_any
@@ -119,7 +119,7 @@ class CertificateVerifier:
             accepted = quoted(self.identity_regexp)
         else:
             return
-        raise SignatureError(
+        raise SignerError(
             f"the model was signed by somebody else: {', '.join(map(quoted, found))}, and "
             f"{accepted} is accepted"
         )

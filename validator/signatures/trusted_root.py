@@ -115,8 +115,8 @@ class TrustedRoot:
                 raw = Path(updater.download_target(target)).read_bytes()
         except (DownloadError, RepositoryError, OSError, ValueError) as error:
             raise Undecided(
-                f"the trusted root cannot be fetched from {url}: {error}; without --online the "
-                "shipped root is used"
+                f"the trusted root cannot be fetched from {url}: it cannot be reached, or what it "
+                "serves does not verify; without --online the shipped root is used"
             ) from error
         return cls.from_json(raw, source=url)
 

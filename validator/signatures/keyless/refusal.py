@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import load_der_x509_certificate
 from sigstore.errors import CertValidationError
 
+from validator.errors import SignatureError, SignerError, UnknownToRootError
 from validator.signatures.keyless.identity import SomebodyElseError
 from validator.signatures.keyless.root import UPDATE
 
@@ -46,8 +47,10 @@ _KNOWN: Final = (
 """Fragments of sigstore-python's messages (4.3 to 4.5), the more telling one first."""
 
 
-def explained(error: Exception, claims: Claims, root: LibraryRoot, *, described: str) -> str:
-    """Return the sentence for an error that sigstore-python raised over a bundle.
+def explained(
+    error: Exception, claims: Claims, root: LibraryRoot, *, described: str
+) -> SignatureError:
+    """Return the refusal for an error that sigstore-python raised over a bundle.
 
     Args:
         error: Of any class: hostile bundles make its dependencies fail in their own ways.
@@ -56,9 +59,9 @@ def explained(error: Exception, claims: Claims, root: LibraryRoot, *, described:
         described: Its digest, source and age.
     """
     if isinstance(error, SomebodyElseError):
-        return f"the model was signed by somebody else: {error}"
+        return SignerError(f"the model was signed by somebody else: {error}")
     if isinstance(error, CertValidationError):
-        return (
+        return SignatureError(
             "the signer's certificate does not lead to an authority of the trusted root "
             f"{described}, or was not valid when it signed"
         )
@@ -66,10 +69,10 @@ def explained(error: Exception, claims: Claims, root: LibraryRoot, *, described:
     if any(part in text for part in _NO_TIME):
         return _without_time(claims, root, described=described)
     known = next((said for part, said in _KNOWN if part in text), "it cannot be verified")
-    return f"the keyless signature does not hold: {known}"
+    return SignatureError(f"the keyless signature does not hold: {known}")
 
 
-def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> str:
+def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> SignatureError:
     """Return why no timestamp counts: an unknown authority, a retired one, or a false stamp."""
     signers = {
         (info.issuer, info.serial_number)
@@ -88,11 +91,11 @@ def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> str:
         )
     ]
     if not known:
-        return (
+        return UnknownToRootError(
             f"the signature was timestamped by an authority that the trusted root {described} "
             f"does not know: {UPDATE}"
         )
-    return (
+    return SignatureError(
         "the keyless signature does not hold: no timestamp over it is of an authority that was "
         f"in use at its time by the trusted root {described}"
     )

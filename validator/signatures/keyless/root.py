@@ -18,7 +18,7 @@ from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 from sigstore import models
 from sigstore_models.trustroot.v1 import TrustedRoot as LibraryRoot
 
-from validator.errors import SignatureError, Undecided
+from validator.errors import SignatureError, Undecided, UnknownToRootError
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _logs(
 ) -> list[TransparencyLogInstance]:
     known = [log for log in logs if log_id in {log.log_id.key_id, _key_id(log)}]
     if not known:
-        raise SignatureError(
+        raise UnknownToRootError(
             f"the signature is recorded in a {what} that the trusted root {described} does not "
             f"know: {UPDATE}"
         )
@@ -135,7 +135,7 @@ def _authorities(
     known = [authority for authority in authorities if leaf.issuer in _subjects(authority)]
     issuer = quoted(leaf.issuer.rfc4514_string())
     if not known:
-        raise SignatureError(
+        raise UnknownToRootError(
             f"the signer's certificate was issued by {issuer}, an authority that the trusted "
             f"root {described} does not know: {UPDATE}"
         )

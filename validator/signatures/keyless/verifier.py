@@ -58,7 +58,7 @@ class SigstoreVerifier:
         # Hostile bundles make its dependencies raise errors of any class. Whatever is
         # raised while a bundle is verified, the bundle did not pass.
         except Exception as error:
-            raise SignatureError(explained(error, claims, root, described=described)) from error
+            raise explained(error, claims, root, described=described) from error
         _check_index(claims)
         certificate = claims.parsed.signing_certificate
         promised = claims.promised_at

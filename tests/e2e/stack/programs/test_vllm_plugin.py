@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.e2e.stack import environments, tiny_model
 from tests.e2e.stack.engines import SERVER, Installation
 from tests.support.signers import KeyPair, quiet
+from tests.unit.webhook.vllm import test_parser_beside_vllm
 from validator import contract
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def test_the_webhook_reads_command_lines_as_this_vllm_does(
     """The comparisons with vLLM's parser, which are skipped where there is none, run here."""
     code, output = vllm.ended(
         *("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "--rootdir", str(ROOT)),
-        str(ROOT / "tests" / "unit" / "webhook" / "test_arguments_vllm.py"),
+        test_parser_beside_vllm.__file__,
         environment={"PYTHONPATH": str(ROOT)},
         log=tmp_path / "log",
     )

@@ -47,6 +47,8 @@ pytestmark = pytest.mark.apiserver
 
 OVERLAY = manifests.overlay_folder("operator-compat")
 ENTRIES = 4
+TLS_END_SECONDS = 0.25
+"""For the answer to a `close_notify`; the figure is of aiohttp's documents."""
 ISSUED = tuple(f'issued_total{{certificate="{kind}"}}' for kind in ("authority", "serving"))
 """The metrics that count from the start of the process: a test restarts it."""
 PATIENCE = 30
@@ -296,6 +298,8 @@ async def api(cluster: ControlPlane, tmp_path: Path) -> AsyncIterator[ClusterApi
     api = await ClusterApi.connect(path, name="model-validation-certs")
     yield api
     await api.close()
+    # The client does not wait for the ends of its TLS connections, and the loop closes after this.
+    await asyncio.sleep(TLS_END_SECONDS)
 
 
 @pytest.mark.parametrize(("path", "kind"), [(LEASE, Lease), (CONFIGURATIONS[0], Configuration)])

@@ -6,6 +6,10 @@ Imports nothing of ours: every program shares it.
 from __future__ import annotations
 
 import posixpath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 def canonical(path: str) -> str:
@@ -27,3 +31,17 @@ def covers(outer: str, inner: str) -> bool:
 def related(one: str, other: str) -> bool:
     """Tell whether one canonical path is another, or lies above or below it."""
     return covers(one, other) or covers(other, one)
+
+
+def nearest(path: str, paths: Container[str]) -> str | None:
+    """Return the longest of some canonical paths that is another or lies above it.
+
+    Args:
+        path: The canonical path.
+        paths: A set or a mapping of canonical paths: it is asked once for each part of `path`.
+    """
+    while path not in paths:
+        if path == "/":
+            return None
+        path = path.rpartition("/")[0] or "/"
+    return path

@@ -13,6 +13,7 @@ from validator.text import quoted
 from webhook.admission import policy_volume, rules, storage
 from webhook.admission.audit_mark import marked
 from webhook.admission.injected import gate_container, gate_mounts, kept, monitor_container
+from webhook.admission.pod import check_expansions
 from webhook.admission.rules.case import Case
 from webhook.admission.rules.reserved import check_reserved_names
 from webhook.errors import PodRefused
@@ -104,6 +105,7 @@ def _placed(given: Pod, policy: ModelValidation, *, namespace: NamespaceOptions)
     #    written anew. The reserved names anywhere else are refused.
     check_reserved_names(given, models)
     bare = given.without_injected()
+    check_expansions(bare)
 
     # 2. Locate. The model lies on the workload's mount whose path is the longest prefix of its
     #    path; where there is none, on the volume that the policy brings along.

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 INJECTED_NAMES: Final = (contract.GATE_CONTAINER, contract.MONITOR_CONTAINER)
 """The names of the containers that the webhook injects, in the order in which they stand."""
 
+EXPANSIONS_LIMIT: Final = 16 * 1024 * 1024
+"""Characters of all variables and arguments of a pod, once expanded: as much as Linux gives to
+eight of its processes. The references of a 1 MB pod can make gigabytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
@@ -173,6 +177,23 @@ def read_pod(pod: object) -> Pod:
     )
     _within_limits([placed.view for placed in view.all_containers])
     return view
+
+
+def check_expansions(pod: Pod) -> None:
+    """Check that references in command lines and variables do not make a small pod large.
+
+    Raises:
+        PodRefused: They do.
+    """
+    length = 0
+    for placed in pod.all_containers:
+        length += placed.reading.length
+        if length > EXPANSIONS_LIMIT:
+            raise PodRefused(
+                f"the variables and arguments of the pod's containers up to {placed.where} have "
+                f"more than {EXPANSIONS_LIMIT:,} characters once their references are expanded: "
+                "shorten them"
+            )
 
 
 def _within_limits(containers: Iterable[Container]) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import canonical, covers, related
+from validator.paths import canonical, covers, nearest, related
 from validator.text import quoted
 from webhook.admission.wire import PATH_LIMIT
 from webhook.errors import PodRefused
@@ -123,11 +123,8 @@ class MountTable:
 
     def holder(self, path: str) -> tuple[Placed, Mount] | None:
         """Return the container and the mount that hold a canonical path: the longest prefix."""
-        while path not in self._held:
-            if path == "/":
-                return None
-            path = path.rpartition("/")[0] or "/"
-        return self._held[path]
+        at = nearest(path, self._held)
+        return None if at is None else self._held[at]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

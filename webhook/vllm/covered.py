@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import canonical, covers
+from validator.paths import canonical, covers, nearest
 from validator.text import printable, quoted
 from validator.vllm.facts import OFFLINE, is_on
 from validator.vllm.options import TABLE, Kind, Variable
@@ -56,8 +56,8 @@ class Surroundings:
     def volume_kind(self, path: str) -> str | None:
         """Return the kind of the volume on which a canonical path lies; None for the image."""
         mounts = self.mounts or {}
-        holding = [at for at in mounts if covers(at, path)]
-        return mounts[max(holding, key=len)] if holding else None
+        at = nearest(path, mounts)
+        return None if at is None else mounts[at]
 
     @property
     def verified(self) -> str:
@@ -190,7 +190,7 @@ def _judge_path(draft: Draft, opening: Opening, path: str, surroundings: Surroun
             f"{spelled} lies outside of what is verified ({surroundings.verified}); "
             "move it there and sign it, or leave it out"
         )
-    elif mounts is not None and not any(covers(at, model) for at in mounts):
+    elif mounts is not None and nearest(model, mounts) is None:
         draft.refuse(f"{spelled} is verified, but not mounted in this container; mount it")
     else:
         draft.cover.append(path)

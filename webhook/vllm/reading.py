@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from webhook.vllm import command_line, parser
-from webhook.vllm.command_line import CommandLine, Environment, Form
+from webhook.vllm.command_line import CommandLine, Environment, Form, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,18 @@ class Reading:
             MalformedError: `command` or `args` is not a list of texts, or too long; or `env` is.
         """
         return command_line.read(self.container, self.environment.values)
+
+    @cached_property
+    def length(self) -> int:
+        """Characters of its variables and its command line, expanded.
+
+        One that cannot be read, which may be for its length, counts as the longest.
+        """
+        try:
+            values, line = self.environment.values, self.line
+        except MalformedError:
+            return 2 * command_line.EXPANSION_LIMIT
+        return sum(map(len, values.values())) + sum(map(len, line.arguments))
 
     @cached_property
     def parsed(self) -> Parsed:

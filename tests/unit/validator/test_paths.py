@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validator.paths import canonical, covers, is_canonical, related
+from validator.paths import canonical, covers, is_canonical, nearest, related
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,13 @@ def test_which_path_lies_above_which() -> None:
     assert not covers("/models/granite", "/models")
     assert related("/models/granite", "/models")
     assert not related("/models/a", "/models/b")
+
+
+def test_the_nearest_path_above() -> None:
+    """The longest one counts, and there may be none."""
+    paths = {"/models", "/models/granite", "/modelsx"}
+    assert nearest("/models/granite/config.json", paths) == "/models/granite"
+    assert nearest("/models/other", paths) == "/models"
+    assert nearest("/models", paths) == "/models"
+    assert nearest("/data", paths) is None
+    assert nearest("/data", {"/"}) == "/"

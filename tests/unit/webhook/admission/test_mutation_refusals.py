@@ -22,7 +22,14 @@ from tests.support.pods import (
     vllm,
 )
 from validator.contract import GATE_CONTAINER, MODEL_VOLUME, SCRATCH_VOLUME, SERVICE_ACCOUNT_PATH
-from webhook.admission.wire import CONTAINERS_LIMIT, MOUNTS_LIMIT, VOLUMES_LIMIT
+from webhook.admission.wire import (
+    ARGUMENTS_LIMIT,
+    CONTAINERS_LIMIT,
+    MOUNTS_LIMIT,
+    PATH_LIMIT,
+    VARIABLES_LIMIT,
+    VOLUMES_LIMIT,
+)
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
@@ -244,6 +251,8 @@ def test_refuses_a_signature_or_an_anchor_over_the_gates_own_program() -> None:
 
 # Bad input.
 
+LONG = {"name": "A", "value": "x" * 1000}
+
 
 @pytest.mark.parametrize(
     ("given", "words"),
@@ -284,6 +293,43 @@ def test_says_which_field_is_of_the_wrong_type(given: Any, words: str) -> None:
 def test_refuses_more_than_a_pod_has(given: Document) -> None:
     """Before anything is copied or compared."""
     with pytest.raises(PodRefused, match="are allowed beside a model"):
+        run(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (pod(vllm(env=[{"name": "A"}] * (VARIABLES_LIMIT + 1))), "env has too many entries"),
+        (
+            pod(*(container(str(n), env=[{"name": "A"}] * 2000) for n in range(3))),
+            "6,000 environment variables, and 4,096 are allowed",
+        ),
+        (pod(vllm(args=["a"] * (ARGUMENTS_LIMIT + 1))), "args has too many entries"),
+        (
+            pod(*(container(str(n), args=["a"] * 1000) for n in range(3))),
+            "3,003 words in its command lines, and 2,048 are allowed",
+        ),
+        (pod(vllm(mount(at="/" + "a" * PATH_LIMIT))), r"mountPath is longer than 4,095"),
+        (
+            pod(volumes=[{"name": "model", "hostPath": {"path": "/" * 4096}}]),
+            r"hostPath\.path is longer than 4,095",
+        ),
+        (
+            pod(*(vllm(name=str(n), args=["$(A)" * 999], env=[LONG]) for n in range(18))),
+            r"up to containers\[17\] '17' have more than 16,777,216 characters",
+        ),
+    ],
+)
+def test_refuses_what_is_longer_than_anybody_needs(given: Document, words: str) -> None:
+    """The sentence says how much there is, and how much may be."""
+    with pytest.raises(PodRefused, match=words):
+        run(given)
+
+
+def test_names_as_many_refusals_as_an_answer_holds() -> None:
+    """A pod of a thousand mistakes is told of some, and of their number."""
+    given = pod(vllm(mount(), *(mount(at=f"/proc/{number}") for number in range(100))))
+    with pytest.raises(PodRefused, match="and 36 more refusals"):
         run(given)
 
 

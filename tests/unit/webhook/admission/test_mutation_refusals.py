@@ -316,7 +316,7 @@ def test_refuses_more_than_a_pod_has(given: Document) -> None:
         ),
         (
             pod(*(vllm(name=str(n), args=["$(A)" * 999], env=[LONG]) for n in range(18))),
-            r"up to containers\[17\] '17' have more than 16,777,216 characters",
+            r"up to containers\[16\] '16' have more than 16,777,216 characters",
         ),
     ],
 )

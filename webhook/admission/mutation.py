@@ -193,7 +193,7 @@ def _made_read_only(case: Case) -> Iterable[str]:
 def _as_left(injected: Iterable[JSON], given: Pod) -> list[JSON]:
     """Return the injected containers, with what others may change of those that are there."""
     brought = {placed.view.name: placed.raw for placed in given.init if placed.is_injected}
-    return [kept.as_kubernetes_left_it(each, brought.get(each["name"], {})) for each in injected]
+    return [kept.as_others_left_it(each, brought.get(each["name"], {})) for each in injected]
 
 
 def _assembled(case: Case, injected: Iterable[JSON], frozen: Mapping[str, JSON]) -> JSON:

@@ -13,6 +13,7 @@ import msgspec
 from validator import contract
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
+from webhook.admission.injected.suspects import suspect
 from webhook.admission.pod import INJECTED_NAMES, read_pod
 from webhook.admission.rules.privileges import privileges
 from webhook.admission.storage import read_volumes
@@ -112,7 +113,7 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
     """Return the sentence on the first difference that may not be."""
     if expected.get("spec") is pod.get("spec"):
         # Under Audit, a pod that can have no gate: what is missing is the mark.
-        return _sentence(pod, json_patch.patch(pod, expected)[0])
+        return _sentence(pod, json_patch.patch(pod, expected)[0], injected=False)
     init = list(expected["spec"]["initContainers"])
     own = []
     for wanted_at, wanted in _injected(expected):
@@ -123,14 +124,16 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
         if given is None:
             return (
                 f"the pod has no init container {name}: it has not been mutated; check that the "
-                "MutatingWebhookConfiguration exists and covers this pod"
+                "MutatingWebhookConfiguration exists and covers this pod, and that no other "
+                f"webhook adds the label {contract.LABEL} after this one"
             )
         if given.get("image") not in (settings.image, *settings.accepted_images):
             # Whatever else is missing follows from it.
             return (
-                f"initContainers[{at}] {name} is not the one that the webhook injects: its image "
-                f"is {quoted(given.get('image'))}; leave it out of the pod, and check that the "
-                "MutatingWebhookConfiguration exists and covers this pod"
+                f"initContainers[{at}] {name} runs the image {quoted(given.get('image'))}, and "
+                f"the webhook wrote {quoted(settings.image)}: another webhook changed the image "
+                "of the gate, such as one that pins digests or uses a mirror; name the gate's "
+                "image by that digest or mirror (--gate-image), or have that webhook leave it out"
             )
         if at != wanted_at:
             return (
@@ -149,7 +152,7 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
     first = next(
         (each for each in operations if each["path"].startswith(tuple(own))), operations[0]
     )
-    return _sentence(pod, first)
+    return _sentence(pod, first, injected=first["path"].startswith(tuple(own)))
 
 
 def _injected(pod: JSON) -> list[tuple[int, JSON]]:
@@ -158,17 +161,32 @@ def _injected(pod: JSON) -> list[tuple[int, JSON]]:
     return [(index, container) for index, container in init if container["name"] in INJECTED_NAMES]
 
 
-def _sentence(pod: JSON, operation: Mapping[str, Any]) -> str:
-    """Say of one operation which field is not as mutation leaves it."""
+def _sentence(pod: JSON, operation: Mapping[str, Any], *, injected: bool) -> str:
+    """Say of one operation which field is not as mutation leaves it, and what to do."""
     what = {
         "add": "is missing",
         "remove": "must not be there",
         "replace": "is not what the webhook wrote",
     }[operation["op"]]
+    where = _place(pod, operation["path"])
+    if injected:
+        return f"{where} {what}: {suspect(_entry(pod, operation['path']))}"
     return (
-        f"{_place(pod, operation['path'])} {what}: it was changed after mutation, or the pod was "
-        "not mutated; see which other webhook changes it and have it leave this pod alone"
+        f"{where} {what}: it was changed after mutation, or the pod was not mutated; see which "
+        "other webhook changes it and have it leave this pod alone"
     )
+
+
+def _entry(value: Any, pointer: str) -> JSON:
+    """Return the innermost object on the way of a JSON pointer."""
+    found: JSON = {}
+    for token in pointer.split("/")[1:]:
+        if isinstance(value, list):
+            value = value[int(token)] if int(token) < len(value) else None
+        else:
+            value = value.get(token) if isinstance(value, dict) else None
+        found = value if isinstance(value, dict) else found
+    return found
 
 
 def _place(value: Any, pointer: str) -> str:

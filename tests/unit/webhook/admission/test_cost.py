@@ -45,6 +45,7 @@ class Known(Store):
 
     ready = True
     gate_images = ()
+    stale = False
 
     async def refresh(self, namespace: str) -> None:
         """Find that all is as it was."""

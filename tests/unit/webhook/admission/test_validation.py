@@ -18,7 +18,7 @@ from tests.support.pods import (
     policy,
     vllm,
 )
-from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER
+from validator.contract import GATE_CONTAINER, LABEL, MONITOR_CONTAINER
 from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 from webhook.errors import PodRefused
@@ -52,6 +52,10 @@ def check(created: Document, **changes: Any) -> None:
         lambda _, gate: gate.update(image="registry.example/model-validator:0"),
         lambda _, gate: gate["resources"]["requests"].update({"ephemeral-storage": "1Gi"}),
         lambda _, gate: gate["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
+        lambda _, gate: gate["resources"]["limits"].update(cpu="8", memory="2Gi"),
+        lambda _, gate: gate["resources"]["requests"].update(memory="512Mi"),
+        lambda _, gate: gate["securityContext"]["capabilities"]["drop"].append("MKNOD"),
+        lambda _, gate: gate["securityContext"]["capabilities"].update(drop=["KILL", "ALL"]),
         lambda spec, _: spec["volumes"].append({"name": "token", "projected": {"sources": []}}),
         lambda spec, _: spec["containers"][0]["volumeMounts"].append(mount("token", "/token")),
         lambda spec, _: spec["initContainers"].append(container("mesh")),
@@ -72,7 +76,7 @@ def test_admits_defaults_for_resources_of_which_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda _, gate: gate.update(image="evil"), "not the one .* injects: its image is 'evil'"),
+        (lambda _, gate: gate.update(image="evil"), "runs the image 'evil'.* by that digest"),
         (lambda _, gate: gate["env"].append({"name": "A"}), r"env\[3\] 'A' must not be there"),
         (lambda _, gate: gate["env"].pop(0), r"env\[0\].* is missing"),
         (lambda _, gate: gate["env"][0].update(value="{}"), r"env\[0\].*value is not what"),
@@ -87,6 +91,17 @@ def test_admits_defaults_for_resources_of_which_nothing_is_said() -> None:
         (lambda _, gate: gate["volumeMounts"][0].pop("readOnly"), "readOnly is missing"),
         (lambda _, gate: gate["resources"]["limits"].update(cpu="1m"), r"limits\.cpu"),
         (lambda _, gate: gate["resources"].update(claims=[]), r"resources\.claims"),
+        (lambda _, gate: gate["resources"]["limits"].update(memory="128Mi"), r"limits\.memory"),
+        (lambda _, gate: gate["resources"]["limits"].update(memory="1G!"), r"limits\.memory"),
+        (lambda _, gate: gate["resources"]["limits"].update(memory="2048Mi"), r"limits\.memory"),
+        (
+            lambda _, gate: gate["securityContext"]["capabilities"].update(drop=["MKNOD"]),
+            r"capabilities\.drop",
+        ),
+        (
+            lambda _, gate: gate["securityContext"]["capabilities"].update(add=["MKNOD"]),
+            r"capabilities\.add",
+        ),
         (
             lambda _, gate: gate["securityContext"].update(privileged=True),
             "is privileged|securityContext.privileged",
@@ -178,7 +193,7 @@ def test_admits_what_kubernetes_may_change_of_the_monitor(change: Change) -> Non
     ("change", "words"),
     [
         (lambda spec, _: spec["initContainers"].pop(), "has no init container 'model-validation-m"),
-        (lambda _, monitor: monitor.update(image="evil"), r"its image is 'evil'"),
+        (lambda _, monitor: monitor.update(image="evil"), r"runs the image 'evil'"),
         (lambda _, monitor: monitor.pop("restartPolicy"), "restartPolicy is missing"),
         (lambda _, monitor: monitor.pop("startupProbe"), "startupProbe is missing"),
         (lambda _, monitor: monitor.pop("readinessProbe"), "readinessProbe is missing"),
@@ -225,3 +240,38 @@ def test_refuses_a_gate_with_another_policy() -> None:
     """A gate that was written for a laxer policy does not pass under this one."""
     with pytest.raises(PodRefused, match=r"env\[0\].*value is not what the webhook wrote"):
         check(mutated(pod()), model={"digests": ["sha256:" + "1" * 64]})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda _, gate: gate["env"].append({"name": "AWS_REGION", "value": "x"}),
+            "'AWS_REGION' must not be there: EKS' .*/skip-containers: model-[a-z]+,model-[a-z]+-m",
+        ),
+        (
+            lambda _, gate: gate["volumeMounts"].append(
+                mount("azure", "/var/run/secrets/azure/tokens")
+            ),
+            "'azure' must not be there: Azure .*/skip-containers: model-[a-z]+;model-[a-z]+-mon",
+        ),
+        (
+            lambda _, gate: gate["env"].append({"name": "https_proxy", "value": "x"}),
+            "an injector of proxies does this",
+        ),
+        (lambda _, gate: gate["env"].append({"name": "TZ", "value": "x"}), "k8tz"),
+        (lambda _, gate: gate["env"].append({"name": "DD_ENTITY_ID"}), "Datadog"),
+        (lambda _, gate: gate["env"].append({"name": "X"}), "another webhook changed it after"),
+        (lambda _, gate: gate.update(stdin=True), "another webhook changed it after this one"),
+    ],
+)
+def test_says_who_probably_changed_the_gate_and_what_to_set(change: Change, words: str) -> None:
+    """A person cannot leave out what another webhook puts in."""
+    with pytest.raises(PodRefused, match=words):
+        check(admitted(change))
+
+
+def test_says_that_the_label_may_have_come_late() -> None:
+    """A webhook that labels pods after ours leaves them without a gate."""
+    with pytest.raises(PodRefused, match=f"no other webhook adds the label {LABEL} after"):
+        check(pod())

@@ -7,6 +7,7 @@ does has no part in it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -213,17 +214,33 @@ def of_models(count: int, arguments: str) -> ModelValidation:
     return ModelValidation.from_object(document, source="test")
 
 
-def cost(reviewer: Reviewer, document: Document, *, runs: int = 3) -> float:
-    """Return the seconds of CPU that the reviews of a pod's creation take: both of them."""
-    return min(_once(reviewer, body(document)) for _ in range(runs))
+def costs(reviewer: Reviewer, *documents: Document, within: float) -> list[float]:
+    """Return the seconds of CPU that the two reviews of each pod's creation take.
+
+    Args:
+        reviewer: Who reviews them.
+        documents: A pod, and one that is compared with it.
+        within: How many times the first one's the second one's may be. While it is more, the
+            pods are reviewed again, in turn: what the machine does beside us passes.
+    """
+    bodies = [body(document) for document in documents]
+    least = [float("inf")] * len(bodies)
+    for turn in range(12):
+        least = [min(each, _once(reviewer, one)) for each, one in zip(least, bodies, strict=True)]
+        if turn > 1 and least[1] <= within * least[0]:
+            break
+    return least
 
 
 def _once(reviewer: Reviewer, content: bytes) -> float:
+    gc.disable()  # its share is that of everything else in this process
     start = time.process_time()
     for path in (reviewer.mutate, reviewer.validate):
         answer: Answer = asyncio.run(path(parse(content, content_type="application/json")))
         encode(answer)
-    return time.process_time() - start
+    spent = time.process_time() - start
+    gc.enable()
+    return spent
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
@@ -232,18 +249,18 @@ def test_twice_the_size_costs_at_most_two_and_a_half_times(
 ) -> None:
     """In each dimension of a pod, up to its limit."""
     size, made = DIMENSIONS[dimension]
-    once, twice = (cost(reviewer, made(count)) for count in (size, 2 * size))
+    once, twice = costs(reviewer, made(size), made(2 * size), within=LINEAR)
     assert twice <= LINEAR * once, f"{once * 1000:.1f} ms and {twice * 1000:.1f} ms"
 
 
 @pytest.mark.parametrize("arguments", ["Check", "Strict"])
 def test_twice_as_many_models_cost_at_most_two_and_a_half_times(arguments: str) -> None:
     """A policy's size counts as the pod's does."""
-    document = mounts(1000, lambda index: f"/d{index}")
-    once, twice = (
-        cost(reviewing(of_models(count, arguments)), document)
-        for count in (MODELS_LIMIT // 2, MODELS_LIMIT)
+    content = body(mounts(1000, lambda index: f"/d{index}"))
+    few, many = (
+        reviewing(of_models(count, arguments)) for count in (MODELS_LIMIT // 2, MODELS_LIMIT)
     )
+    once, twice = (min(_once(each, content) for _ in range(6)) for each in (few, many))
     assert twice <= LINEAR * once, f"{once * 1000:.1f} ms and {twice * 1000:.1f} ms"
 
 
@@ -288,5 +305,5 @@ def test_the_largest_pod_costs_a_bounded_number_of_ordinary_ones(
     """Whoever may create pods cannot stop admission for others."""
     document = LARGEST[largest]()
     assert len(json.dumps(document, ensure_ascii=False)) <= POD_LIMIT
-    ordinary = cost(reviewer, pod(), runs=20)
-    assert cost(reviewer, document, runs=2) <= WORST * ordinary
+    ordinary, most = costs(reviewer, pod(), document, within=WORST)
+    assert most <= WORST * ordinary

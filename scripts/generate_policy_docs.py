@@ -55,7 +55,10 @@ def _fields(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str
         if name == "anyOf" or place == "models":
             yield place, "list of the same", _text(field)
             continue
-        if name in {"pkiConfig", "privateKeyConfig", "sigstoreConfig"} and "anyOf" in prefix:
+        if (
+            name in {"pkiConfig", "privateKeyConfig", "publicKeyConfig", "sigstoreConfig"}
+            and "anyOf" in prefix
+        ):
             continue
         needed = ", needed" if name in schema.get("required", ()) else ""
         yield place, _kind(field) + needed, _text(field)

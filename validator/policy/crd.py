@@ -30,6 +30,7 @@ _IDENTITIES: Final = ",".join(
         "sigstoreConfig.certificateIdentityRegexp",
         "sigstoreConfig.githubWorkflow.repository",
         "privateKeyConfig.keyPath",
+        "publicKeyConfig.keyPath",
         "pkiConfig.certificateAuthority",
     )
 )

@@ -149,7 +149,7 @@ class ModelValidation(
         try:
             return msgspec.convert(document, cls)
         except msgspec.ValidationError as error:
-            raise PolicyError(f"{source}: {sentence(error)}") from error
+            raise PolicyError(f"{source}: {sentence(error, root=cls)}") from error
 
     @classmethod
     def from_environment(cls, text: str) -> Self:

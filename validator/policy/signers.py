@@ -55,6 +55,12 @@ class SigstoreConfig(Part, frozen=True, kw_only=True):
             ),
         ),
         Rule(
+            "certificateIdentity begins with 'email:': write the address alone, as certificates "
+            "have it",
+            "!has(self.certificateIdentity) || !self.certificateIdentity.startsWith('email:')",
+            lambda self: not (self.certificate_identity or "").startswith("email:"),
+        ),
+        Rule(
             "sigstoreConfig names no issuer or two: set exactly one of certificateOidcIssuer, "
             "certificateOidcIssuerRegexp",
             one_of("certificateOidcIssuer", "certificateOidcIssuerRegexp"),
@@ -145,26 +151,40 @@ class PkiConfig(Part, frozen=True, kw_only=True):
     )
 
 
+def _methods(
+    config: Signer | Config,
+) -> tuple[SigstoreConfig | PrivateKeyConfig | PkiConfig | None, ...]:
+    return (
+        config.sigstore_config,
+        config.private_key_config,
+        config.public_key_config,
+        config.pki_config,
+    )
+
+
 class Signer(Part, frozen=True, kw_only=True):
     """One acceptable signer: exactly one signing method."""
 
     sigstore_config: SigstoreConfig | None = None
     private_key_config: PrivateKeyConfig | None = None
+    public_key_config: (
+        Annotated[PrivateKeyConfig, Meta(description="Another name of privateKeyConfig.")] | None
+    ) = None
     pki_config: PkiConfig | None = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "config names no signing method or several: set exactly one of sigstoreConfig, "
             "privateKeyConfig, pkiConfig",
-            one_of("sigstoreConfig", "privateKeyConfig", "pkiConfig"),
-            lambda self: given(self.sigstore_config, self.private_key_config, self.pki_config) == 1,
+            one_of("sigstoreConfig", "privateKeyConfig", "publicKeyConfig", "pkiConfig"),
+            lambda self: given(*_methods(self)) == 1,
         ),
     )
 
     @property
     def method(self) -> SigstoreConfig | PrivateKeyConfig | PkiConfig:
         """The one method that is set."""
-        chosen = self.sigstore_config or self.private_key_config or self.pki_config
+        chosen = next((each for each in _methods(self) if each is not None), None)
         if chosen is None:  # the rule above has refused it
             raise AssertionError
         return chosen
@@ -183,6 +203,9 @@ class Config(Part, frozen=True, kw_only=True):
 
     sigstore_config: SigstoreConfig | None = None
     private_key_config: PrivateKeyConfig | None = None
+    public_key_config: (
+        Annotated[PrivateKeyConfig, Meta(description="Another name of privateKeyConfig.")] | None
+    ) = None
     pki_config: PkiConfig | None = None
     any_of: (
         Annotated[
@@ -200,11 +223,8 @@ class Config(Part, frozen=True, kw_only=True):
         Rule(
             "config names no signing method or several: set exactly one of sigstoreConfig, "
             "privateKeyConfig, pkiConfig, or list alternatives in anyOf",
-            one_of("sigstoreConfig", "privateKeyConfig", "pkiConfig", "anyOf"),
-            lambda self: (
-                given(self.sigstore_config, self.private_key_config, self.pki_config, self.any_of)
-                == 1
-            ),
+            one_of("sigstoreConfig", "privateKeyConfig", "publicKeyConfig", "pkiConfig", "anyOf"),
+            lambda self: given(*_methods(self), self.any_of) == 1,
         ),
     )
 
@@ -214,7 +234,7 @@ class Config(Part, frozen=True, kw_only=True):
         return self.any_of or (
             Signer(
                 sigstore_config=self.sigstore_config,
-                private_key_config=self.private_key_config,
+                private_key_config=self.private_key_config or self.public_key_config,
                 pki_config=self.pki_config,
             ),
         )

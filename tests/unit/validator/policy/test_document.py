@@ -144,6 +144,19 @@ def volume(**fields: Any) -> Document:
             keyless(certificateIdentity=None, certificateIdentityRegexp="(" * 512),
             "certificateIdentityRegexp is not a regular expression",
         ),
+        (
+            keyless(certificateIdentity="email:a@example.com"),
+            "certificateIdentity begins with 'email:': write the address alone",
+        ),
+        (
+            config(**KEY, publicKeyConfig={"keyPath": "/k"}),
+            "config names no signing method or several",
+        ),
+        (
+            config(anyOf=[KEY | {"publicKeyConfig": {"keyPath": "/k"}}]),
+            "config.anyOf[0]: config names no signing method or several",
+        ),
+        (config(publicKeyConfig={}), "privateKeyConfig names no key or two"),
         (config(privateKeyConfig={}), "privateKeyConfig names no key or two"),
         (
             config(privateKeyConfig={"publicKey": "k", "keyPath": "/k"}),
@@ -636,3 +649,16 @@ class TestVerifiers:
             verifiers(parsed(keyless() | {"spec": keyless()["spec"] | {"trust": root}}))
         inline = {"privateKeyConfig": {"publicKey": Signer().public_pem.decode()}}
         assert verifiers(parsed(document(config=inline, trust=root)))
+
+
+def test_the_operators_name_of_a_key_is_another_name() -> None:
+    """`publicKeyConfig` has the fields and the meaning of `privateKeyConfig`."""
+    one = ModelValidation.from_object(config(publicKeyConfig={"keyPath": "/k"}), source="p")
+    other = ModelValidation.from_object(config(privateKeyConfig={"keyPath": "/k"}), source="p")
+    assert one.spec.config.signers == other.spec.config.signers
+    listed = ModelValidation.from_object(
+        config(anyOf=[{"publicKeyConfig": {"keyPath": "/k"}}]), source="p"
+    )
+    assert listed.spec.config.signers[0].method == other.spec.config.signers[0].method
+    assert listed.spec.config.signers[0].anchor_path == "/k"
+    assert ModelValidation.from_environment(one.to_environment()) == one

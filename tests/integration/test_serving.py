@@ -4,6 +4,8 @@ import asyncio
 import base64
 import io
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -165,6 +167,22 @@ async def test_large_reviews_are_answered(webhook: Webhook) -> None:
         *(asked(webhook, "/mutate", review(pod())) for _ in range(10)),
     )
     assert all(answer["allowed"] for answer in answers)
+
+
+async def test_small_reviews_overtake_large_ones(webhook: Webhook) -> None:
+    """While the process for large reviews stands still, all others are answered."""
+    large = pod(annotations={"note": "x" * (1024 * 1024)})
+    assert (await asked(webhook, "/mutate", review(large)))["allowed"]
+    worker = (await webhook.logged("worker started"))["pid"]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        waiting = [asyncio.create_task(asked(webhook, "/mutate", review(large))) for _ in range(10)]
+        for _ in range(20):
+            assert (await asked(webhook, "/mutate", review(pod())))["allowed"]
+        assert not any(each.done() for each in waiting)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert all([(await each)["allowed"] for each in waiting])
 
 
 async def test_a_body_over_the_limit_is_not_read(webhook: Webhook) -> None:

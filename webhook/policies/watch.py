@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 _T = TypeVar("_T")
 
-PAGE: Final = 100
-"""Objects of one page of a list: at most 1.5 MiB each, as etcd limits them."""
+PAGE: Final = 20
+"""Objects of one page of a list: at most 1.5 MiB each, as etcd limits them. A page is decoded
+whole, so that listing takes at most 60 MiB of answers at a time, however many there are."""
 
 PAGE_LIMIT: Final = PAGE * 3 * 1024 * 1024
 """Bytes of a page; JSON may make an object longer than etcd counts it."""

@@ -27,7 +27,7 @@ from webhook.policies.cluster import ClusterSource
 from webhook.policies.directory import DirectorySource
 from webhook.serving.certificate import ServingCertificate
 from webhook.serving.connections import Connections, Listener
-from webhook.serving.review_app import Lifecycle, init_app
+from webhook.serving.review_app import WORKER, Lifecycle, init_app
 from webhook.serving.tracing import tracer
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
                 "certificate": certificate.run(),
                 "policies": source.run(),
                 "connections": listener.run(),
+                "worker": app[WORKER].run(),
             },
             lifecycle=lifecycle,
             seconds=settings.drain_seconds,

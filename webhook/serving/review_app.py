@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -18,20 +17,20 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from webhook import review as reviews
 from webhook.admission.reviewer import Reviewer
-from webhook.cluster.logs import foreign
 from webhook.errors import NotReady, RequestError
 from webhook.metrics import Metrics
-from webhook.review import Answer, Review
 from webhook.serving import tracing
 from webhook.serving.body_budget import BodyBudget
 from webhook.serving.connections import Connections
+from webhook.serving.judged import Asked, Line, judge
+from webhook.serving.worker import Worker
 
 BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
 """Bytes of all bodies that are under way; decoded, they take several times that."""
 
 SMALL: Final = 64 * 1024
-"""Bytes of a body that never waits; almost any review is smaller. A client can announce large
-bodies and not send them: only other large ones wait for these."""
+"""Bytes of a body that never waits, and is judged in this process; almost any review is smaller. A
+client can announce large bodies and not send them: only other large ones wait for these."""
 
 BODY_SECONDS: Final = 5
 """For a body to arrive, or to get its turn; the API server gives up after as many."""
@@ -42,8 +41,6 @@ ANSWERS: Final = frozenset({"allowed", "refused"})
 STATUS_TIMEOUT: Final = 408
 STATUS_INTERNAL: Final = 500
 STATUS_UNAVAILABLE: Final = 503
-
-_Judge = Callable[[Review], Awaitable[Answer]]
 
 _log = structlog.get_logger()
 
@@ -56,6 +53,7 @@ class Lifecycle:
     under_way: int = 0
 
 
+WORKER: Final = web.AppKey("worker", Worker)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 REVIEWER: Final = web.AppKey("reviewer", Reviewer)
 METRICS: Final = web.AppKey("metrics", Metrics)
@@ -72,35 +70,28 @@ def init_app(
     connections: Connections,
     tracer: Tracer | None = None,
 ) -> web.Application:
-    """Return the application that answers reviews."""
+    """Return the application that answers reviews; its worker has to be run beside it."""
     app = web.Application(client_max_size=reviews.BODY_LIMIT)
     app[REVIEWER] = reviewer
+    app[WORKER] = Worker(reviewer)
     app[METRICS] = metrics
     app[LIFECYCLE] = lifecycle
     app[BUDGET] = BodyBudget(BODIES_LIMIT)
     app[CONNECTIONS] = connections
     app[TRACER] = tracer or NoOpTracer()
-    app.router.add_post("/mutate", _mutate)
-    app.router.add_post("/validate", _validate)
+    for path in ("/mutate", "/validate"):
+        app.router.add_post(path, _answered)
     return app
 
 
-async def _mutate(request: web.Request) -> web.Response:
-    return await _answered(request, request.app[REVIEWER].mutate)
-
-
-async def _validate(request: web.Request) -> web.Response:
-    return await _answered(request, request.app[REVIEWER].validate)
-
-
-async def _answered(request: web.Request, judge: _Judge) -> web.Response:
+async def _answered(request: web.Request) -> web.Response:
     """Answer a review, count it, and log one line, also where it fails."""
     start, began = time.perf_counter(), time.time_ns()
     lifecycle = request.app[LIFECYCLE]
     lifecycle.under_way += 1
-    line: dict[str, Any] = {}
+    line: Line = {}
     try:
-        response, verdict = await _judged(request, judge, line=line)
+        response, verdict = await _judged(request, line=line)
     except RequestError as error:
         line["reason"] = str(error)
         response, verdict = _status(error.status, error), "invalid"
@@ -137,25 +128,19 @@ async def _answered(request: web.Request, judge: _Judge) -> web.Response:
     return response
 
 
-async def _judged(
-    request: web.Request,
-    judge: _Judge,
-    *,
-    line: dict[str, Any],
-) -> tuple[web.Response, str]:
+async def _judged(request: web.Request, *, line: Line) -> tuple[web.Response, str]:
     """Return the response and the verdict; fill the log's `line` as far as one gets."""
-    size = _announced(request)
-    counted = size if size > SMALL else 0
-    async with request.app[BUDGET].reserved(counted, seconds=BODY_SECONDS):
-        review = reviews.parse(await _body(request), content_type=request.content_type)
-        line |= _described(review)
-        answer = await judge(review)
-        line["policy"] = foreign(answer.policy)
-        if answer.refusal is not None:
-            line["reason"] = answer.refusal
-        body = reviews.encode(answer)
-    verdict = "allowed" if answer.refusal is None else "refused"
-    return web.Response(body=body, content_type="application/json"), verdict
+    app, size = request.app, _announced(request)
+    large = size > SMALL
+    async with app[BUDGET].reserved(size if large else 0, seconds=BODY_SECONDS):
+        asked = Asked(
+            path=request.path, content_type=request.content_type, body=await _body(request)
+        )
+        if large:
+            judged = await app[WORKER].judge(asked, line=line)
+        else:
+            judged = await judge(asked, reviewer=app[REVIEWER], line=line)
+    return web.Response(body=judged.body, content_type="application/json"), judged.verdict
 
 
 def _announced(request: web.Request) -> int:
@@ -185,23 +170,6 @@ async def _body(request: web.Request) -> bytes:
     # ConnectionResetError, and what aiohttp raises for a body that breaks its framing.
     except (web.RequestPayloadError, OSError) as error:
         raise RequestError("the body broke off") from error
-
-
-def _described(review: Review) -> dict[str, Any]:
-    """Return what a log line says of a review: names, nothing of the pod's contents."""
-    metadata = (review.object or {}).get("metadata")
-    if not isinstance(metadata, dict):
-        metadata = {}
-    generated, pod_uid = metadata.get("generateName"), metadata.get("uid")
-    described = {
-        "uid": foreign(review.uid),
-        "namespace": review.namespace,
-        "pod": foreign(review.name or (generated if isinstance(generated, str) else "")),
-        "dry_run": review.dry_run,
-    }
-    if isinstance(pod_uid, str):
-        described["pod_uid"] = foreign(pod_uid)
-    return described
 
 
 def _status(code: int, message: object) -> web.Response:

@@ -1,0 +1,227 @@
+"""Large reviews in a process of their own: the real one, and what happens when it hangs or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from base64 import b64decode
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import jsonpatch
+import msgspec
+import pytest
+
+from tests.support.policies import policy_document
+from validator.contract import LABEL
+from validator.policy.document import ModelValidation
+from webhook.admission.reviewer import Reviewer
+from webhook.errors import NotReady, RequestError
+from webhook.policies.store import Store
+from webhook.serving.judged import Asked, Line, judge
+from webhook.serving.worker import Worker
+from webhook.settings import GateSettings, NamespaceOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.policies.choice import Policy
+
+
+POD: dict[str, Any] = {
+    "metadata": {"name": "llm", "labels": {LABEL: "true"}, "annotations": {"a": "x" * 200_000}},
+    "spec": {"containers": [{"name": "vllm", "image": "vllm:1"}]},
+}
+
+
+class Cluster:
+    """The other side: what is known, and what a live read would find."""
+
+    ready = True
+    stale = False
+    gate_images = ("validator:0",)
+
+    def __init__(self) -> None:
+        self.known = Store()
+        self.known.put_namespace(NamespaceOptions(name="models"))
+        self.live: list[Policy] | None = []
+        self.live_reads = 0
+
+    def policies(self, namespace: str) -> tuple[Policy, ...]:
+        """Return what is known for a namespace."""
+        return self.known.policies(namespace)
+
+    def namespace(self, name: str) -> NamespaceOptions | None:
+        """Return a namespace's options."""
+        return self.known.namespace(name)
+
+    def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
+        """Return what a policy said before."""
+        return self.known.previous(policy)
+
+    async def refresh(self, namespace: str) -> None:
+        """Take over what there is, or fail as the cluster's source does."""
+        self.live_reads += 1
+        if self.live is None:
+            raise NotReady("the API server is away")
+        self.known.replace(self.live, namespace=namespace)
+
+    async def run(self) -> None:
+        """Nothing to follow."""
+
+
+def policy(*, generation: int = 1) -> ModelValidation:
+    """Return a policy that adds its model's volume."""
+    document = policy_document(
+        "granite",
+        namespace="models",
+        metadata={"uid": "u", "generation": generation},
+        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
+        config={"privateKeyConfig": {"publicKey": f"PEM {generation}"}},
+    )
+    return ModelValidation.from_object(document, source="test")
+
+
+def asked(pod: dict[str, Any] | None = None, *, path: str = "/mutate") -> Asked:
+    """Return the review of a labelled pod, which is as large as its annotation."""
+    request = {
+        "uid": "1",
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "models",
+        "operation": "CREATE",
+        "object": pod or POD,
+    }
+    body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    return Asked(path=path, content_type="application/json", body=msgspec.json.encode(body))
+
+
+@asynccontextmanager
+async def running(cluster: Cluster, *, seconds: float = 30) -> AsyncIterator[Worker]:
+    """Run a worker beside the block."""
+    worker = Worker(reviewer(cluster), seconds=seconds)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def reviewer(cluster: Cluster) -> Reviewer:
+    """Return a reviewer of the cluster."""
+    return Reviewer(source=cluster, gate=GateSettings(image="validator:1"))
+
+
+async def pid_of(worker: Worker) -> int:
+    """Return the pid of the worker's process, once there is one."""
+    async with asyncio.timeout(30):
+        while worker._process is None:  # noqa: ASYNC110 — the other side is a process
+            await asyncio.sleep(0.01)
+    return worker._process.pid
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """A cluster with one policy."""
+    made = Cluster()
+    made.known.put(policy())
+    made.live = [policy()]
+    return made
+
+
+async def test_it_says_what_this_process_would_say(cluster: Cluster) -> None:
+    """The same answer, verdict and log line, for mutation and validation, done twice."""
+    first = await judge(asked(), reviewer=reviewer(cluster), line={})
+    patch = msgspec.json.decode(b64decode(msgspec.json.decode(first.body)["response"]["patch"]))
+    mutated = jsonpatch.apply_patch(POD, patch)
+    cluster.known.put(policy(generation=2))  # which validation need not know
+    cluster.live = [policy(generation=2)]
+    verdicts = []
+    async with running(cluster) as worker:
+        for each in (asked(), asked(mutated, path="/validate"), asked(path="/validate"), asked()):
+            here: Line = {}
+            there: Line = {}
+            expected = await judge(each, reviewer=reviewer(cluster), line=here)
+            assert await worker.judge(each, line=there) == expected
+            assert there == here
+            verdicts.append(expected.verdict)
+    assert verdicts == ["allowed", "allowed", "refused", "allowed"]
+
+
+async def test_a_refusal_is_by_a_live_read(cluster: Cluster) -> None:
+    """What only the API server knows is asked of this process, which reads it."""
+    cluster.known.replace([], namespace="models")
+    async with running(cluster) as worker:
+        judged = await worker.judge(asked(), line={})
+        assert (judged.verdict, cluster.live_reads) == ("allowed", 1)
+        cluster.known.replace([], namespace="models")
+        cluster.live = []
+        judged = await worker.judge(asked(), line={})
+        assert (judged.verdict, cluster.live_reads) == ("refused", 2)
+        cluster.live = None
+        with pytest.raises(NotReady, match="the API server is away"):
+            await worker.judge(asked(), line={})
+        cluster.live = [policy()]
+        assert (await worker.judge(asked(), line={})).verdict == "allowed"
+
+
+async def test_what_is_stale_is_read_live_first(cluster: Cluster) -> None:
+    """As in this process: nobody is admitted by what was known."""
+    cluster.stale, cluster.live = True, None
+    async with running(cluster) as worker:
+        with pytest.raises(NotReady, match="the API server is away"):
+            await worker.judge(asked(), line={})
+        cluster.live = []
+        assert (await worker.judge(asked(), line={})).verdict == "refused"
+
+
+async def test_a_bad_request_keeps_its_status(cluster: Cluster) -> None:
+    """Errors cross the pipe whole."""
+    async with running(cluster) as worker:
+        for body, content_type, status in (
+            (b"{", "application/json", 400),
+            (b"{}", "text/plain", 415),
+            (b"[" * 500_000, "application/json", 400),
+        ):
+            each = Asked(path="/mutate", content_type=content_type, body=body)
+            with pytest.raises(RequestError) as caught:
+                await worker.judge(each, line={})
+            assert caught.value.status == status
+        assert (await worker.judge(asked(), line={})).verdict == "allowed"
+
+
+async def test_what_takes_too_long_is_ended(cluster: Cluster) -> None:
+    """The review gets 503, and the next one a new process."""
+    async with running(cluster, seconds=3) as worker:
+        await worker.judge(asked(), line={})
+        pid = await pid_of(worker)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(NotReady, match="could not be judged in time"):
+            await worker.judge(asked(), line={})
+        assert (await worker.judge(asked(), line={})).verdict == "allowed"
+        assert await pid_of(worker) != pid
+
+
+async def test_a_process_that_dies_costs_one_review(cluster: Cluster) -> None:
+    """As by the kernel, where memory runs out."""
+    async with running(cluster) as worker:
+        await worker.judge(asked(), line={})
+        pid = await pid_of(worker)
+        os.kill(pid, signal.SIGSTOP)
+        lost = asyncio.create_task(worker.judge(asked(), line={}))
+        await asyncio.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(NotReady, match="has ended: try again"):
+            await lost
+        assert (await worker.judge(asked(), line={})).verdict == "allowed"
+
+
+async def test_at_the_end_no_process_is_left(cluster: Cluster) -> None:
+    """It ends with its parent's work."""
+    async with running(cluster) as worker:
+        await worker.judge(asked(), line={})
+        pid = await pid_of(worker)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

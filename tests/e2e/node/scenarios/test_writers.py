@@ -84,7 +84,7 @@ def test_a_webhook_that_adds_writers_for_ever_gets_the_pod_refused(
     with _asked_last(cluster, namespace, tmp_path, writers):
         answer = cluster.api.create(serving("Pod", namespace))
     assert answer.status == 403
-    assert "behind the last one that writes the model" in answer.message
+    assert "after the last one that writes the model" in answer.message
     assert cluster.pods(namespace) == []
 
 
@@ -135,6 +135,6 @@ def _asked_last(
     # The other end of the link by which we reach the node.
     address = ".".join([*cluster.api.address.split(".")[:3], "1"])
     with other_webhook(folder, patch=patch, address=address) as other:
-        name = f"other-{namespace}"
+        name = f"zzz-{namespace}"  # after `zz-model-validation`
         with registered(cluster.api, mutating_all(other.endpoint, name=name, namespace=namespace)):
             yield

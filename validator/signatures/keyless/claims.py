@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from cryptography.x509 import Certificate
-    from rfc3161_client import TimeStampResponse
+    from cryptography.x509 import Certificate, Name
 
     from validator.bundle import Bundle
 
@@ -37,7 +36,8 @@ class Claims:
         log_index: The entry's index over all of the log's trees (Rekor v1), outside of the proof.
         tree_index: Its index in the tree, in the inclusion proof.
         promised_at: The log's time, where its promise (SET) covers time and index.
-        stamps: RFC 3161 timestamps over the signature.
+        stamped_at: Times of the RFC 3161 timestamps over the signature.
+        stamp_signers: Issuer and serial number of each certificate that signed one.
         ct_log_id: Id of the CT log that the certificate was published in.
         certified_at: That log's time.
     """
@@ -47,7 +47,8 @@ class Claims:
     log_index: int
     tree_index: int
     promised_at: datetime | None
-    stamps: tuple[TimeStampResponse, ...]
+    stamped_at: tuple[datetime, ...]
+    stamp_signers: frozenset[tuple[Name, int]]
     ct_log_id: bytes | None
     certified_at: datetime | None
 
@@ -63,16 +64,25 @@ class Claims:
         try:
             parsed = models.Bundle.from_json(bundle.raw)
             stamped = parsed.verification_material.timestamp_verification_data
+            stamps = tuple(stamped.rfc3161_timestamps) if stamped else ()
             entry = parsed.log_entry._inner  # noqa: SLF001 — not public otherwise
             promised = entry.inclusion_promise and entry.integrated_time
-            ct_log_id, certified_at = _certificate_timestamp(parsed.signing_certificate)
+            # Parsed lazily, so malformed parts are found here.
+            leaf = parsed.signing_certificate
+            _ = leaf.subject, leaf.issuer, leaf.not_valid_before_utc, leaf.not_valid_after_utc
+            ct_log_id, certified_at = _certificate_timestamp(leaf)
             return cls(
                 parsed=parsed,
                 log_id=entry.log_id.key_id,
                 log_index=entry.log_index,
                 tree_index=entry.inclusion_proof.log_index,
                 promised_at=datetime.fromtimestamp(promised, tz=UTC) if promised else None,
-                stamps=tuple(stamped.rfc3161_timestamps) if stamped else (),
+                stamped_at=tuple(stamp.tst_info.gen_time for stamp in stamps),
+                stamp_signers=frozenset(
+                    (info.issuer, info.serial_number)
+                    for stamp in stamps
+                    for info in stamp.signed_data.signer_infos
+                ),
                 ct_log_id=ct_log_id,
                 certified_at=certified_at,
             )
@@ -88,7 +98,7 @@ class Claims:
     def times(self) -> tuple[datetime, ...]:
         """The claimed times of the signature: the log's promise, and each timestamp."""
         promised = (self.promised_at,) if self.promised_at else ()
-        return (*promised, *(stamp.tst_info.gen_time for stamp in self.stamps))
+        return (*promised, *self.stamped_at)
 
     @property
     def logged_at(self) -> tuple[datetime, ...]:
@@ -125,12 +135,15 @@ def _check_entry(entries: tuple[Mapping[str, Any], ...]) -> None:
 def _certificate_timestamp(certificate: Certificate) -> tuple[bytes | None, datetime | None]:
     """Return the CT log's id and time in the certificate's SCT, if it has exactly one."""
     try:
-        (stamp,) = certificate.extensions.get_extension_for_class(
+        extension = certificate.extensions.get_extension_for_class(
             PrecertificateSignedCertificateTimestamps
-        ).value
-    except (ExtensionNotFound, ValueError):  # none, or several: sigstore-python refuses both
+        )
+    except ExtensionNotFound:
         return None, None
-    return stamp.log_id, stamp.timestamp.replace(tzinfo=UTC)
+    stamps = list(extension.value)
+    if len(stamps) != 1:  # sigstore-python refuses none and several
+        return None, None
+    return stamps[0].log_id, stamps[0].timestamp.replace(tzinfo=UTC)
 
 
 def _incomplete(error: Exception) -> str:

@@ -74,16 +74,11 @@ def explained(
 
 def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> SignatureError:
     """Return why no timestamp counts: an unknown authority, a retired one, or a false stamp."""
-    signers = {
-        (info.issuer, info.serial_number)
-        for stamp in claims.stamps
-        for info in stamp.signed_data.signer_infos
-    }
     known = [
         authority
         for authority in root.timestamp_authorities
         if any(
-            (one.issuer, one.serial_number) in signers
+            (one.issuer, one.serial_number) in claims.stamp_signers
             for one in map(
                 load_der_x509_certificate,
                 (raw.raw_bytes for raw in authority.cert_chain.certificates),

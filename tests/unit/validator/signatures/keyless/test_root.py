@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sigstore.attacks import ENTRY, PROMISE, STAMPS, at, without
+from tests.sigstore.attacks import CERTIFICATE, ENTRY, PROMISE, STAMPS, at, without
 from tests.sigstore.authority import Authority
 from tests.sigstore.keys import LogKey
 from tests.sigstore.log import Log
@@ -18,7 +20,13 @@ from tests.sigstore.timestamps import TimestampAuthority
 from validator.bundle import parse_bundle
 from validator.errors import SignatureError, Undecided
 from validator.limits import DEFAULT
-from validator.signatures.keyless import Expected, SigstoreVerifier
+from validator.signatures.keyless import (
+    Claims,
+    Expected,
+    SigstoreVerifier,
+    identities,
+    issuers,
+)
 from validator.signatures.trusted_root import TrustedRoot
 
 if TYPE_CHECKING:
@@ -207,3 +215,32 @@ def test_a_malformed_entry_is_named(
 ) -> None:
     """The sentence names the field, and no library."""
     assert said in refused(private_sigstore, private_sigstore.sign_statement(b"payload", edit=edit))
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [(f"{CERTIFICATE}.rawBytes", 3), (f"{STAMPS}.rfc3161Timestamps.0.signedTimestamp", 7)],
+)
+def test_a_damaged_certificate_or_timestamp_never_ends_in_another_error(
+    private_sigstore: PrivateSigstore, place: str, step: int
+) -> None:
+    """Whichever byte is damaged, the answer is a refusal, also where nothing is verified."""
+    honest = json.loads(private_sigstore.sign_statement(b"payload", rekor=2))
+    holder, _, key = place.rpartition(".")
+    der = base64.b64decode(at(honest, place))
+    for number in range(0, len(der), step):
+        damaged = bytearray(der)
+        damaged[number] ^= 0xFF
+        at(honest, holder)[key] = base64.b64encode(damaged).decode()
+        text = json.dumps(honest)
+        if place.startswith(CERTIFICATE):
+            refused(private_sigstore, text)
+        else:  # some parts of a timestamp's response are not signed
+            with contextlib.suppress(SignatureError):
+                judged(private_sigstore, text)
+        with contextlib.suppress(SignatureError):
+            claims = Claims.of(parse_bundle(text.encode(), limits=DEFAULT))
+            certificate = claims.parsed.signing_certificate
+            assert len(identities(certificate)) + len(issuers(certificate)) < 3
+            assert claims.times

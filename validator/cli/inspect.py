@@ -25,7 +25,12 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "inspect", help="show what a signature claims", description=text, allow_abbrev=False
     )
-    parser.add_argument("signature", type=Path, metavar="SIG", help="the signature's file")
+    parser.add_argument(
+        "signature",
+        type=Path,
+        metavar="SIG",
+        help="the signature's file, or a model's directory that has its model.sig",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 
@@ -34,7 +39,10 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Show the claims of one bundle; what cannot be read is said, and is not a success."""
     from validator.bundle import read_bundle
 
-    bundle = read_bundle(arguments.signature, limits=DEFAULT)
+    signature: Path = arguments.signature
+    if signature.is_dir():
+        signature = options.default_signature(signature)
+    bundle = read_bundle(signature, limits=DEFAULT)
     claims: dict[str, Any] = {"method": str(bundle.method)}
     code = ExitCode.VERIFIED
     for name, read in (("signer", _signer), ("statement", _statement)):

@@ -91,7 +91,10 @@ def _flaw(pem: bytes) -> str:
     if b"PRIVATE KEY" in pem:
         return "not a public key in PEM form (it looks like a private key)"
     if b"BEGIN CERTIFICATE" in pem:
-        return "not a public key in PEM form (it is a certificate)"
+        return (
+            "not a public key in PEM form (it is a certificate): use `verify certificate`, or "
+            "pkiConfig in a policy"
+        )
     if b"PUBLIC KEY-----" in pem:
         return "a public key in PEM form that cannot be read: an ECDSA key is needed"
     return "not a public key in PEM form"

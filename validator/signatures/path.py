@@ -31,6 +31,9 @@ _E = TypeVar("_E", bound=x509.ExtensionType)
 RSA_BITS: Final = 2048
 """The least that the CA/Browser Forum and NIST SP 800-57 accept."""
 
+_SHOWN: Final = 3
+"""Authorities that a sentence names: a system's bundle has 150."""
+
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
@@ -122,8 +125,15 @@ def _refusal(
 ) -> SignatureError:
     return SignatureError(
         f"the certificate of {name(leaf)} does not lead to an accepted authority "
-        f"({', '.join(map(name, anchors))}): {reason}{order_hint(leaf, others)}"
+        f"({_few(anchors)}): {reason}{order_hint(leaf, others)}"
     )
+
+
+def _few(anchors: Sequence[x509.Certificate]) -> str:
+    """Return the first names of the authorities, and the number of the others."""
+    shown = ", ".join(map(name, anchors[:_SHOWN]))
+    more = len(anchors) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def order_hint(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 PRODUCTION_URL: Final = "https://tuf-repo-cdn.sigstore.dev"
 STAGING_URL: Final = "https://tuf-repo-cdn.sigstage.dev"
 """Sigstore's TUF repositories; also the names of their folders in sigstore-python's data."""
+
+_CAUSES: Final = 10
+"""Errors around an error that are looked at."""
 
 _DEPTH: Final = 32
 _VALUES: Final = 100_000
@@ -115,8 +120,8 @@ class TrustedRoot:
                 raw = Path(updater.download_target(target)).read_bytes()
         except (DownloadError, RepositoryError, OSError, ValueError) as error:
             raise Undecided(
-                f"the trusted root cannot be fetched from {url}: it cannot be reached, or what it "
-                "serves does not verify; without --online the shipped root is used"
+                f"the trusted root cannot be fetched from {url}: {_cause(error)}; without --online "
+                "the shipped root is used"
             ) from error
         return cls.from_json(raw, source=url)
 
@@ -134,6 +139,26 @@ class TrustedRoot:
             f"sha256:{self.digest[:16]} ({self.source}, newest entry of {self.newest:%Y-%m-%d}, "
             f"{months} months old)"
         )
+
+
+def _cause(error: BaseException) -> str:
+    """Return in words why a TUF repository could not be used: the innermost system error, if any.
+
+    Libraries wrap it: in what they raise from, or in what they call their reason.
+    """
+    seen: BaseException | None = error
+    for _ in range(_CAUSES):
+        if seen is None:
+            break
+        if isinstance(seen, socket.gaierror):
+            return "the name of its host cannot be resolved: is there a network, and a DNS server?"
+        if isinstance(seen, OSError) and seen.errno:
+            return f"{os.strerror(seen.errno).lower()}: is there a network, or a proxy to be used?"
+        if isinstance(seen, TimeoutError):
+            return "it does not answer in time: is there a network, or a proxy to be used?"
+        inner = getattr(seen, "reason", None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
+    return "it does not answer as one, or what it serves does not verify"
 
 
 def _packaged_file(url: str, name: str) -> bytes:

@@ -32,6 +32,14 @@ class TestInspect:
         assert document["verified"] is False
         assert document["files"] == 3
 
+    def test_a_models_directory_stands_for_its_signature(self, desk: Desk) -> None:
+        """`model.sig` in it; a directory without one says where it was looked for."""
+        assert run("inspect", desk.site.model).out == run("inspect", desk.site.signature).out
+        ended = run("inspect", desk.site.model / "weights")
+        assert ended.code == 1
+        assert "there is no signature file at" in ended.err
+        assert "weights/model.sig'" in ended.err
+
     def test_it_knows_all_methods(self, desk: Desk, private_sigstore: PrivateSigstore) -> None:
         """The claimed signer, time and method."""
         root = Party.root()

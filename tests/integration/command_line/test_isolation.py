@@ -105,7 +105,8 @@ def test_nothing_is_asked_of_a_network(desk: Desk, private_sigstore: PrivateSigs
     assert ended.code == 0, ended.text
     ended = keyless(private_sigstore, desk.site.model, "--online", prefix=prefix)
     assert ended.code == 3
-    assert "cannot be fetched from https://tuf-repo-cdn.sigstore.dev" in ended.err
+    said = "cannot be fetched from https://tuf-repo-cdn.sigstore.dev: the name of its host cannot "
+    assert f"{said}be resolved: is there a network, and a DNS server?" in ended.err
 
 
 def test_environment_variables_of_others_change_nothing(

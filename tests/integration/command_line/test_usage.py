@@ -34,7 +34,7 @@ MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     ),
     "key that is a certificate": (
         ("verify", "key", "{model}", "--public-key", "{ca}"),
-        "not a public key in PEM form",
+        "not a public key in PEM form (it is a certificate): use `verify certificate`, or ",
     ),
     "key that is private": (
         ("verify", "key", "{model}", "--public-key", "{private}"),

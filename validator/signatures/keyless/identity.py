@@ -65,16 +65,26 @@ class ExpectedSigner:
     """A policy for sigstore-python: every expectation holds; failures have their own class."""
 
     def __init__(self, expected: Expected) -> None:
-        self._all = library.AllOf(_policies(expected))
+        self._policies = _policies(expected)
         self._accepted = _described(expected)
 
     def verify(self, cert: Certificate) -> None:
         """Raise SomebodyElseError unless they do."""
-        try:
-            self._all.verify(cert)
-        except VerificationError as error:
+        differing = [word for word, policy in self._policies if not _holds(policy, cert)]
+        if differing:
             signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
-            raise SomebodyElseError(f"{signer}, and {self._accepted} is accepted") from error
+            verb = "differs" if len(differing) == 1 else "differ"
+            raise SomebodyElseError(
+                f"{signer}, and {self._accepted} is accepted: {' and '.join(differing)} {verb}"
+            )
+
+
+def _holds(policy: library.VerificationPolicy, certificate: Certificate) -> bool:
+    try:
+        policy.verify(certificate)
+    except VerificationError:
+        return False
+    return True
 
 
 class _Matches:
@@ -131,15 +141,19 @@ def _of(identity: Iterable[str], issuer: Iterable[str]) -> str:
     return f"{', '.join(identity) or 'nobody'} of {', '.join(issuer) or 'no issuer'}"
 
 
-def _policies(expected: Expected) -> list[library.VerificationPolicy]:
-    policies: list[library.VerificationPolicy] = []
+def _policies(expected: Expected) -> list[tuple[str, library.VerificationPolicy]]:
+    """Return a policy for each expectation, with the word for what it is about."""
+    policies: list[tuple[str, library.VerificationPolicy]] = []
     if expected.identity is not None:
-        policies.append(library.Identity(identity=expected.identity))
+        policies.append(("the identity", library.Identity(identity=expected.identity)))
     if expected.identity_regexp is not None:
-        policies.append(_Matches(expected.identity_regexp, identities, "identity"))
+        matches = _Matches(expected.identity_regexp, identities, "identity")
+        policies.append(("the identity", matches))
     if expected.issuer is not None:
-        policies.append(library.OIDCIssuer(expected.issuer))
+        policies.append(("the issuer", library.OIDCIssuer(expected.issuer)))
     if expected.issuer_regexp is not None:
-        policies.append(_Matches(expected.issuer_regexp, issuers, "issuer"))
-    policies.extend(_GITHUB[claim](value) for claim, value in expected.github)
+        policies.append(("the issuer", _Matches(expected.issuer_regexp, issuers, "issuer")))
+    policies.extend(
+        (f"the workflow's {claim}", _GITHUB[claim](value)) for claim, value in expected.github
+    )
     return policies

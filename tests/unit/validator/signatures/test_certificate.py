@@ -85,6 +85,16 @@ def test_several_authorities_may_be_trusted(root: Party) -> None:
     assert verifier.verify(parsed, now=NOW, allow_legacy=False)
 
 
+def test_few_of_many_authorities_are_named(root: Party) -> None:
+    """A system's bundle has 150 of them."""
+    others = [Party.root(f"other {number}") for number in range(5)]
+    verifier = CertificateVerifier.from_pem(b"".join(other.pem for other in others), source="many")
+    parsed = parse_bundle(root.issue().bundle(b"payload"), limits=DEFAULT)
+    with pytest.raises(SignatureError) as caught:
+        verifier.verify(parsed, now=NOW, allow_legacy=False)
+    assert "('CN=other 0', 'CN=other 1', 'CN=other 2' and 2 more): " in str(caught.value)
+
+
 def test_an_intermediate_may_be_the_anchor(root: Party) -> None:
     """Trust in an intermediate covers what it issued, and nothing else of the root's."""
     intermediate = root.issue("intermediate", CA)

@@ -196,6 +196,27 @@ def test_somebody_else_is_said_to_be_somebody_else(
 
 
 @pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"identity": "bob@example.com"}, "the identity differs"),
+        ({"issuer": "https://other"}, "the issuer differs"),
+        ({"identity": "bob", "issuer": "other"}, "the identity and the issuer differ"),
+        ({"identity": None, "identity_regexp": "bob"}, "the identity differs"),
+        ({"issuer": None, "issuer_regexp": "bob"}, "the issuer differs"),
+        ({"github": (("ref", "refs/heads/main"),)}, "the workflow's ref differs"),
+    ],
+)
+def test_the_half_that_differs_is_named(
+    private_sigstore: PrivateSigstore, judge: Judge, changes: dict[str, Any], differs: str
+) -> None:
+    """A person sees what to correct, with both as they are written."""
+    expected = Expected(**({"identity": ALICE.name, "issuer": ALICE.issuer} | changes))
+    said = sentence(lambda: judge(private_sigstore.sign_statement(b"payload"), expected))
+    assert f"'{ALICE.name}' of '{ALICE.issuer}', and " in said
+    assert f" is accepted: {differs}" in said
+
+
+@pytest.mark.parametrize(
     ("expression", "matches"),
     [
         (r"alice@example\.com", True),

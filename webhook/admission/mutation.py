@@ -17,6 +17,7 @@ from webhook.admission.pod import check_expansions
 from webhook.admission.rules.case import Case
 from webhook.admission.rules.reserved import check_reserved_names
 from webhook.errors import PodRefused
+from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from webhook.admission.pod import Manifest, Placed, Pod
     from webhook.admission.rules import Verdict
+    from webhook.admission.storage import ModelStorage
     from webhook.admission.wire import JSON
     from webhook.settings import GateSettings, NamespaceOptions
 
@@ -112,13 +114,27 @@ def _placed(given: Pod, policy: ModelValidation, *, namespace: NamespaceOptions)
     pod = policy_volume.with_model_volumes(bare, models, namespace=namespace)
     located = storage.locate(pod, models, storage.read_volumes(pod))
 
-    # 3. Place. The gate stands directly after the last init container that writes the model and
-    #    ends, and the monitor directly after the gate.
+    # 3. Place. The gate stands after the last init container that writes the model and ends, and
+    #    after the native sidecars that may serve its volume; the monitor stands after the gate.
     writers = tuple(
         placed for placed in pod.init if not placed.is_sidecar and located.writes(placed)
     )
-    position = writers[-1].index + 1 if writers else 0
+    position = _after_servers(pod, located, writers[-1].index + 1 if writers else 0)
     return Case(pod=pod, policy=policy, storage=located, writers=writers, position=position)
+
+
+def _after_servers(pod: Pod, located: ModelStorage, position: int) -> int:
+    """Return the gate's position after the native sidecars that may serve the model's volume.
+
+    Such a sidecar (GCS FUSE, JuiceFS) does not have the volume itself. A container that has it,
+    or that starts vLLM, stays after the gate.
+    """
+    for placed in pod.init[position:]:
+        if located.sees(placed) or recognised(placed.reading):
+            break
+        if placed.is_sidecar:
+            position = placed.index + 1
+    return position
 
 
 def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettings) -> Mutation:

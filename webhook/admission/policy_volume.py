@@ -53,6 +53,15 @@ def own_volume(model: Model, models: Iterable[Model]) -> JSON | None:
     return {"name": name, **wanted}
 
 
+def is_own_volume(volume: JSON, model: Model, models: Iterable[Model]) -> bool:
+    """Tell whether a pod's volume is a model's own, also as AlwaysPullImages leaves it."""
+    own = own_volume(model, models)
+    image = volume.get("image")
+    if isinstance(image, dict) and image.get("pullPolicy") == "Always":
+        volume = {**volume, "image": {**image, "pullPolicy": "IfNotPresent"}}
+    return own is not None and volume == own
+
+
 def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: NamespaceOptions) -> Pod:
     """Return the pod with the policy's volumes and mounts, where it declares none for a model.
 

@@ -49,6 +49,18 @@ _IN_A_TREE: Final = frozenset({"hostPath", "nfs"})
 """Kinds whose volumes can lie within one another."""
 
 
+_LINKED: Final = {"/var/run": "/run", "/var/lock": "/run/lock"}
+"""Folders that are links in the images of nearly all distributions, and where they lead."""
+
+
+def one_place(path: str) -> str:
+    """Return a canonical path with the links of a usual image resolved: /var/run is /run."""
+    for link, target in _LINKED.items():
+        if covers(link, path):
+            return target + path.removeprefix(link)
+    return path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """A volume of a pod.
@@ -100,7 +112,8 @@ class Place:
 
         A link on the volume may lead from the model to anywhere on it.
         """
-        return related(path, self.model.path) or covers(self.mount.at, path)
+        at, model, path = (one_place(each) for each in (self.mount.at, self.model.path, path))
+        return related(path, model) or covers(at, path)
 
 
 class MountTable:

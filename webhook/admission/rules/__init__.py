@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from webhook.admission.rules.arguments import judgements
 from webhook.admission.rules.closed_world import closed_world
-from webhook.admission.rules.mounts import differing_mounts, nested_mounts
+from webhook.admission.rules.mounts import (
+    differing_mounts,
+    links_after_a_restart,
+    nested_mounts,
+)
 from webhook.admission.rules.order import early_readers
 from webhook.admission.rules.privileges import container_privileges, pod_settings
 from webhook.admission.rules.volumes import supplied_anchors, unfit_volumes
@@ -62,7 +66,14 @@ def judge(case: Case) -> Verdict:
     refusals |= dict.fromkeys(sentence for each in judged for sentence in each.refusals)
     return Verdict(
         refusals=_named(tuple(refusals)),
-        warnings=tuple(dict.fromkeys(sentence for each in judged for sentence in each.warnings)),
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *links_after_a_restart(case),
+                    *(sentence for each in judged for sentence in each.warnings),
+                )
+            )
+        ),
         cover=frozenset(path for each in judged for path in each.cover),
         unread=tuple(sentence for each in judged for sentence in each.unread),
     )

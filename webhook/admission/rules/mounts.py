@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.paths import canonical, covers, is_canonical
 from validator.text import quoted
-from webhook.admission.storage import KUBERNETES_WRITES, PROC
+from webhook.admission.storage import KUBERNETES_WRITES, PROC, one_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,38 +110,56 @@ def nested_mounts(case: Case) -> Iterator[str]:
     A runtime follows links while it mounts, also those of what it has mounted already. One that
     lies on the outer volume leads the inner mount over the model.
     """
-    models = {place.mount.at for place in case.storage.places}
-    for placed in case.workload:
-        if any(mount.at in models for mount in placed.mounts):
-            yield from _nested(placed, case.storage, models)
-
-
-def _nested(placed: Placed, storage: ModelStorage, models: set[str]) -> Iterator[str]:
-    inner = sorted(
-        {
-            *(mount.at for mount in placed.mounts),
-            *(device.at for device in placed.devices),
-            canonical(placed.view.termination_message_path or contract.TERMINATION_MESSAGE_PATH),
-            *_OF_THE_RUNTIME,
-        }
-    )
-    for mount in placed.mounts:
-        # What lies within the model's own volume is `differing_mounts`' business.
-        if mount.at in models or _is_linkless(mount, storage):
-            continue
-        path = _first_within(mount.at, inner)
-        if path is not None:
+    for placed, mount, path in _nested(case):
+        if mount.name not in case.storage.private:
             yield (
                 f"{placed.where} has {quoted(path)} mounted within the volume "
                 f"{quoted(mount.name)} at {quoted(mount.at)}, where a link could lead it over "
-                "the model: mount the two side by side"
+                "the model: mount the two side by side, and name the inner one's new path where "
+                "it is used (a cache by HF_HOME, VLLM_CACHE_ROOT or XDG_CACHE_HOME)"
             )
 
 
-def _is_linkless(mount: Mount, storage: ModelStorage) -> bool:
-    """Tell whether nobody can have placed a link on a mount's volume before it is mounted."""
-    volume = storage.volumes.get(mount.name)
-    return volume is not None and (volume.kind in _LINKLESS or mount.name in storage.private)
+def links_after_a_restart(case: Case) -> Iterator[str]:
+    """An emptyDir of a container's own is empty at its first start only."""
+    for placed, mount, path in _nested(case):
+        if mount.name in case.storage.private:
+            yield (
+                f"{placed.where} has {quoted(path)} mounted within its emptyDir "
+                f"{quoted(mount.name)} at {quoted(mount.at)}: after a restart, a link that the "
+                "first run left there could lead it over the model; mount the two side by side"
+            )
+
+
+def _nested(case: Case) -> Iterator[tuple[Placed, Mount, str]]:
+    """Yield, of containers that have a model, mounts on which links may lie, and what is within."""
+    models = {place.mount.at for place in case.storage.places}
+    for placed in case.workload:
+        if not any(mount.at in models for mount in placed.mounts):
+            continue
+        inner = _mounted_paths(placed)
+        for mount in placed.mounts:
+            volume = case.storage.volumes.get(mount.name)
+            linkless = volume is not None and volume.kind in _LINKLESS
+            # What lies within the model's own volume is `differing_mounts`' business.
+            if mount.at in models or linkless:
+                continue
+            path = _first_within(one_place(mount.at), inner)
+            if path is not None:
+                yield placed, mount, path
+
+
+def _mounted_paths(placed: Placed) -> list[str]:
+    """Return all paths at which a container has something mounted, in their order."""
+    message = placed.view.termination_message_path or contract.TERMINATION_MESSAGE_PATH
+    return sorted(
+        {
+            *(one_place(mount.at) for mount in placed.mounts),
+            *(one_place(device.at) for device in placed.devices),
+            canonical(message),
+            *_OF_THE_RUNTIME,
+        }
+    )
 
 
 def _first_within(outer: str, paths: Sequence[str]) -> str | None:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from validator import contract
 from validator.text import quoted
 from webhook.admission.injected.gate_mounts import SCRATCH
-from webhook.admission.policy_volume import own_volume
+from webhook.admission.policy_volume import is_own_volume
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from validator.policy.volumes import Model
     from webhook.admission.pod import Pod
 
 
-def check_reserved_names(pod: Pod, models: Iterable[Model]) -> None:
+def check_reserved_names(pod: Pod, models: Sequence[Model]) -> None:
     """Check that nothing but what the webhook injects bears its names.
 
     Raises:
@@ -49,14 +49,14 @@ def _containers(pod: Pod) -> None:
             )
 
 
-def _volumes(pod: Pod, models: Iterable[Model]) -> None:
-    injected = [SCRATCH, *(own_volume(model, models) for model in models)]
+def _volumes(pod: Pod, models: Sequence[Model]) -> None:
     for volume in pod.volumes:
         name = str(volume.get("name"))
         reserved = name in (contract.SCRATCH_VOLUME, contract.MODEL_VOLUME) or name.startswith(
             f"{contract.MODEL_VOLUME}-"
         )
-        if reserved and volume not in injected:
+        own = volume == SCRATCH or any(is_own_volume(volume, model, models) for model in models)
+        if reserved and not own:
             raise PodRefused(
                 f"the volume {quoted(name)} bears a name that is reserved for the gate: "
                 "give it another name"

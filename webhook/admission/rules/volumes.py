@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from validator.paths import covers
@@ -23,6 +24,9 @@ _STORAGE: Final = frozenset(
 )
 """Kinds that may hold a model: those of Kubernetes 1.31 and later that a pod's owner fills."""
 
+_BY_DIGEST: Final = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+"""An image reference that cannot be moved."""
+
 
 def unfit_volumes(case: Case) -> Iterator[str]:
     """A model lies on a volume whose content is settled, and which the policy allows."""
@@ -42,7 +46,7 @@ def _unfit(place: Place) -> Iterator[str]:
             f"{where} is of the kind {quoted(volume.kind)}, which is unknown here: keep the model "
             "on a persistent volume, in an image or in an emptyDir"
         )
-    elif volume.kind == "image" and "@sha256:" not in volume.place:
+    elif volume.kind == "image" and not _BY_DIGEST.fullmatch(volume.place):
         yield (
             f"{where} is the image {quoted(volume.place)}, whose tag can be moved after the "
             "check: refer to it by digest (name@sha256:…)"

@@ -135,3 +135,33 @@ def test_ours_has_the_last_word(
     answer = created(control_plane, team, tmp_path, name=name, again=again, change=change)
     assert answer.status == 201, answer.message
     assert answer.document["spec"]["initContainers"][0]["name"] == GATE_CONTAINER
+
+
+@pytest.mark.parametrize("change", ["resources", "capabilities", "label"])
+def test_what_cannot_weaken_the_gate_is_kept(
+    change: str, control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
+) -> None:
+    """Also where the other one insists on the last word."""
+    answer = created(control_plane, team, tmp_path, name=AFTER, again="IfNeeded", change=change)
+    assert answer.status == 201, answer.message
+    gate = answer.document["spec"]["initContainers"][0]
+    assert change != "resources" or gate["resources"]["limits"]["memory"] == "2Gi"
+    assert change != "capabilities" or "MKNOD" in gate["securityContext"]["capabilities"]["drop"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("environment", "annotate the pod eks.amazonaws.com/skip-containers: model-validation,"),
+        ("token", "annotate the pod eks.amazonaws.com/skip-containers: model-validation,"),
+        ("digest", "name the gate's image by that digest or mirror"),
+        ("registry", "name the gate's image by that digest or mirror"),
+    ],
+)
+def test_what_could_weaken_the_gate_is_refused_with_the_way_out(
+    change: str, sentence: str, control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
+) -> None:
+    """Whoever insists on the last word is named, and what to set."""
+    answer = created(control_plane, team, tmp_path, name=AFTER, again="IfNeeded", change=change)
+    assert answer.status == 403
+    assert sentence in answer.message

@@ -586,7 +586,7 @@ def test_another_webhook_that_insists_on_being_last(
 
 
 TAMPERED: dict[str, tuple[str, Any, str]] = {
-    "its image": ("image", "evil:1", "is not the one that the webhook injects"),
+    "its image": ("image", "evil:1", "runs the image 'evil:1', and the webhook wrote"),
     "a variable": (
         "env/-",
         {"name": "PYTHONPATH", "value": "/models"},

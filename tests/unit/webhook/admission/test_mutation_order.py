@@ -28,7 +28,7 @@ ALWAYS = {"restartPolicy": "Always"}
         ([container("a", mount(readOnly=True))], [GATE_CONTAINER, "a"]),
         (
             [container("fetch", mount(at="/out")), container("proxy", **ALWAYS)],
-            ["fetch", GATE_CONTAINER, "proxy"],
+            ["fetch", "proxy", GATE_CONTAINER],
         ),
         (
             [container("proxy", **ALWAYS), container("fetch", mount())],
@@ -155,3 +155,36 @@ def test_a_stricter_mount_stays_as_it_is() -> None:
     strict = mount(readOnly=True, recursiveReadOnly="Enabled")
     result = mutated(pod(vllm(strict)))
     assert result["spec"]["containers"][0]["volumeMounts"] == [strict]
+
+
+def test_the_gate_waits_for_sidecars_that_may_serve_the_volume() -> None:
+    """GCS FUSE and JuiceFS bring native sidecars that do not have the volume themselves."""
+    fuse = container("gke-gcsfuse-sidecar", mount("buffer", "/buffer"), restartPolicy="Always")
+    given = pod(
+        initContainers=[container("first"), fuse, container("last")],
+        volumes=[claim(), {"name": "buffer", "emptyDir": {}}],
+    )
+    made = names(mutated(given)["spec"]["initContainers"])
+    assert made == ["first", "gke-gcsfuse-sidecar", GATE_CONTAINER, "last"]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        container("reads", mount(readOnly=True)),
+        container("proxy", mount(readOnly=True), restartPolicy="Always"),
+    ],
+)
+def test_what_has_the_model_or_serves_waits_for_the_gate_all_the_same(between: Document) -> None:
+    """A sidecar further down does not draw the gate past it."""
+    given = pod(initContainers=[between, container("mesh", restartPolicy="Always")])
+    made = names(mutated(given)["spec"]["initContainers"])
+    assert made == [GATE_CONTAINER, between["name"], "mesh"]
+
+
+def test_a_sidecar_does_not_draw_the_gate_past_a_vllm() -> None:
+    """It would be an early one, of which there is but a warning."""
+    evil = vllm(name="evil", volumeMounts=[], command=["vllm", "serve", "/evil"])
+    given = pod(initContainers=[evil, container("mesh", **ALWAYS)])
+    with pytest.raises(PodRefused, match="lies outside of what is verified"):
+        run(given)

@@ -211,7 +211,7 @@ async def test_a_gate_of_another_release_counts_while_the_cluster_names_it(
     made = patched(pod(), await other.mutate(review(pod())))
     answer = await reviewer.validate(review(made))
     assert answer.refusal is not None
-    assert "its image is 'validator:2'" in answer.refusal
+    assert "runs the image 'validator:2'" in answer.refusal
     cluster.live_gate_images = ("validator:2", "validator:1")
     assert (await reviewer.validate(review(made))).refusal is None
     cluster.live_gate_images = ("validator:3",)

@@ -156,6 +156,8 @@ def test_an_init_container_before_the_gate_may_mount_what_it_likes() -> None:
         ({"projected": {"sources": []}}, "changes under a running pod"),
         ({"downwardAPI": {"items": []}}, "changes under a running pod"),
         ({"image": {"reference": "registry.example/granite:1"}}, "by digest"),
+        ({"image": {"reference": "registry.example/granite@sha256:latest"}}, "by digest"),
+        ({"image": {"reference": f"registry.example/a@{DIGEST}/granite:1"}}, "by digest"),
         ({"teleport": {}}, "unknown here"),
         ({"emptyDir": {}, "hostPath": {"path": "/m"}}, "several sources"),
     ],
@@ -201,6 +203,31 @@ def test_refuses_a_mount_of_an_undeclared_volume() -> None:
     """The API server would say so too, but only after us."""
     with pytest.raises(PodRefused, match="which the pod does not declare"):
         run(pod(volumes=[]))
+
+
+@pytest.mark.parametrize(
+    ("at", "other"),
+    [
+        ("/run/models", "/var/run/models"),
+        ("/var/run/models", "/run/models"),
+        ("/run/lock/models", "/var/lock"),
+    ],
+)
+def test_refuses_a_mount_where_a_usual_image_has_a_link(at: str, other: str) -> None:
+    """/var/run is /run, and /var/lock is /run/lock: the second mount lands on the first."""
+    path = f"{at}/granite"
+    serving = vllm(mount(at=at), mount("evil", other), command=["vllm", "serve", path])
+    volumes = [claim(), claim("evil", of="evil")]
+    with pytest.raises(PodRefused, match=f"but what is verified at {path}"):
+        run(pod(serving, volumes=volumes), policy(model={"path": path}))
+
+
+def test_warns_of_mounts_within_an_empty_dir_that_a_restart_finds_full() -> None:
+    """A link that the first run left leads the inner mount over the model."""
+    serving = vllm(mount(), mount("outer", "/x"), mount("inner", "/x/y"))
+    volumes = [claim(), {"name": "outer", "emptyDir": {}}, claim("inner", of="inner")]
+    (warning,) = run(pod(serving, volumes=volumes)).warnings
+    assert "after a restart, a link that the first run left there could lead it" in warning
 
 
 DATA = claim("data", of="data")
@@ -321,6 +348,17 @@ def test_adds_the_policys_volume_where_the_pod_declares_none(kind: str) -> None:
     }
     assert result["spec"]["containers"][0]["volumeMounts"] == [added]
     assert mutated(result, policy(model={"volume": declared})) == result
+
+
+def test_keeps_the_policys_image_as_always_pull_images_leaves_it() -> None:
+    """The plugin runs again after the webhook, and the webhook once more."""
+    chosen = policy(model={"volume": OWN["image"][0]})
+    pulled = mutated(pod(vllm(volumeMounts=[]), volumes=[]), chosen)
+    pulled["spec"]["volumes"][0]["image"]["pullPolicy"] = "Always"
+    assert mutated(pulled, chosen) == pulled
+    pulled["spec"]["volumes"][0]["image"]["pullPolicy"] = "Never"
+    with pytest.raises(PodRefused, match="bears a name that is reserved"):
+        run(pulled, chosen)
 
 
 @pytest.mark.parametrize("kind", OWN)

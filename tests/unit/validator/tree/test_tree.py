@@ -16,7 +16,7 @@ from validator.tree.tree import Tree
 from validator.tree.walk import Listing, Scope, list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 FILES = {"a": b"1", "deep/er/b": b"22", ".git/config": b"3", "deep/.git/c": b"4"}
@@ -240,20 +240,33 @@ def test_depth_is_limited(tmp_path: Path) -> None:
     assert said.startswith(f"'{deepest}' lies deeper than 1,000 directories, or its path is longer")
 
 
-def test_a_thousand_directories_are_not_too_deep(tmp_path: Path) -> None:
-    """All of them are listed, and one more is one too many."""
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1000):  # by descriptors, since the path is longer than a call takes
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A file in each of 1,000 directories within one another.
+
+    Made by descriptors, since the path is longer than a call takes, and removed by `rm`, since
+    Python's own way to remove directories calls itself for each.
+    """
+    model = tmp_path / "deep"
+    model.mkdir()
+    descriptor = os.open(model, os.O_RDONLY)
+    for _ in range(1000):
         os.mkdir("d", dir_fd=descriptor)
         below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
         descriptor = below
         os.close(os.open("a", os.O_CREAT, dir_fd=descriptor))
     os.close(descriptor)
-    listing = walk(tmp_path, limits=Limits(depth=1001))
+    yield model
+    subprocess.run(["rm", "-rf", model], check=True)
+
+
+def test_a_thousand_directories_are_not_too_deep(deep: Path) -> None:
+    """All of them are listed, and one more is one too many."""
+    listing = walk(deep, limits=Limits(depth=1001))
     assert len(listing.files) == 1000
     assert not listing.problems
-    (said,) = walk(tmp_path).problems
+    (said,) = walk(deep).problems
     assert said.endswith(
         "lies deeper than 1,000 directories, or its path is longer than 4,096 characters"
     )

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.text import quoted
@@ -149,11 +151,16 @@ def identity(policy: Policy) -> tuple[str | None, str, str | None, int | None]:
 def read(document: Mapping[str, Any], *, source: str) -> Policy:
     """Return the policy that a document holds, usable or broken.
 
+    One that is too large for a gate's environment is broken, and kept without its contents: etcd
+    takes fifteen times as much, and each namespace may have any number. Its status is not kept.
+
     Raises:
         PolicyError: It does not even say which policy it is.
     """
     try:
-        return ModelValidation.from_object(document, source=source)
+        policy = ModelValidation.from_object(document, source=source)
+        policy.to_environment()
+        return msgspec.structs.replace(policy, status=None)
     except PolicyError as error:
         return _broken(document, error=error)
 

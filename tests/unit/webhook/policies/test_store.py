@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -151,3 +152,24 @@ def test_what_has_no_name_is_no_policy(metadata: Any) -> None:
     """Without a name there is nothing to remember."""
     with pytest.raises(PolicyError):
         read({"metadata": metadata, "spec": {}}, source="test")
+
+
+def test_what_no_gate_can_hold_is_not_kept() -> None:
+    """Of policies that are too large for their gates, the sentences remain, in any number."""
+    document = policy_document("large", namespace="models")
+    signer = {"certificateIdentity": "a", "certificateOidcIssuer": "https://issuer.test"}
+    # Each line feed is two characters as JSON.
+    trust = {"trustedRoot": "\n" * 49_152}
+    document["spec"] |= {"config": {"sigstoreConfig": signer}, "trust": trust}
+    kept = read(document, source="test")
+    assert isinstance(kept, BrokenPolicy)
+    assert "98,304 are allowed" in kept.reason
+    assert len(pickle.dumps(kept)) < 1000
+
+
+def test_a_status_is_no_other_policy() -> None:
+    """Whoever writes one, and how often: nothing that we know is replaced by it."""
+    document = policy_document("granite", namespace="models")
+    document["spec"]["config"] = {"privateKeyConfig": {"publicKey": "PEM"}}
+    before = read(document, source="test")
+    assert read(document | {"status": {"conditions": []}}, source="test") == before

@@ -6,11 +6,12 @@ within which is found by sorting, not by comparing pairs.
 
 from __future__ import annotations
 
+import posixpath
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from validator.paths import canonical, covers, is_canonical
+from validator.paths import canonical, covers, is_canonical, related
 from validator.text import quoted
 from webhook.admission.storage import KUBERNETES_WRITES, PROC, one_place
 
@@ -57,7 +58,7 @@ def _mount(mount: Mount, placed: Placed, storage: ModelStorage) -> Iterator[str]
                 f"{placed.where} mounts the volume {quoted(mount.name)} at "
                 f"{quoted(mount.mount_path)}, but what is verified at {place.model.path} is the "
                 f"volume {quoted(place.mount.name)} at {quoted(place.mount.mount_path)}"
-                f"{_below(place.mount)}: mount that one alone there"
+                f"{_below(place.mount)}: {_way_out(mount, place)}"
             )
 
 
@@ -65,6 +66,18 @@ def _is_verified(mount: Mount, verified: Mount) -> bool:
     """Tell whether a mount shows what the verified one shows, at the same path."""
     same = (mount.at, mount.name, mount.sub_path or "", mount.sub_path_expr or "")
     return same == (verified.at, verified.name, verified.sub_path or "", "")
+
+
+def _way_out(mount: Mount, place: Place) -> str:
+    """Return what to do about a mount that lies with a model."""
+    if related(one_place(mount.at), one_place(place.model.path)):
+        return "mount that one alone there"
+    folder = posixpath.relpath(place.model.path, place.mount.at)
+    folder = posixpath.join(place.mount.sub_path or "", folder)
+    return (
+        "a link of the model could lead to where they differ; mount the other one outside of it, "
+        f"or the model's folder alone, at {place.model.path} with subPath {quoted(folder)}"
+    )
 
 
 def _below(mount: Mount) -> str:

@@ -107,6 +107,16 @@ def test_refuses_a_mount_where_a_link_of_the_models_volume_may_lead(path: str, a
         run(given, policy(model={"path": path}))
 
 
+def test_the_way_out_of_a_claim_within_the_models_volume_is_admitted() -> None:
+    """A chart may mount a second claim below the model's: the model's folder alone is verified."""
+    shared = mount("shared", "/models/shared")
+    volumes = [claim(), claim("shared", of="shared")]
+    with pytest.raises(PodRefused, match=r"alone, at /models/granite with subPath 'granite'"):
+        run(pod(vllm(mount(), shared), volumes=volumes))
+    alone = vllm(mount(at=MODEL, subPath="granite"), shared)
+    assert gate_of(mutated(pod(alone, volumes=volumes)))
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from webhook.admission.pod import Placed
     from webhook.admission.rules.case import Case
-    from webhook.admission.storage import ModelStorage
+    from webhook.admission.storage import ModelStorage, Place
     from webhook.admission.wire import Mount
 
 _LINKLESS: Final = KUBERNETES_WRITES - {"gitRepo"}

@@ -121,7 +121,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What was seen, and since when it has been seen unchanged.
+    """The last seen state, and the time since when it has been unchanged.
 
     Attributes:
         seen: Values that compare equal where nothing has changed.

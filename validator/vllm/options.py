@@ -15,7 +15,7 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """What an option opens; the table says it in words."""
+    """The kind of thing that an option opens; the table describes it."""
 
     SAFE = "safe"
     PEER = "peer"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 
 class Variable(StrEnum):
-    """What an environment variable decides; the table says it in words."""
+    """The kind of thing that an environment variable decides; the table describes it."""
 
     SAFE = "safe"
     CODE = "code"

@@ -38,7 +38,7 @@ class _GateSpec(msgspec.Struct, frozen=True):
 
 
 class _GatePolicy(msgspec.Struct, frozen=True):
-    """What is looked at of the policy that a gate carries."""
+    """The fields that are compared in the policy of a gate."""
 
     spec: _GateSpec = _GateSpec()
 

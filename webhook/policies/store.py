@@ -38,7 +38,7 @@ class Source(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether what is known may be outdated, so that only a live read decides."""
+        """Whether the known policies may be outdated, so that only a live read decides."""
 
     def policies(self, namespace: str) -> tuple[Policy, ...]:
         """Return what is known for a namespace."""

@@ -37,7 +37,7 @@ NICENESS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the reviewer is made with; the first message."""
+    """The reviewer's settings; the first message."""
 
     gate: GateSettings
     operator_compat: bool

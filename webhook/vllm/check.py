@@ -62,7 +62,7 @@ _NO_VOLUMES: Final[Mapping[str, Volume]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is to be said of a container's arguments and environment.
+    """The refusals and warnings for a container's arguments and environment.
 
     Attributes:
         refusals: Why it must not run, a sentence each.

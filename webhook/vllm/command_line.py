@@ -1,4 +1,4 @@
-"""What a container starts: its command line and environment, as Kubernetes expands them.
+"""A container's command line and environment, as Kubernetes expands them.
 
 Belongs here: `$(NAME)`, what is recognised as vLLM and what hides it. Does not
 belong here: what vLLM's options mean.
@@ -43,7 +43,7 @@ SHELLS: Final = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh
 
 
 class Form(Enum):
-    """How vLLM is started, which decides what its positional argument is."""
+    """The way vLLM is started, which decides what its positional argument is."""
 
     SERVE = "vllm serve"
     MODULE = "python -m vllm…"
@@ -67,7 +67,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
-    """What a container starts.
+    """A container's command line.
 
     Attributes:
         form: How vLLM is started; None where it is not seen to be.

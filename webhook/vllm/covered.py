@@ -1,4 +1,4 @@
-"""Whether what vLLM opens lies in what is verified.
+"""The check that vLLM opens nothing outside of the verified models.
 
 Belongs here: from an opening to a path, and the sentence where
 there is none. Does not belong here: what options mean, and what the signature
@@ -33,7 +33,7 @@ _TEMPLATE_TEXT: Final = frozenset("{}\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a path is judged by.
+    """The facts by which a path is judged.
 
     Attributes:
         environment: The container's variables.

@@ -1,4 +1,4 @@
-"""What vLLM opens, as its arguments say: paths, hub ids, code.
+"""The things that vLLM opens by its arguments: paths, hub ids, code.
 
 Belongs here: which values of which options are paths. Does not belong here:
 whether they may be opened.
@@ -50,7 +50,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What a command line opens, and what of it could not be read.
+    """The things that a command line opens, and its parts that could not be read.
 
     Attributes:
         openings: In the order in which they are given.

@@ -1,4 +1,4 @@
-"""Whether a container starts vLLM: by its command, its image's name, or options that only vLLM has.
+"""Recognition of vLLM: by the command, the image's name, or options that only vLLM has.
 
 Belongs here: telling vLLM from other servers and helpers. A container without a
 command leaves to its image what is started, and its arguments alone say little:

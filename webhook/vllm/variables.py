@@ -1,4 +1,4 @@
-"""Whether a container's variables let vLLM load what is not verified, or run code.
+"""Variables of a container by which vLLM would load unverified files or run code.
 
 Belongs here: one variable after the other, by the table of options. Does not belong
 here: `Strict`, which has a list of its own.

@@ -1,4 +1,4 @@
-"""What an engine opens, as vLLM's own objects say after it has read its arguments.
+"""The paths that an engine opens, from vLLM's own objects after it has read its arguments.
 
 Belongs here: reading the values of vLLM's `EngineArgs`. Which of its fields are
 paths, or let vLLM load what no signature covers, the table of options says

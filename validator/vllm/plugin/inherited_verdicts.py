@@ -1,4 +1,4 @@
-"""How a verdict reaches the other processes of the same vLLM: once is enough for all.
+"""A verdict for the other processes of the same vLLM, so that one verification is enough.
 
 vLLM starts its API servers, engines and workers from one process. What that has
 verified it leaves in its environment, which its children inherit, with its own

@@ -41,7 +41,6 @@ KINDS: Final[dict[str, dict[str, str]]] = {
         "arguments": "a file with more arguments",
         "code": "Python code, by file or by name",
         "watched": "a logging configuration or a cache, which may bring code",
-        "overrides": "changes of the model's config.json",
         "paths": "settings whose paths are opened",
         "opaque": "settings of which only paths can be told",
         "remote": "loads what no signature covers",
@@ -72,7 +71,8 @@ OPTIONS: Final = {
     "code_revision": "remote",
     "download_dir": "cache",
     "config": "arguments",
-    "hf_overrides": "overrides",
+    "hf_overrides": "paths",
+    "mm_processor_kwargs": "paths",
     "model_loader_extra_config": "paths",
     "load_format": "remote",
     "weight_transfer_config": "remote",
@@ -119,7 +119,7 @@ KEYS: Final = {
         "revision": "revision",
         "code_revision": "remote",
     },
-    "hf_overrides": {"auto_map": "code"},
+    "hf_overrides": {"auto_map": "code", "audio_model_id": "draft", "text_model_id": "draft"},
     "logging_config": {"pylogging_config_file": "watched"},
     "compilation_config": {"cache_dir": "watched", "backend": "code", "inductor_passes": "code"},
     "structured_outputs_config": {"reasoning_parser_plugin": "code"},
@@ -198,7 +198,7 @@ SAFE: Final = _names(
     media_io_kwargs mm_device_do_normalize mm_encoder_attn_backend mm_encoder_attn_dtype
     mm_encoder_fp8_scale_save_margin mm_encoder_fp8_scale_save_path mm_encoder_only
     mm_encoder_tp_mode mm_hasher_algorithm mm_ipc_gpu_memory_gb mm_processor_cache_gb
-    mm_processor_cache_type mm_processor_device mm_processor_kwargs
+    mm_processor_cache_type mm_processor_device
     mm_shm_cache_max_object_size_mb mm_tensor_ipc model_impl moe_backend num_gpu_blocks_override
     numa_bind numa_bind_cpus numa_bind_nodes offload_backend offload_group_size
     offload_num_in_group offload_params offload_prefetch_step optimization_level

@@ -32,6 +32,8 @@ def module(**replaced: Any) -> ModuleType:
         load_format: str = "auto"
         model_loader_extra_config: dict[str, Any] = field(default_factory=dict)
         default_mm_loras: dict[str, str] | None = None
+        hf_overrides: Any = field(default_factory=dict)
+        mm_processor_kwargs: dict[str, Any] | None = None
         speculative_config: dict[str, Any] | None = None
         spec_model: str | None = None
         weight_transfer_config: Any = None

@@ -30,7 +30,6 @@ class Kind(StrEnum):
     ARGUMENTS = "arguments"
     CODE = "code"
     WATCHED = "watched"
-    OVERRIDES = "overrides"
     PATHS = "paths"
     OPAQUE = "opaque"
     REMOTE = "remote"
@@ -100,3 +99,8 @@ TABLE: Final = msgspec.json.decode(
 )
 OPTIONS: Final = {option.dest: option for option in TABLE.options}
 """The options by argparse's name."""
+
+MODEL_KEYS: Final = frozenset(
+    key for key, rule in OPTIONS["hf_overrides"].keys.items() if rule.kind is Kind.DRAFT
+)
+"""Fields of a model's configuration by which vLLM loads another model."""

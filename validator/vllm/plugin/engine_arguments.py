@@ -110,12 +110,11 @@ def of_server(arguments: Any) -> Iterator[NamedPath]:
         yield NamedPath(option="--lora-modules", value=adapter.path)
 
 
-def refuse_remote(arguments: Any, *, environment: Mapping[str, str]) -> None:
+def refuse_remote(arguments: Any) -> None:
     """Refuse arguments by which an engine loads what no signature covers.
 
     Args:
         arguments: vLLM's `EngineArgs`.
-        environment: The process' variables.
 
     Raises:
         Refused: There is one.
@@ -135,15 +134,10 @@ def refuse_remote(arguments: Any, *, environment: Mapping[str, str]) -> None:
             f"--load-format {quoted(arguments.load_format)} is not known to read the model's own "
             "files; leave it out"
         )
-    if arguments.trust_remote_code and not is_on(environment.get(OFFLINE)):
-        raise Refused(
-            "--trust-remote-code runs code of other repositories where config.json names them; "
-            "set HF_HUB_OFFLINE to 1"
-        )
 
 
 def refuse_variables(environment: Mapping[str, str]) -> None:
-    """Refuse variables by which vLLM loads what no signature covers.
+    """Refuse variables by which vLLM loads what no signature covers, and a hub that is asked.
 
     Raises:
         Refused: There is one.
@@ -151,6 +145,11 @@ def refuse_variables(environment: Mapping[str, str]) -> None:
     for name in VARIABLES:
         if not is_off(environment.get(name, "")):
             raise Refused(f"{name} lets vLLM load what no signature covers; remove it")
+    if not is_on(environment.get(OFFLINE)):
+        raise Refused(
+            "the hub may be asked for what the model's configuration names, code among it; set "
+            f"{OFFLINE} to 1"
+        )
 
 
 def _option(field: str) -> str:

@@ -24,7 +24,7 @@ from validator.errors import PolicyError, Refused, Undecided
 from validator.files import read_anchor
 from validator.policy.document import ModelValidation
 from validator.text import printable, quoted, size
-from validator.vllm.plugin import engine_arguments, inherited_verdicts
+from validator.vllm.plugin import engine_arguments, inherited_verdicts, model_files
 
 if TYPE_CHECKING:
     import logging
@@ -103,8 +103,12 @@ class Guard:
 
         def decide() -> None:
             engine_arguments.refuse_variables(self._environment)
-            engine_arguments.refuse_remote(arguments, environment=self._environment)
-            self._verify(frozenset(_path(self._policy, named) for named in opened))
+            engine_arguments.refuse_remote(arguments)
+            paths = frozenset(_path(self._policy, named) for named in opened)
+            self._verify(paths)
+            # What is verified may be read, and may name more.
+            also = model_files.named(sorted(paths), trusts_code=bool(arguments.trust_remote_code))
+            self._verify(paths | {_path(self._policy, named) for named in also})
 
         self._enforce(decide)
 

@@ -18,7 +18,7 @@ def test_the_fields_are_those_that_were_read_in_vllm() -> None:
         *("model", "model_weights", "tokenizer", "hf_config_path", "generation_config"),
         *("mm_encoder_fp8_scale_path", "spec_model", "speculative_config", "code_revision"),
         *("model_loader_extra_config", "default_mm_loras", "weight_transfer_config"),
-        *("load_format", "trust_remote_code"),
+        *("load_format", "trust_remote_code", "hf_overrides", "mm_processor_kwargs"),
     } == engine_arguments.FIELDS
 
 
@@ -35,6 +35,8 @@ def test_values_that_name_no_file_are_few() -> None:
     assert {
         "speculative_config": {"model": {"ngram", "[ngram]"}, "tokenizer": set()},
         "model_loader_extra_config": {},
+        "hf_overrides": {"audio_model_id": set(), "text_model_id": set()},
+        "mm_processor_kwargs": {},
     } == engine_arguments.SETTINGS
     assert "dummy" not in engine_arguments.LOAD_FORMATS
     assert "safetensors" in engine_arguments.LOAD_FORMATS

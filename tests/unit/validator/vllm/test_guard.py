@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support import fake_vllm
-from tests.support.signed_model import FILES, statement, write
+from tests.support.signed_model import FILES, resource, statement, statement_of, write
 from validator import contract
 from validator.errors import ModelError, PinError, PolicyError, Refused, Undecided
 from validator.vllm.plugin import inherited_verdicts, register
@@ -32,7 +32,7 @@ ROOT: Final = Path(__file__).parents[4]
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Return the process' variables, of which the test may change all."""
-    variables: dict[str, str] = {}
+    variables = {"HF_HUB_OFFLINE": "1"}
     monkeypatch.setattr(os, "environ", variables)
     return variables
 
@@ -150,7 +150,9 @@ def test_a_pin_holds_inside_vllm_too(
         ({"weight_transfer_config": ...}, "--weight-transfer-config loads what no signature"),
         ({"load_format": "dummy"}, "--load-format 'dummy'"),
         ({"load_format": "tensorizer"}, "--load-format 'tensorizer'"),
-        ({"trust_remote_code": True}, "--trust-remote-code runs code of other repositories"),
+        ({"hf_overrides": {"vision_config": {"path": "/elsewhere"}}}, "--hf-overrides.path"),
+        ({"hf_overrides": {"audio_model_id": "org/whisper"}}, "--hf-overrides.audio_model_id"),
+        ({"mm_processor_kwargs": {"a": ["./x"]}}, "--mm-processor-kwargs.a './x'"),
     ],
     ids=str,
 )
@@ -198,10 +200,9 @@ def test_what_lies_in_the_model_is_opened(
 
 
 def test_code_of_the_model_is_run_where_the_hub_is_not_asked(
-    load: Callable[..., ModuleType], site: Site, environment: dict[str, str]
+    load: Callable[..., ModuleType], site: Site
 ) -> None:
     """Signed code may run; config.json may name other repositories, which must be out of reach."""
-    environment["HF_HUB_OFFLINE"] = "1"
     arguments = load().EngineArgs(model=str(site.model), trust_remote_code=True)
     assert arguments.create_engine_config()
 
@@ -398,3 +399,84 @@ def test_missing_libraries_end_vllm_with_what_to_install(
     monkeypatch.setitem(sys.modules, "validator.from_policy", None)
     with pytest.raises(Undecided, match=r"pip install '\.\[vllm\]'` in a checkout"):
         vllm.EngineArgs(model=str(site.model)).create_engine_config()
+
+
+def _signed(site: Site, name: str, document: Any) -> None:
+    """Sign the honest model again, with another configuration file in it."""
+    files = FILES | {name: json.dumps(document).encode()}
+    write(site.model, files)
+    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "words"),
+    [
+        ("config.json", {"audio_model_id": "org/whisper"}, "config.json: audio_model_id 'org/"),
+        ("config.json", {"sub": [{"text_model_id": "/x"}]}, "config.json: text_model_id '/x' lies"),
+        ("config.json", {"text_model_id": 7}, "config.json: text_model_id '7'"),
+    ],
+)
+def test_a_signed_configuration_that_names_another_model_is_refused(
+    load: Callable[..., ModuleType], site: Site, name: str, document: Any, words: str
+) -> None:
+    """A signature says who wrote the name, and nothing of the model that it leads to."""
+    _signed(site, name, document)
+    arguments = load().EngineArgs(model=str(site.model))
+    with pytest.raises(Refused) as refusal:
+        arguments.create_engine_config()
+    assert words in str(refusal.value)
+    assert not arguments.reads
+
+
+def test_a_model_within_the_signed_one_may_be_named(
+    load: Callable[..., ModuleType], site: Site
+) -> None:
+    """Its files are signed as well."""
+    _signed(site, "config.json", {"text_model_id": f"{site.model}/weights", "audio_model_id": None})
+    assert load().EngineArgs(model=str(site.model)).create_engine_config()
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer_config.json", "preprocessor_config.json"]
+)
+@pytest.mark.parametrize(
+    "auto_map",
+    [{"AutoModel": "org/base--modeling.Model"}, {"AutoTokenizer": [None, "org/base--t.Fast"]}],
+)
+def test_code_of_another_repository_is_refused_where_code_is_run(
+    load: Callable[..., ModuleType], site: Site, name: str, auto_map: Any
+) -> None:
+    """Offline it would come out of the hub's cache, which nobody has signed."""
+    _signed(site, name, {"auto_map": auto_map})
+    vllm = load()
+    with pytest.raises(Refused, match="names code of another repository, 'org/base--"):
+        vllm.EngineArgs(model=str(site.model), trust_remote_code=True).create_engine_config()
+    assert vllm.EngineArgs(model=str(site.model)).create_engine_config()
+    _signed(site, name, {"auto_map": {"AutoModel": "modeling.Model"}})
+    assert vllm.EngineArgs(model=str(site.model), trust_remote_code=True).create_engine_config()
+
+
+def test_a_configuration_is_read_as_transformers_reads_it(
+    load: Callable[..., ModuleType], site: Site
+) -> None:
+    """Some models' have Infinity in them, which is no JSON; what cannot be read is refused."""
+    files = FILES | {"config.json": b'{"time_step_limit": [0.0, Infinity]}'}
+    write(site.model, files)
+    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
+    vllm = load()
+    assert vllm.EngineArgs(model=str(site.model)).create_engine_config()
+    files |= {"config.json": b"{" * 100_000}
+    write(site.model, files)
+    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
+    with pytest.raises(Refused, match="is not JSON that can be read"):
+        load().EngineArgs(model=str(site.model)).create_engine_config()
+
+
+@pytest.mark.parametrize("value", ["", "0", "no"])
+def test_a_hub_that_is_asked_is_refused(
+    load: Callable[..., ModuleType], environment: dict[str, str], value: str
+) -> None:
+    """Whatever a configuration names would be fetched; so offline is demanded always."""
+    environment["HF_HUB_OFFLINE"] = value
+    with pytest.raises(Refused, match="set HF_HUB_OFFLINE to 1"):
+        load()

@@ -49,8 +49,10 @@ class Placed:
 
     @property
     def where(self) -> str:
-        """The container's name in a sentence."""
-        return f"{self.field}[{self.index}] {quoted(self.view.name)}"
+        """The container's name in a sentence; letters that are not ASCII's are escaped."""
+        # Kubernetes' names have none. One that looks like a reserved name is another name.
+        name = self.view.name.encode("ascii", "backslashreplace").decode()
+        return f"{self.field}[{self.index}] {quoted(name)}"
 
     @property
     def mounts(self) -> tuple[Mount, ...]:

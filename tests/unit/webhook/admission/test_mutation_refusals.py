@@ -333,6 +333,16 @@ def test_names_as_many_refusals_as_an_answer_holds() -> None:
         run(given)
 
 
+def test_a_name_that_looks_like_a_reserved_one_is_another_and_shown_escaped() -> None:
+    """With a Cyrillic letter in it, it is neither dropped nor taken for the gate."""
+    alike = container(GATE_CONTAINER.replace("o", "\u043e"), securityContext={"privileged": True})
+    with pytest.raises(PodRefused, match=r"'m\\u043edel-validati\\u043en' is privileged"):
+        run(pod(initContainers=[alike]))
+    del alike["securityContext"]
+    made = mutated(pod(initContainers=[alike]))["spec"]["initContainers"]
+    assert names(made) == [GATE_CONTAINER, alike["name"]]
+
+
 def test_names_all_that_is_wrong_at_once() -> None:
     """A person corrects a manifest once."""
     given = pod(vllm(securityContext={"privileged": True}), hostPID=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.signed_model import FILES, Site, statement, write
+from tests.support.signed_model import FILES, Site, sharded, statement, statement_of, write
 from validator.errors import ModelError
 from validator.limits import DEFAULT
 from validator.tree.leftovers import explained
@@ -70,7 +70,13 @@ def test_an_unreadable_lost_and_found_is_explained(
 @pytest.mark.parametrize("shard_size", [None, 1000])
 def test_a_pointer_in_place_of_the_weights_is_named(site: Site, shard_size: int | None) -> None:
     """Git had no LFS when the model was cloned."""
-    site.sign(statement(shard_size=shard_size))
+    if shard_size:
+        parts = [
+            part for name, content in FILES.items() for part in sharded(name, content, shard_size)
+        ]
+        site.sign(statement_of(parts, method="shards", shard_size=shard_size))
+    else:
+        site.sign(statement())
     write(site.model, {"weights/b.bin": POINTER})
     with pytest.raises(ModelError) as caught:
         verify(site.request())

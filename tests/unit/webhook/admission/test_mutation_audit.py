@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.pods import NAMESPACE, SETTINGS, claim, gate_of, mount, pod, policy, run, vllm
+from tests.support.pods import (
+    MODEL,
+    NAMESPACE,
+    SETTINGS,
+    claim,
+    container,
+    gate_of,
+    mount,
+    pod,
+    policy,
+    run,
+    vllm,
+)
 from validator import contract
 from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
@@ -90,3 +102,52 @@ def test_a_pod_without_annotations_is_marked(metadata: dict[str, Any] | None) ->
     """The API server leaves out what is empty."""
     made = run(pod() | {"metadata": metadata}, policy(mode="Audit")).pod
     assert made["metadata"]["annotations"] == {contract.AUDIT_ANNOTATION: "granite"}
+
+
+EVIL = {"name": "evil", "emptyDir": {}}
+REFUSED: dict[str, dict[str, Any]] = {
+    "a limit": pod(vllm(args=["a"] * 3000)),
+    "a field's type": pod(vllm(volumeMounts=7)),
+    "a reserved container": pod(vllm(), container(contract.GATE_CONTAINER)),
+    "a reserved volume": pod(volumes=[claim(), {"name": contract.SCRATCH_VOLUME}]),
+    "the gate's volume": pod(vllm(mount(), mount(contract.SCRATCH_VOLUME, "/x"))),
+    "ephemeral containers": pod(ephemeralContainers=[container("debug")]),
+    "no volume": pod(vllm(volumeMounts=[])),
+    "an undeclared volume": pod(volumes=[]),
+    "an unfit volume": pod(volumes=[{"name": "model", "configMap": {"name": "m"}}]),
+    "a differing mount": pod(vllm(mount(), mount("evil", MODEL)), volumes=[claim(), EVIL]),
+    "a nested mount": pod(
+        vllm(mount(), mount("data", "/data"), mount("evil", "/data/x")),
+        volumes=[claim(), claim("data", of="data"), EVIL],
+    ),
+    "a termination message": pod(vllm(terminationMessagePath=MODEL)),
+    "hostPID": pod(hostPID=True),
+    "shared processes": pod(shareProcessNamespace=True),
+    "Windows": pod(os={"name": "windows"}),
+    "a privilege": pod(vllm(securityContext={"privileged": True})),
+    "a capability": pod(vllm(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}})),
+    "a device": pod(vllm(volumeDevices=[{"name": "model", "devicePath": "/dev/x"}])),
+    "an early server": pod(
+        initContainers=[
+            container("proxy", mount(), restartPolicy="Always"),
+            container("fetch", mount()),
+        ]
+    ),
+    "an argument": pod(vllm(args=["--tokenizer=/evil"])),
+    "the gate's program": pod(vllm(mount(at="/usr/models"))),
+    "a quantity": pod(vllm(resources={"limits": {"cpu": "much"}})),
+}
+"""A pod for each refusal that there is, by what is wrong with it."""
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_audit_stops_nothing(what: str) -> None:
+    """Neither webhook refuses: there is a warning in place of each refusal."""
+    path = "/usr/models/granite" if what == "the gate's program" else MODEL
+    enforcing, auditing = (policy(mode=mode, model={"path": path}) for mode in ("Enforce", "Audit"))
+    with pytest.raises(PodRefused):
+        run(REFUSED[what], enforcing)
+    result = run(REFUSED[what], auditing)
+    assert result.warnings[0].startswith("would be refused under Enforce: ")
+    made = Manifest(raw=result.pod)
+    assert check_created(made, auditing, gate=SETTINGS, namespace=NAMESPACE) == ()

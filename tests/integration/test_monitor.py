@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tests.support.desk import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
+from tests.support.fuse import served
 from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator import contract
 from validator.monitor.loop import POLL_SECONDS
@@ -262,3 +263,16 @@ def test_a_probe_loads_next_to_nothing() -> None:
     modules = loaded(code)
     assert "fcntl" in modules
     assert not modules.intersection((*HEAVY, "argparse", "json", "msgspec", "threading", "pathlib"))
+
+
+def test_a_dead_volume_does_not_keep_it_from_ending(desk: Desk) -> None:
+    """Its threads hang in system calls that nobody answers any more."""
+    point = desk.folder / "fuse"
+    with served(desk.site.model, point) as server:
+        shown = Desk(desk.folder, Site(point, point / "model.sig", desk.site.signer))
+        with monitoring(shown) as monitor:
+            assert monitor.verdict()["verdict"] == "verified"
+            server.send_signal(signal.SIGSTOP)
+            time.sleep(POLL_SECONDS + 1)  # until it looks
+            code, seconds = monitor.ended(signal.SIGTERM)
+    assert (code, seconds < 5) == (0, True)

@@ -39,7 +39,14 @@ WITHOUT_REPLY: Final = {FORGET, INTERRUPT, BATCH_FORGET}
 
 @contextlib.contextmanager
 def mounted(folder: Path, point: Path, *options: str) -> Iterator[Path]:
-    """Show a folder at a mount point, by a process of its own."""
+    """Show a folder at a mount point."""
+    with served(folder, point, *options):
+        yield point
+
+
+@contextlib.contextmanager
+def served(folder: Path, point: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Show a folder at a mount point, by a process of its own, which is returned."""
     if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):  # noqa: PTH110 — a device
         pytest.skip("a FUSE file system needs root and /dev/fuse")
     point.mkdir()
@@ -52,7 +59,7 @@ def mounted(folder: Path, point: Path, *options: str) -> Iterator[Path]:
                 time.sleep(0.01)
             if not os.path.ismount(point):
                 pytest.skip("this machine lets nobody mount a FUSE file system")
-            yield point
+            yield server
         finally:
             subprocess.run(["umount", "--lazy", str(point)], check=False, capture_output=True)
             server.kill()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         return ExitCode.VERIFIED if good else ExitCode.REFUSED
     from validator import from_policy
 
-    # There is nothing to put in order, and a thread may be in the middle of a read.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.VERIFIED))
+    _end_at_once_when_told()
     try:
         injected.make_undumpable()
         policy, revalidation = _policy()
@@ -87,6 +87,21 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             options.show(finding.as_text())
         sys.stdout.flush()
     raise AssertionError  # there is always one more
+
+
+def _end_at_once_when_told() -> None:
+    """Let SIGTERM end the process, also while its threads hang in a dead volume.
+
+    A handler of Python's would wait for the main thread's system call. There is nothing to put in
+    order before the end.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        os._exit(ExitCode.VERIFIED)
+
+    threading.Thread(target=wait, name="end", daemon=True).start()
 
 
 def _policy() -> tuple[ModelValidation, Revalidation]:

@@ -32,6 +32,8 @@ DEADLINE_SECONDS: Final = 4
 RESTART_SECONDS: Final = 0.2
 """From the end of a process to the next: one that ends at once must not take all our time."""
 
+ENDED: Final = "the process for large reviews has ended: try again"
+
 COMMAND: Final = (
     *(sys.executable, "-I", "-X", "utf8", "-c"),
     # Not by `-m`: its classes would be those of another module than ours.
@@ -100,8 +102,8 @@ class Worker:
     async def _asked(self, asked: Asked) -> Reply:
         """Hand a review over, and answer questions until its answer comes."""
         process = self._process
-        if process is None:
-            raise AssertionError  # it is ready
+        if process is None:  # it ended a moment ago
+            raise NotReady(ENDED)
         try:
             await _send(process, asked)
             while isinstance(message := await _receive(process), Question):
@@ -112,7 +114,7 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             if isinstance(error, asyncio.IncompleteReadError | OSError):
-                raise NotReady("the process for large reviews has ended: try again") from error
+                raise NotReady(ENDED) from error
             raise
         reply: Reply = message
         return reply

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         raise
     found = status_file.StatusFile(arguments.state)
     audit = policy.spec.mode == "Audit"
+    _log_hangs(found, policy, form=arguments.format)
     for finding in _findings(policy, revalidation, requests, beat=found.beat):
         found.say(finding.sentence, good=audit or finding.verdict == "verified")
         if arguments.format == "json":
@@ -87,6 +88,19 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             options.show(finding.as_text())
         sys.stdout.flush()
     raise AssertionError  # there is always one more
+
+
+def _log_hangs(found: status_file.StatusFile, policy: ModelValidation, *, form: str) -> None:
+    """Say in the log when the monitor hangs, from a thread that touches no volume."""
+    from validator.monitor.silence import hangs_of
+
+    def watch() -> None:
+        for sentence in hangs_of(lambda: found.silence, sleep=time.sleep):
+            verdict = {"verdict": "undecided", "cause": "silence", "reason": sentence}
+            options.show(injected.context(policy) | verdict if form == "json" else sentence)
+            sys.stdout.flush()
+
+    threading.Thread(target=watch, name="silence", daemon=True).start()
 
 
 def _end_at_once_when_told() -> None:

@@ -63,9 +63,14 @@ class StatusFile:
             self._sentence, self._good = sentence[:SENTENCE_LIMIT], good
             self._write()
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the monitor's last movement."""
+        return self._clock() - self._moved
+
     def beat(self) -> None:
         """Say that the monitor moves; from any thread, and as often as it likes."""
-        if self._clock() - self._moved >= BEAT_SECONDS and self._guard.acquire(blocking=False):
+        if self.silence >= BEAT_SECONDS and self._guard.acquire(blocking=False):
             try:
                 self._write()
             finally:
@@ -98,8 +103,13 @@ def read(folder: str, *, now: float) -> tuple[bool, str]:
     except (OSError, ValueError) as error:
         return False, f"the monitor has not begun: {error}"
     if silent > STALE_SECONDS:
-        return False, f"the monitor has not moved for {silent:.0f} s: the model's volume may hang"
+        return False, hangs(silent)
     return word == "good", sentence
+
+
+def hangs(silent: float) -> str:
+    """Return the sentence on a monitor that has not moved for some seconds."""
+    return f"the monitor has not moved for {silent:.0f} s: the model's volume may hang"
 
 
 def _is_locked(path: str) -> bool:

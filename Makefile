@@ -105,8 +105,8 @@ generate: venv ## Write the generated files again
 	@mv build/api.md docs/api.md
 
 .PHONY: remove-steps
-remove-steps: venv ## Take each verification step out once, and see its test go red
-	$(BIN)/python scripts/remove_steps.py
+remove-steps: venv ## Take each refusal out once, and list those that no test misses (SINCE=REVISION MINUTES=...)
+	$(BIN)/python scripts/remove_steps.py $(if $(SINCE),--since $(SINCE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: bench
 bench: venv ## Measure, side by side with the reference

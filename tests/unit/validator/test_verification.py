@@ -1,7 +1,7 @@
 """The ten steps of `validator/verification.py`: what each one refuses, from files to verdict.
 
-`scripts/remove_steps.py` takes each step out once, and asks that a test here, or in
-the step's own file, goes red.
+`make remove-steps` takes each refusal out once, and a test here, or in the file of the
+module that has it, has to fail.
 """
 
 from __future__ import annotations

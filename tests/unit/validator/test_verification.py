@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -940,3 +941,10 @@ def test_one_digest_for_two_names_is_two_files(site: Site) -> None:
     accepted(site)
     (site.model / "b").unlink()
     assert mismatches(site) == ("'b' is signed and missing",)
+
+
+def test_a_model_that_is_not_there_is_said_before_its_signature(site: Site) -> None:
+    """Where both are missing, the model is what has to be looked for."""
+    shutil.rmtree(site.model)
+    with pytest.raises(ModelError, match="there is no model at"):
+        verify(site.request(), now=NOW)

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from asn1crypto import x509 as asn1
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.certificates import CA, CODE_SIGNING, DAY, LEAF, NOW, Party, Profile, material
@@ -313,3 +316,16 @@ def test_a_public_key_is_no_authority() -> None:
     """The two kinds of anchors are not taken for one another."""
     with pytest.raises(PolicyError, match="not certificates in PEM form"):
         CertificateVerifier.from_pem(Signer().public_pem, source="ca.pem")
+
+
+def test_a_key_that_is_no_point_of_its_curve_is_refused(root: Party) -> None:
+    """The certificate can be read, and the key in it cannot."""
+    leaf = root.issue()
+    point = leaf.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    made = asn1.Certificate.load(leaf.der)
+    signed = made["tbs_certificate"].dump().replace(point, point[:-1] + bytes([point[-1] ^ 1]))
+    made["tbs_certificate"] = asn1.TbsCertificate.load(signed)
+    made["signature_value"] = root.key.sign(signed, ec.ECDSA(SHA256()))
+    assert refused(leaf.bundle(b"payload", edit=carrying(made.dump())), root) == (
+        "the signer's certificate holds a key that cannot be read"
+    )

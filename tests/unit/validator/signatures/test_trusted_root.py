@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.tuf_repository import tuf_repository
 from validator.errors import PolicyError, Undecided
 from validator.signatures import trusted_root
 from validator.signatures.trusted_root import PRODUCTION_URL, STAGING_URL, TrustedRoot
@@ -125,3 +126,26 @@ def test_nothing_below_home_is_read_or_written(
     monkeypatch.setenv("HOME", str(tmp_path))
     TrustedRoot.packaged()
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_a_root_is_fetched_from_a_repository(tmp_path: Path) -> None:
+    """It is verified from the initial root.json on."""
+    raw = root_of("2026-08-23T00:00:00Z").raw
+    with tuf_repository(tmp_path, targets={"trusted_root.json": raw}) as (url, initial):
+        assert TrustedRoot.fetched(url, root=initial).raw == raw
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [{}, {"other.json": b"{}"}, {"trusted_root.json": b" " * (trusted_root._FETCH_LIMIT + 1)}],
+    ids=["none", "another", "too large"],
+)
+def test_a_repository_without_a_usable_root_is_no_verdict(
+    tmp_path: Path, targets: dict[str, bytes]
+) -> None:
+    """Its metadata verify, and what was looked for is not there, or larger than is read."""
+    with (
+        tuf_repository(tmp_path, targets=targets) as (url, initial),
+        pytest.raises(Undecided, match=f"{url} offers no usable trusted_root.json"),
+    ):
+        TrustedRoot.fetched(url, root=initial)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from validator.errors import Undecided
 from validator.limits import DEFAULT
+from validator.tree import mounts
 from validator.tree.mounts import leaves_its_volume, mount_points
 
 if TYPE_CHECKING:
@@ -63,3 +65,16 @@ def test_the_kernel_says_what_is_mounted() -> None:
     points = mount_points()
     assert {"/", "/proc"} <= points
     assert all(os.path.lexists(point) for point in points if point.startswith("/proc"))
+
+
+@pytest.mark.parametrize("text", [None, "22 1 8:1 /\n"])
+def test_without_the_kernels_list_there_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """Where /proc is missing or says something else, no path is believed to stay on its volume."""
+    listed = tmp_path / "mountinfo"
+    if text is not None:
+        listed.write_text(text)
+    monkeypatch.setattr(mounts, "_MOUNTINFO", str(listed))
+    with pytest.raises(Undecided, match="the mounted volumes cannot be read from"):
+        mount_points()

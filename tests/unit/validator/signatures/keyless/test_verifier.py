@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from sigstore import models
 
 from tests.sigstore.attacks import (
     ATTACKS,
@@ -405,3 +406,17 @@ def test_a_signature_after_the_certificates_end_is_refused(
 
     bundle = private_sigstore.sign_statement(b"payload", edit=changed(ENTRY, later))
     assert sentence(lambda: judge(bundle))
+
+
+def test_want_of_memory_says_nothing_of_a_signature(
+    private_sigstore: PrivateSigstore, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the library runs out of memory, the model was neither verified nor refused."""
+
+    def exhausted(raw: str) -> None:
+        raise MemoryError(len(raw))
+
+    bundle = private_sigstore.sign_statement(b"payload")
+    monkeypatch.setattr(models.Bundle, "from_json", exhausted)
+    with pytest.raises(MemoryError):
+        judge(bundle)

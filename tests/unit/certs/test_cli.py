@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from certs.cli import main
+from tests.support.fake_api_server import FakeApiServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -30,15 +36,22 @@ def test_what_does_not_fit_is_one_sentence(
     assert line.startswith(f"python -m certs: {sentence}")
 
 
-@pytest.mark.parametrize("duration", ["90", "d", "-1d", "1w", "1.5h", "0s", "36501d", "9" * 10])
+@pytest.mark.parametrize(
+    ("duration", "sentence"),
+    [
+        *((text, "is not a number and s, m, h or d") for text in ("90", "d", "-1d", "1w", "1.5h")),
+        *((text, "is not between a second and 36500d") for text in ("0s", "36501d")),
+        ("9" * 10, "is not a number and s, m, h or d"),
+    ],
+)
 def test_a_duration_is_a_number_and_a_unit(
-    duration: str, capsys: pytest.CaptureFixture[str]
+    duration: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All else is a usage error."""
     with pytest.raises(SystemExit) as end:
-        main(["run", "--serving-lifetime", duration])
+        main(["run", f"--serving-lifetime={duration}"])
     assert end.value.code == 2
-    assert "--serving-lifetime" in capsys.readouterr().err
+    assert f"--serving-lifetime: '{duration}' {sentence}" in capsys.readouterr().err
 
 
 def test_without_a_cluster_it_does_not_start() -> None:
@@ -49,6 +62,27 @@ def test_without_a_cluster_it_does_not_start() -> None:
     assert ran.stderr.splitlines()[-1].startswith(
         "python -m certs: there is no access to the API server by the kubeconfig /none: "
     )
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    """Exit code 2, before the API server is asked for anything."""
+    server = FakeApiServer()
+    server.url = "http://127.0.0.1:9"
+    kubeconfig = server.kubeconfig(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        where = ("--host", "127.0.0.1", "--probe-port", port, "--kubeconfig", str(kubeconfig))
+        ran = subprocess.run(
+            [sys.executable, "-m", "certs", "run", "--namespace", "x", *where],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert ran.returncode == 2
+    (line,) = (line for line in ran.stderr.splitlines() if line.startswith("python"))
+    assert line.startswith("python -m certs: cannot listen: ")
+    assert "address already in use" in line.lower()
 
 
 def test_help_needs_no_client() -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from certs.issuing import (
@@ -103,3 +105,12 @@ def test_keys_do_not_show_in_logs(authority: Authority) -> None:
     """The values' texts leave the private keys out."""
     pair = issue(authority, names=[SERVICE], now=NOW)
     assert "PRIVATE KEY" not in repr(authority) + repr(pair)
+
+
+def test_an_authority_with_a_key_of_another_kind_signs_nothing(authority: Authority) -> None:
+    """A Secret may hold any key; ours is an EC key."""
+    key = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    with pytest.raises(ValueError, match="the authority's key is not an EC key"):
+        issue(Authority(authority.certificate, key), names=[SERVICE], now=NOW)

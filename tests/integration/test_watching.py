@@ -194,6 +194,7 @@ def policy_at(version: int) -> dict[str, object]:
         pytest.param(says(b'{"type": "ADDED", "object": {"kind": "Mo'), id="half an event"),
         pytest.param(says(b'{"type": "ADDED", "object": []}\n'), id="a list for an object"),
         pytest.param(says(b'{"type": "ADDED", "object": {}}\n'), id="no version"),
+        pytest.param(says(line("ADDED", {"metadata": {}})), id="an empty version"),
         pytest.param(says(b'{"type": "ERROR", "object": {}}\n'), id="an error without a code"),
         pytest.param(says(b"[" * 100_000 + b"\n"), id="deep"),
         pytest.param(says(b"\xff\xfe\n"), id="not UTF-8"),
@@ -428,3 +429,16 @@ def test_pauses_grow_to_a_bound_and_differ() -> None:
     assert 0.1 <= one[0] <= 0.2
     assert all(15 <= pause <= 30 for pause in one[10:])
     assert one != other
+
+
+async def test_the_servers_reason_for_ending_a_watch_is_logged(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error as an event is the server's sentence, and not an event that cannot be read."""
+    server.watches[POLICIES].append(says(error(500)))
+    source = await start()
+    await until(lambda: source.ready and not server.watches[POLICIES])
+    await until(lambda: server.lists_of(POLICIES) == 2)
+    log = capsys.readouterr().out
+    assert "the watch ended: 'too old resource version'" in log
+    assert "no event" not in log

@@ -70,6 +70,7 @@ def test_a_review_is_read(body: Make) -> None:
         (b'{"apiVersion": "admission', "not JSON"),
         (b'{"a": NaN}', "not JSON"),
         (b'{"a": "\xff"}', "not"),
+        (b'{"apiVersion": "\xff"}', "the body is not JSON: it is not UTF-8"),
         (b"[]", "not an AdmissionReview"),
         (b"null", "not an AdmissionReview"),
         (b'{"kind": "Pod", "apiVersion": "v1"}', "the body is 'Pod' of 'v1'"),

@@ -273,3 +273,13 @@ def test_a_reader_that_leaves_gets_no_traceback(run: Run, tmp_path: Path) -> Non
         said = process.stderr.read().decode()
     assert said == "Deployment 'llm': admitted under ModelValidation models/granite (Enforce)\n"
     assert process.returncode == 1
+
+
+def test_a_manifest_that_is_not_there_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, as for all that the command is given wrongly."""
+    (tmp_path / "policies").mkdir()
+    missing = tmp_path / "missing.yaml"
+    assert main(["mutate", str(missing), "--policies", str(tmp_path / "policies")]) == 2
+    assert f"{missing} cannot be read: No such file or directory" in capsys.readouterr().err

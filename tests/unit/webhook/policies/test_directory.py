@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from validator.policy.document import ModelValidation
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
-from webhook.policies.directory import DirectorySource, load_directory
+from webhook.policies.directory import FILES_LIMIT, DirectorySource, load_directory
 from webhook.policies.store import identity
 from webhook.settings import NamespaceOptions
 
@@ -182,3 +182,13 @@ async def test_a_bad_change_keeps_the_last_good_state(
     assert names(found, "models") == {"granite"}
     (tmp_path / "a.yaml").write_text(text("mistral"))
     await until(lambda: names(found, "models") == {"mistral"}, source=found)
+
+
+def test_the_number_of_files_has_a_limit(tmp_path: Path) -> None:
+    """A directory of another kind is not read whole."""
+    for index in range(FILES_LIMIT + 1):
+        (tmp_path / f"{index}.yaml").touch()
+    with pytest.raises(SetupError, match=r"has 1001 files, and 1000 are allowed"):
+        load_directory(tmp_path)
+    (tmp_path / "0.yaml").unlink()
+    assert load_directory(tmp_path).policies("models") == ()

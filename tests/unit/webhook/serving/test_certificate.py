@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from cryptography import x509
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from certs.issuing import Authority, ServingPair, issue, new_authority
 from webhook.metrics import Metrics
-from webhook.serving.certificate import ServingCertificate
+from webhook.serving.certificate import FILE_LIMIT, ServingCertificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -243,3 +243,42 @@ async def test_old_protocols_are_refused(
     install(good.certificate, good.key)
     serving.reload()
     assert serving.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+async def test_a_file_that_is_too_large_is_said(
+    serving: ServingCertificate,
+    pair: Callable[..., ServingPair],
+    install: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where it begins with what would do."""
+    good = pair()
+    install(good.certificate + b"\n" * FILE_LIMIT, good.key)
+    serving.reload()
+    assert not serving.ready
+    assert "tls.crt is larger than 1,048,576 bytes" in capsys.readouterr().out
+
+
+async def test_files_that_change_while_they_are_read_are_not_taken(
+    serving: ServingCertificate,
+    pair: Callable[..., ServingPair],
+    install: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """OpenSSL reads the files anew: what it loaded may be another pair than was looked at."""
+    first, second = pair(), pair()
+    install(first.certificate, first.key)
+    load = ssl.SSLContext.load_cert_chain
+
+    def changing(context: ssl.SSLContext, *arguments: Any, **options: Any) -> None:
+        install(second.certificate, second.key)
+        load(context, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ssl.SSLContext, "load_cert_chain", changing)
+        serving.reload()
+    assert not is_ready(serving)
+    assert "changed while they were read" in capsys.readouterr().out
+    serving.reload()
+    assert is_ready(serving)

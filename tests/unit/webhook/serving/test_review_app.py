@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
@@ -98,3 +99,32 @@ async def test_what_dies_in_the_background_takes_the_process_down(run: Any) -> N
         await asyncio.wait_for(
             process._until_drained({"it": run()}, lifecycle=Lifecycle(), seconds=0), 5
         )
+
+
+async def test_a_body_that_breaks_off_is_no_bug(
+    metrics: Metrics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client that goes away amid its body is a bad request in the log and the metrics."""
+    reviewer = Reviewer(source=BrokenSource(), gate=GateSettings(image="validator:1"))
+    app = init_app(reviewer, metrics=metrics, lifecycle=Lifecycle(), connections=Connections())
+    labels = {"path": "/mutate", "verdict": "invalid"}
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(
+            b"POST /mutate HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000\r\n\r\n{"
+        )
+        await writer.drain()
+        await asyncio.sleep(0.1)  # until the body is waited for
+        writer.close()
+        for _ in range(300):
+            if metrics.registry.get_sample_value(REVIEWS, labels):
+                break
+            await asyncio.sleep(0.01)
+    finally:
+        await runner.cleanup()
+    assert metrics.registry.get_sample_value(REVIEWS, labels) == 1
+    assert "the body broke off" in capsys.readouterr().out

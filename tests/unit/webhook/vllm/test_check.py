@@ -377,3 +377,13 @@ class _Volume:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+
+
+def test_another_of_vllms_modules_is_read_with_a_warning() -> None:
+    """It may read its arguments in its own way."""
+    command = ["python3", "-m", "vllm.entrypoints.api_server", "--model", MODEL]
+    judgement = judged({"name": "vllm", "command": command})
+    assert not judgement.refusals
+    assert judgement.cover == (MODEL,)
+    (warning,) = judgement.warnings
+    assert "'vllm.entrypoints.api_server' is read as if it were vLLM's server" in warning

@@ -157,7 +157,7 @@ class Manifest:
         return read_pod(self.raw)
 
 
-def read_pod(pod: object) -> Pod:
+def read_pod(pod: JSON) -> Pod:
     """Read a pod.
 
     Raises:
@@ -165,8 +165,6 @@ def read_pod(pod: object) -> Pod:
             pod is beyond one of the limits of `webhook.admission.wire`.
     """
     fields = wire.convert(pod)
-    if not isinstance(pod, dict):  # convert has seen to it
-        raise PodRefused("the pod is not an object")
     spec = fields.spec
     view = Pod(
         raw=pod,

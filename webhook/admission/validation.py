@@ -68,7 +68,7 @@ def check_created(
 def check_ephemeral(
     pod: dict[str, Any],
     *,
-    old: Mapping[str, Any] | None,
+    old: dict[str, Any] | None,
     policy: ModelValidation | None,
 ) -> None:
     """Check the containers that are added to a running pod.

@@ -66,12 +66,7 @@ def mounts(pod: Pod, storage: ModelStorage, policy: ModelValidation) -> list[JSO
         if any(covers(place.mount.at, path) for place in storage.places):
             continue
         mount = _beside(path, what=what, table=table, storage=storage)
-        kept = needed.setdefault(mount.at, mount)
-        if (kept.name, kept.sub_path or "") != (mount.name, mount.sub_path or ""):
-            raise PodRefused(
-                f"the {what} {path} and another file that the gate reads lie on two volumes with "
-                f"one mountPath {quoted(mount.at)}: mount them at two paths"
-            )
+        needed[mount.at] = mount
     _beside_the_program(needed)
     _side_by_side([*needed, contract.SERVICE_ACCOUNT_PATH])
     scratch: JSON = {"name": contract.SCRATCH_VOLUME, "mountPath": contract.SERVICE_ACCOUNT_PATH}

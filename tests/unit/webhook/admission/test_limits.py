@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.pods import MODEL, claim, container, mount, pod, policy, run, vllm
 from validator.contract import ENVIRONMENT_LIMIT
-from webhook.admission.pod import ARGUMENTS_LIMIT
 from webhook.admission.reviewer import PATCH_LIMIT, Reviewer
+from webhook.admission.wire import ARGUMENTS_LIMIT
 from webhook.errors import PodRefused
 from webhook.policies.store import Store
 from webhook.review import Review
@@ -24,6 +24,7 @@ class Known(Store):
     """A source that knows one policy, and learns nothing."""
 
     ready = True
+    stale = False
     gate_images = ()
 
     def __init__(self, chosen: ModelValidation) -> None:
@@ -59,7 +60,7 @@ def test_command_lines_have_a_limit() -> None:
     """It is that of all containers together."""
     words = ["word"] * (ARGUMENTS_LIMIT // 2)
     many = container("one", args=words), container("two", args=words)
-    with pytest.raises(PodRefused, match="command lines have 2,055 words, and 2,048 are allowed"):
+    with pytest.raises(PodRefused, match="2,055 words in its command lines, and 2,048 are allowed"):
         run(pod(vllm(), *many))
 
 

@@ -198,6 +198,7 @@ def run_tests(tests: Sequence[pytest.Item], *, removed: str, folder: Path) -> No
         os.environ |= {"REMOVED": removed, "PYTEST_DEBUG_TEMPROOT": str(folder)}
         session = tests[0].session
         for test, following in zip(tests, (*tests[1:], None), strict=True):
+            (folder / "test").write_text(test.nodeid)
             signal.alarm(TEST_SECONDS)
             test.ihook.pytest_runtest_protocol(item=test, nextitem=following)
             if session.testsfailed:
@@ -208,14 +209,14 @@ def run_tests(tests: Sequence[pytest.Item], *, removed: str, folder: Path) -> No
         os._exit(status)
 
 
-def in_forks(jobs: Iterator[tuple[str, Sequence[pytest.Item]]]) -> Iterator[tuple[str, bool]]:
+def in_forks(jobs: Iterator[tuple[str, Sequence[pytest.Item]]]) -> Iterator[tuple[str, str | None]]:
     """Run tests in forks, as many at once as there are cores.
 
     Args:
         jobs: The number of the refusal to remove, or a test file's name, and the tests.
 
     Yields:
-        The number or the name, and whether all tests passed.
+        The number or the name, and the test that failed, if one did.
     """
     running: dict[int, tuple[str, Path]] = {}
     while True:
@@ -231,8 +232,9 @@ def in_forks(jobs: Iterator[tuple[str, Sequence[pytest.Item]]]) -> Iterator[tupl
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # what its tests left running
         removed, folder = running.pop(pid)
+        failed = (folder / "test").read_text() if status else None
         shutil.rmtree(folder, ignore_errors=True)
-        yield removed, status == 0
+        yield removed, failed
 
 
 class Removals:
@@ -247,7 +249,7 @@ class Removals:
         self.untried = set(self.left)
         """Those of them for which no time was left."""
         self.failed: list[str] = []
-        """The test files that fail with every refusal in place."""
+        """The tests that fail with every refusal in place."""
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests that import a module, then the others for what survives."""
@@ -269,7 +271,7 @@ class Removals:
         for item in items:
             files[item.nodeid.partition("::")[0]].append(item)
         Path("reached").write_text("")
-        self.failed = [file for file, passed in in_forks(iter(files.items())) if not passed]
+        self.failed = [failed for _, failed in in_forks(iter(files.items())) if failed]
         if self.failed:
             return
         reaching = defaultdict[str, set[str]](set)
@@ -287,10 +289,10 @@ class Removals:
 
         self.untried &= reaching.keys()
         jobs = ((number, tests_of(number)) for number in sorted(self.untried, key=int))
-        for number, passed in in_forks(takewhile(lambda _: time.monotonic() < self.end, jobs)):
+        for number, failed in in_forks(takewhile(lambda _: time.monotonic() < self.end, jobs)):
             self.untried.discard(number)
             self.left[number] += len(reaching[number])
-            if not passed:
+            if failed:
                 del self.left[number]
 
 

@@ -179,8 +179,10 @@ def test_what_no_time_was_left_for_is_counted(project: Callable[..., Path]) -> N
 
 
 def test_tests_that_fail_by_themselves_prove_nothing(project: Callable[..., Path]) -> None:
-    """The file is named, and nothing is taken out."""
+    """One is named, and nothing is taken out."""
     folder = project(validator__gate=GATE, tests__unit__test_gate=NEGATIVE.replace("-1", "1"))
     code, survivors, complaint = remove(folder)
     assert (code, survivors) == (2, [])
-    assert complaint == "these fail with every refusal in place: tests/unit/test_gate.py"
+    assert complaint == (
+        "these fail with every refusal in place: tests/unit/test_gate.py::test_negative"
+    )

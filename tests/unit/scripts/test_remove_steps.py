@@ -186,3 +186,13 @@ def test_tests_that_fail_by_themselves_prove_nothing(project: Callable[..., Path
     assert complaint == (
         "these fail with every refusal in place: tests/unit/test_gate.py::test_negative"
     )
+
+
+def test_tests_that_do_not_even_start_prove_nothing(project: Callable[..., Path]) -> None:
+    """Where pytest itself ends early, nothing was tried, and that is no success."""
+    folder = project(
+        validator__gate=GATE, tests__unit__test_gate=NEGATIVE, tests__unit__conftest="raise OSError"
+    )
+    code, survivors, complaint = remove(folder)
+    assert (code, survivors) == (2, [])
+    assert "pytest, with exit code" in complaint

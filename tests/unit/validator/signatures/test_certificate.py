@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.certificates import CA, CODE_SIGNING, DAY, LEAF, NOW, Party, Profile, material
@@ -318,14 +318,26 @@ def test_a_public_key_is_no_authority() -> None:
         CertificateVerifier.from_pem(Signer().public_pem, source="ca.pem")
 
 
-def test_a_key_that_is_no_point_of_its_curve_is_refused(root: Party) -> None:
-    """The certificate can be read, and the key in it cannot."""
+def test_a_key_on_a_curve_that_nobody_reads_is_refused(root: Party) -> None:
+    """The path holds, since OpenSSL knows secp112r1, and the key is none to verify with."""
     leaf = root.issue()
-    point = leaf.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     made = asn1.Certificate.load(leaf.der)
-    signed = made["tbs_certificate"].dump().replace(point, point[:-1] + bytes([point[-1] ^ 1]))
+    tbs = made["tbs_certificate"]
+    tbs["subject_public_key_info"] = asn1_keys.PublicKeyInfo(
+        {
+            "algorithm": {
+                "algorithm": "ec",
+                "parameters": asn1_keys.ECDomainParameters("named", "1.3.132.0.6"),
+            },
+            "public_key": bytes.fromhex(
+                "0409487239995a5ee76b55f9c2f098a89ce5af8724c0a23e0e0ff77500"
+            ),
+        }
+    )
+    signed = tbs.dump(force=True)
     made["tbs_certificate"] = asn1.TbsCertificate.load(signed)
     made["signature_value"] = root.key.sign(signed, ec.ECDSA(SHA256()))
     assert refused(leaf.bundle(b"payload", edit=carrying(made.dump())), root) == (
-        "the signer's certificate holds a key that cannot be read"
+        "the signer's certificate holds a key that is not supported: ECDSA on P-256, P-384 or "
+        "P-521 is needed"
     )

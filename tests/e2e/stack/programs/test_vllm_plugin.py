@@ -147,6 +147,8 @@ def test_one_changed_byte_and_vllm_does_not_start(
         ("--chat-template", "{other}/chat_template.jinja"),
         ("--speculative-config", '{{"model": "{other}", "num_speculative_tokens": 1}}'),
         ("--enable-lora", "--lora-modules", "a={other}"),
+        ("--hf-overrides", '{{"audio_model_id": "{other}"}}'),
+        ("--mm-processor-kwargs", '{{"images_kwargs": {{"path": "{other}"}}}}'),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -198,6 +200,47 @@ def test_a_signed_model_that_names_another_one_is_stopped_there(
         f"validator.errors.Refused: --model '{signed}' lies in no model that the policy verifies; "
         f"name one under {draft}"
     )
+
+
+@pytest.mark.parametrize(
+    "leads",
+    [
+        ("auto_map", {"AutoModel": "org/base--m.Model"}, "names code of another repository"),
+        ("audio_model_id", "org/whisper", "config.json: audio_model_id 'org/whisper' is not an"),
+    ],
+    ids=["code", "model"],
+)
+def test_a_signed_configuration_that_leads_elsewhere_is_refused(
+    vllm: Installation,
+    model: Path,
+    keys: KeyPair,
+    policy: Policies,
+    leads: tuple[str, Any, str],
+) -> None:
+    """It is verified, and read before vLLM follows it."""
+    from model_signing import signing  # noqa: PLC0415 — as above
+
+    field, value, words = leads
+    (model / "model.sig").unlink()
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {field: value}))
+    with quiet():
+        signer = signing.Config().use_elliptic_key_signer(private_key=keys.private_path)
+        signer.sign(model, model / "model.sig")
+    command = (*SERVER, "--enforce-eager", "--trust-remote-code", "--model", str(model))
+    code, output = vllm.ended(*command, environment=policy(model), log=model.parent / "log")
+    assert code != 0
+    assert output.splitlines()[-1].startswith("validator.errors.Refused: ")
+    assert words in output.splitlines()[-1]
+
+
+def test_a_hub_that_may_be_asked_ends_vllm(
+    vllm: Installation, model: Path, policy: Policies, tmp_path: Path
+) -> None:
+    """Whatever a configuration names would be fetched."""
+    environment = policy(model, HF_HUB_OFFLINE="0")
+    last = _refused(vllm, "--model", str(model), environment=environment, folder=tmp_path)
+    assert last.endswith("set HF_HUB_OFFLINE to 1")
 
 
 def test_a_hub_id_is_judged_by_the_snapshot_that_vllm_finds(

@@ -52,10 +52,10 @@ class Identity(NamedTuple):
 
     def is_like(self, other: Identity) -> bool:
         """Tell whether another state differs in no more than inode and ctime."""
-        return (self.device, self.size, self.modified_ns) == (
-            other.device,
-            other.size,
-            other.modified_ns,
+        return self == other or (
+            self.device == other.device
+            and self.size == other.size
+            and self.modified_ns == other.modified_ns
         )
 
 

@@ -110,7 +110,7 @@ OPTIONS: Final = {
     "node_rank": "peer",
     "tool_server": "peer",
 }
-"""What the options open that are not in SAFE, by argparse's name for them."""
+"""Kinds of the options that are not in SAFE, by argparse's name for them."""
 
 KEYS: Final = {
     "speculative_config": {
@@ -127,7 +127,7 @@ KEYS: Final = {
     "kv_transfer_config": {"kv_connector_module_path": "code"},
     "ec_transfer_config": {"ec_connector_module_path": "code"},
 }
-"""What the keys of JSON options open, at any depth."""
+"""Kinds of the keys of JSON options, at any depth."""
 
 KNOWN: Final = {
     "generation_config": ("auto", "vllm"),

@@ -40,7 +40,7 @@ MONITOR_CONTAINER: Final = "model-validation-monitor"
 """The injected native sidecar, where the policy asks for re-validation; reserved as the gate is."""
 
 MODEL_VOLUME: Final = "model-validation-model"
-"""The model volume (with a number behind it from the second on), where the policy adds it."""
+"""The model volume (with a number after it from the second on), where the policy adds it."""
 
 SCRATCH_VOLUME: Final = "model-validation-scratch"
 """The emptyDir of gate and monitor, where the service-account token would be mounted."""

@@ -33,7 +33,7 @@ POLL_SECONDS: Final = 5.0
 """Between two looks. A client of NFS may show an old state for up to a minute all the same."""
 
 POLL_REST: Final = 10
-"""How many times as long as a look is the pause behind it: looking is to cost next to nothing."""
+"""Factor from the time of a look to the pause after it, so that looking costs next to nothing."""
 
 POLL_LIMIT_SECONDS: Final = 60.0
 """Between two looks, however long they take."""
@@ -45,7 +45,7 @@ CHANGES_LIMIT: Final = 10
 """Names of changed files that a finding repeats."""
 
 Sight = dict[str, object]
-"""What a look has seen: the state of each file, by its path, and what is odd by its sentence."""
+"""The finding of a look: the state of each file, by its path, and what is odd by its sentence."""
 
 
 class Cause(enum.StrEnum):

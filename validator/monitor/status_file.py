@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEAT_SECONDS: Final = 5.0
-"""How often the monitor says, at most, that it moves."""
+"""Seconds between two of the monitor's signs of life, at least."""
 
 STALE_SECONDS: Final = 300.0
 """A monitor that has not moved for so long hangs. It says nothing while it lists a tree, and on

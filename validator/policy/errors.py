@@ -25,7 +25,7 @@ _CHOICES: Final = {
     "spec.revalidation.interval": "a number and s, m or h, such as 10m",
     "spec.revalidation.bytesPerSecond": "a number and M, Mi, G or Gi, such as 100Mi",
 }
-"""What stands where only certain words or forms may stand, for the sentence."""
+"""Words or forms that a field may have where only certain ones are allowed, for the sentence."""
 
 
 _OPERATORS: Final = {

@@ -101,7 +101,7 @@ class _Reader:
 
     def read(self, given: Given) -> None:
         option, name = given.option, given.flag or POSITIONAL
-        # Where a value is wanted, text that turns out to be an option ends vLLM; behind the last
+        # Where a value is wanted, text that turns out to be an option ends vLLM; after the last
         # value that is, it is an option.
         if option.arity == "+" and any(value.startswith("$(") for value in given.values[1:]):
             self.unreadable.append(f"{name} takes a value that may be another option")

@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:
     """Read vLLM's arguments.
 
     Args:
-        arguments: Those behind `vllm serve` or behind the module's name.
+        arguments: Those after `vllm serve` or after the module's name.
         serve: Whether it is `vllm serve`, which takes its first `--model` for its positional.
 
     Raises:

@@ -23,7 +23,7 @@ VARIABLE: Final = "MODEL_VALIDATION_VERIFIED"
 
 _PARENT: Final = 1
 _START: Final = 19
-"""Columns of a process' stat behind its name (proc_pid_stat(5)), counted from its state."""
+"""Columns of a process' stat after its name (proc_pid_stat(5)), counted from its state."""
 
 
 def leave(environment: MutableMapping[str, str], *, policy: str, paths: Collection[str]) -> None:

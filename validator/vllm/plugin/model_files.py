@@ -1,4 +1,4 @@
-"""What a verified model's own configuration files name beside the model.
+"""Other places that a verified model's own configuration files name.
 
 A signature proves who wrote a configuration, and not what else it leads to: code of another
 repository, or another model. Belongs here: the fields by which vLLM follows a configuration.

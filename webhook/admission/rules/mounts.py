@@ -27,7 +27,7 @@ _LINKLESS: Final = KUBERNETES_WRITES - {"gitRepo"}
 """Kinds in which a pod's owner chooses what files say, and cannot place a link."""
 
 _OF_THE_RUNTIME: Final = ("/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-"""What is mounted into each container beside what the pod says."""
+"""Paths that a runtime mounts into each container beside those that the pod names."""
 
 
 def differing_mounts(case: Case) -> Iterator[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ALLOWED_KINDS: Final = frozenset(
     {Kind.SAFE, Kind.MODEL, Kind.TOKENIZER, Kind.CONFIG, Kind.ADAPTER, Kind.DRAFT, Kind.TEMPLATE}
 )
-"""What allowed options open: nothing, or what `Check` holds to the verified paths."""
+"""Kinds of the allowed options: they open nothing, or what `Check` holds to the verified paths."""
 
 REFUSED: Final[dict[str, str]] = {
     "help": "starts no server",

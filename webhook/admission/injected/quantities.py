@@ -16,7 +16,7 @@ TEXT_LIMIT: Final = 32
 """Characters of a quantity; the server's own largest, 2^63-1 in nano units, has 28."""
 
 NANO: Final = 10**9
-"""The smallest unit that the server counts."""
+"""The smallest amounts that the server counts, in one."""
 
 _FORM: Final = re.compile(
     r"\+?(?=\.?[0-9])(?P<whole>[0-9]*)(?:\.(?P<part>[0-9]*))?"

@@ -48,7 +48,7 @@ e2e: venv ## Install it on a real node and try everything there (root, Debian; m
 	@$(BIN)/python -m tests.e2e.node test
 
 .PHONY: cluster-tools
-cluster-tools: venv ## Build etcd, kube-apiserver and kubectl (Go needed, minutes, once)
+cluster-tools: venv ## Build what `make test` needs: etcd, kube-apiserver, kubectl, sops … (Go, once)
 	@$(BIN)/python -m tests.e2e.api_server.building
 
 .PHONY: e2e-vllm

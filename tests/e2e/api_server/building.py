@@ -229,13 +229,13 @@ def _go(*arguments: str, folder: Path) -> str:
 
 
 def main(names: Sequence[str]) -> int:
-    """Build the named programs, or the control plane's; return the exit code."""
+    """Build the named programs, or those of `make test`; return the exit code."""
     unknown = [name for name in names if name not in PACKAGES]
     if unknown:
         say(f"unknown program {', '.join(unknown)}; known are {', '.join(PACKAGES)}")
         return 2
     try:
-        build(names or CONTROL_PLANE)
+        build(names or (*CONTROL_PLANE, *MANIFESTS))
     except ProgramsMissingError as error:
         say(str(error))
         return 1

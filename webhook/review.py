@@ -143,7 +143,7 @@ def parse(body: bytes, *, content_type: str) -> Review:
     except msgspec.DecodeError as error:
         raise RequestError(f"the body is not JSON: {_inner(error)}") from error
     except RecursionError as error:
-        raise too_deep() from error
+        raise _too_deep() from error
     except UnicodeDecodeError as error:
         raise RequestError("the body is not JSON: it is not UTF-8") from error
     if request is None:
@@ -156,7 +156,7 @@ def too_large() -> RequestError:
     return RequestError(f"the body is larger than {BODY_LIMIT:,} bytes", status=413)
 
 
-def too_deep() -> RequestError:
+def _too_deep() -> RequestError:
     """Return the error of JSON that no Kubernetes object is as deep as."""
     return RequestError("the body is nested too deep to be a Kubernetes object")
 

@@ -21,7 +21,7 @@ from webhook.admission import json_patch, mutation, validation
 from webhook.admission.pod import Manifest
 from webhook.errors import NotReady, PodRefused, RequestError
 from webhook.policies import choice
-from webhook.review import Answer, Review, too_deep
+from webhook.review import Answer, Review
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,16 +95,12 @@ class Reviewer:
             raise RequestError("the request names no namespace, and each pod has one")
         if not self.source.ready:
             raise NotReady("the policies are not known yet: try again in a moment")
-        try:
-            if not self.source.stale:
-                answer = judge(review, manifest)
-                if answer.refusal is None:
-                    return answer
-            await self.source.refresh(review.namespace)
-            answer = (live or judge)(review, manifest)
-        except RecursionError as error:
-            raise too_deep() from error
-        return answer
+        if not self.source.stale:
+            answer = judge(review, manifest)
+            if answer.refusal is None:
+                return answer
+        await self.source.refresh(review.namespace)
+        return (live or judge)(review, manifest)
 
     def _mutated(self, review: Review, manifest: Manifest) -> Answer:
         try:

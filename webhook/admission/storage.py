@@ -193,8 +193,8 @@ def _private(pod: Pod, volumes: Mapping[str, Volume]) -> frozenset[str]:
 
 def _place(model: Model, table: MountTable, volumes: Mapping[str, Volume]) -> Place:
     held = table.holder(model.path)
-    if held is None:
-        raise PodRefused(f"no container mounts a volume at or above {model.path}")
+    if held is None:  # `with_model_volumes` has added one, or refused the pod
+        raise AssertionError
     placed, mount = held
     return Place(model=model, placed=placed, mount=mount, volume=volume_of(mount, placed, volumes))
 

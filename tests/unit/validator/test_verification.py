@@ -199,6 +199,12 @@ class TestStep3Signature:
         with pytest.raises(SignatureError, match="does not match the signed payload"):
             verify(site.request(verifiers=(root.verifier,)), now=NOW)
 
+    def test_one_signers_refusal_is_said_as_it_is(self, site: Site) -> None:
+        """Nobody counts where there is one to count."""
+        with pytest.raises(SignatureError) as caught:
+            verify(site.request(verifiers=(Signer().verifier,)))
+        assert "none of the" not in str(caught.value)
+
 
 class TestStep4Statement:
     """The payload is an in-toto statement with the OMS predicate."""

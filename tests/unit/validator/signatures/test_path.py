@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import crypto
 
 from tests.support.certificates import CA, LEAF, NOW, Party, Profile, named
 from validator.bundle import parse_bundle
 from validator.errors import PolicyError, SignatureError
 from validator.limits import DEFAULT
+from validator.signatures import path
 from validator.signatures.certificate import CertificateVerifier
 
 if TYPE_CHECKING:
@@ -257,3 +260,41 @@ def test_an_expression_that_cannot_be_used_is_the_policys_mistake() -> None:
     """Said before any bundle is read."""
     with pytest.raises(PolicyError, match="the signer's identity, '\\(', cannot be used"):
         CertificateVerifier.from_pem(Party.root().pem, source="root", identity_regexp="(")
+
+
+def test_openssl_may_refuse_to_read_what_another_parser_has_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is the stricter one; its own words stay inside."""
+
+    def unreadable(_: object) -> None:
+        raise crypto.Error([("asn1", "", "wrong tag")])
+
+    root = Party.root("root")
+    monkeypatch.setattr(crypto.X509, "from_cryptography", unreadable)
+    said = refused(root, root.issue("signer"))
+    assert said.endswith("a certificate in it cannot be read")
+
+
+def test_an_issuer_is_an_authority_whatever_the_library_says() -> None:
+    """OpenSSL takes some old certificates for authorities that do not say that they are."""
+    root = Party.root("root")
+    leaf = root.issue("signer")
+    said = str(path._flaw(leaf.certificate, leaf.certificate))
+    assert "may not issue" in said
+    assert path._flaw(leaf.certificate, root.certificate) is None
+
+
+def test_an_issuers_key_of_an_unknown_kind_is_named() -> None:
+    """Cryptography reads such a certificate, and not its key."""
+
+    class Unknown:
+        subject = Party.root("root").certificate.subject
+
+        def public_key(self) -> None:
+            raise UnsupportedAlgorithm("unknown")
+
+    leaf = Party.root("root").issue("signer")
+    said = str(path._flaw(leaf.certificate, cast("Any", Unknown())))
+    assert said.endswith("is of a kind that is not supported")
+    assert "too weak" not in said

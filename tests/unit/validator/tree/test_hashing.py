@@ -169,3 +169,33 @@ def test_a_missing_hash_function_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
 def test_jobs_follow_the_cores_of_the_process() -> None:
     """A container's CPU set counts, not the machine's cores."""
     assert hashing.default_jobs() == len(os.sched_getaffinity(0))
+
+
+def test_an_interrupt_waits_for_no_other_file(tmp_path: Path) -> None:
+    """One thread is interrupted, and the others stop at their next buffer."""
+    buffers = 256
+    for name in ("a", "b"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(buffers * BUFFER_BYTES)
+    counts: list[int] = []
+
+    def interrupted(count: int) -> None:
+        counts.append(count)
+        raise KeyboardInterrupt
+
+    with Tree.open(tmp_path) as tree, pytest.raises(KeyboardInterrupt):
+        hash_ranges(tree, whole(tree), hash_=Hash.SHA256, jobs=2, progress=interrupted)
+    first, second = threading.Event(), threading.Event()
+
+    def slowly(count: int) -> None:
+        counts.append(count)
+        if not first.is_set():
+            first.set()
+            second.wait(timeout=10)
+            raise KeyboardInterrupt
+        second.set()
+
+    counts.clear()
+    with Tree.open(tmp_path) as tree, pytest.raises(KeyboardInterrupt):
+        hash_ranges(tree, whole(tree), hash_=Hash.SHA256, jobs=2, progress=slowly)
+    assert len(counts) < buffers

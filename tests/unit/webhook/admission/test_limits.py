@@ -81,3 +81,11 @@ async def test_the_patch_has_a_limit() -> None:
     assert said.startswith("the changes that the gate needs are ")
     assert said.endswith("and 1,048,576 are allowed: make the pod smaller")
     assert await refusal(pod(vllm(mount(), *mounts[:10]), volumes=[claim()])) is None
+
+
+def test_text_that_is_not_unicode_is_refused() -> None:
+    """JSON can spell half of a surrogate pair, which no other format holds."""
+    given = pod()
+    given["spec"]["containers"][0]["\ud800"] = 1
+    with pytest.raises(PodRefused, match="holds text that is not Unicode: a lone surrogate"):
+        run(given)

@@ -89,6 +89,14 @@ def test_yaml_can_be_applied_as_it_is(run: Run) -> None:
     assert run(made, service)[1] == ""
 
 
+def test_a_patch_is_of_one_manifest(run: Run) -> None:
+    """Two patches in a row would be no patch."""
+    document = deployment(**{LABEL: "true"})
+    code, out, err = run(document, document, options=("--output", "patch"))
+    assert (code, out) == (2, "")
+    assert "--output patch takes one manifest, and here are 2" in err
+
+
 def test_json_and_patch_are_for_programs(run: Run) -> None:
     """The patch, applied by somebody else's code, gives the JSON."""
     document = deployment(**{LABEL: "true"})

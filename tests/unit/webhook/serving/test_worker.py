@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 from base64 import b64decode
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonpatch
 import msgspec
@@ -21,6 +22,7 @@ from webhook.errors import NotReady, RequestError
 from webhook.policies.store import Store
 from webhook.serving.judged import Asked, Line, judge
 from webhook.serving.worker import Worker
+from webhook.serving.worker_process import receive
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
@@ -225,3 +227,17 @@ async def test_at_the_end_no_process_is_left(cluster: Cluster) -> None:
         pid = await pid_of(worker)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_process_that_has_just_ended_is_no_verdict() -> None:
+    """The review is tried again by whoever sent it."""
+    reviewer = Reviewer(source=Cluster(), gate=GateSettings(image="validator:1"))
+    with pytest.raises(NotReady, match="try again"):
+        await Worker(reviewer)._asked(cast("Asked", None))
+
+
+@pytest.mark.parametrize("content", [b"", b"\0"])
+def test_a_stream_that_ends_is_an_end(content: bytes) -> None:
+    """Also within a message's length."""
+    with pytest.raises(EOFError):
+        receive(io.BytesIO(content))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from sigstore import models
+from sigstore import verify as library
 
 from tests.sigstore.attacks import (
     ATTACKS,
@@ -420,3 +421,17 @@ def test_want_of_memory_says_nothing_of_a_signature(
     monkeypatch.setattr(models.Bundle, "from_json", exhausted)
     with pytest.raises(MemoryError):
         judge(bundle)
+
+
+def test_a_lack_of_memory_is_no_verdict(
+    private_sigstore: PrivateSigstore, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing of the bundle: whoever runs the verification ends as undecided."""
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    bundle = private_sigstore.sign_statement(statement())
+    monkeypatch.setattr(library.Verifier, "verify_dsse", exhausted)
+    with pytest.raises(MemoryError):
+        judge(bundle, BY_ALICE)

@@ -163,7 +163,7 @@ def summary(reports: Sequence[Report], *, context: Mapping[str, Any]) -> dict[st
         context: Further fields beside them, such as the policy's name.
     """
     decides = worst(reports).as_dict()
-    shown = {key: decides[key] for key in ("verdict", "code", "reason") if key in decides}
+    shown = {key: decides[key] for key in ("verdict", "reason", "code") if key in decides}
     return shown | {**context, "models": [report.as_dict() for report in reports]}
 
 

@@ -359,7 +359,7 @@ def _sharing(field: str) -> Callable[[ModelStore], tuple[Document, Document]]:
     ("way", "sentence"),
     [
         pytest.param(_over_the_gates_program, "over what it runs on itself", id="gates-program"),
-        pytest.param(_in_the_tokens_place, "over what it runs on itself", id="tokens-place"),
+        pytest.param(_in_the_tokens_place, "where they differ", id="tokens-place"),
         pytest.param(_by_a_link, "where a link could lead it over the model", id="link"),
         pytest.param(_before_the_verdict, "before it is verified", id="early-sidecar"),
         pytest.param(_a_server_among_the_writers, "before it is verified", id="server-as-writer"),

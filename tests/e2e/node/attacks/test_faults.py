@@ -187,7 +187,7 @@ def _rotate(cluster: Cluster, _: Node, __: str) -> None:
 
     def trusted() -> set[x509.Certificate]:
         path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/"
-        (webhook,) = (cluster.get(f"{path}{OURS}") or {})["webhooks"]
+        (webhook,) = (cluster.get(f"{path}zz-{OURS}") or {})["webhooks"]
         bundle = base64.b64decode(webhook["clientConfig"]["caBundle"])
         return set(x509.load_pem_x509_certificates(bundle))
 

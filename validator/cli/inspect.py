@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from validator.cli import options
 from validator.contract import ExitCode
-from validator.errors import Refused
+from validator.errors import PolicyError
 from validator.limits import DEFAULT
 from validator.text import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from validator.bundle import Bundle
+
+_ANCHORS = {
+    "public-key": "the signer's public key, for --policy of a model that a key signed",
+    "certificate-chain": "certificates of the signer's authority, likewise",
+    "trusted-root": "trusted_root.json of a private Sigstore, likewise",
+}
 
 
 def add_to(commands: argparse._SubParsersAction[Any]) -> None:
@@ -32,94 +39,117 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
         help="the signature's file, or a model's directory that has its model.sig",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--files", action="store_true", help="list each signed file and its digest")
+    shown.add_argument(
+        "--policy",
+        action="store_true",
+        help="print the ModelValidation that accepts this signature alone, as YAML",
+    )
+    parser.add_argument(
+        *options.spelled("model-path"),
+        metavar="PATH",
+        help="the model's path in the workload, for --policy (default: /models/NAME)",
+    )
+    for name, described in _ANCHORS.items():
+        parser.add_argument(*options.spelled(name), type=Path, metavar="FILE", help=described)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Show the claims of one bundle; what cannot be read is said, and is not a success."""
-    from validator.bundle import read_bundle
+    """Show the claims of one bundle; what cannot be accepted is said, and is not a success.
 
+    Raises:
+        PolicyError: An option makes no sense, or is missing.
+        Refused: The file is no bundle; or no policy can accept it.
+    """
+    from validator.bundle import read_bundle
+    from validator.inspection import claims
+
+    given = [name for name in ("model-path", *_ANCHORS) if _value(arguments, name) is not None]
+    if given and not arguments.policy:
+        raise PolicyError(f"--{given[0]} is for the policy: give --policy too, or leave it out")
     signature: Path = arguments.signature
     if signature.is_dir():
         signature = options.default_signature(signature)
     bundle = read_bundle(signature, limits=DEFAULT)
-    claims: dict[str, Any] = {"method": str(bundle.method)}
-    code = ExitCode.VERIFIED
-    for name, read in (("signer", _signer), ("statement", _statement)):
-        try:
-            claims |= read(bundle)
-        except Refused as error:
-            claims[name] = f"not acceptable: {error}"
-            code = ExitCode.REFUSED
-    claims = {name: value for name, value in claims.items() if value not in (None, [], "")}
-    if arguments.format == "json":
-        options.show({"verified": False, **{_camel(name): value for name, value in claims.items()}})
-    else:
-        lines = [f"{name}: {_shown(value)}" for name, value in claims.items()]
-        options.show("\n".join(["Claims only, nothing was verified.", *lines]))
-    return code
+    if arguments.policy:
+        _show_policy(bundle, arguments)
+        return ExitCode.VERIFIED
+    found = claims(bundle, files=arguments.files)
+    options.show(found if arguments.format == "json" else "\n".join(map(printable, _lines(found))))
+    return ExitCode.REFUSED if "refused" in found else ExitCode.VERIFIED
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split()
-    return first + "".join(map(str.capitalize, others))
+def _value(arguments: argparse.Namespace, name: str) -> Any:
+    return getattr(arguments, name.replace("-", "_"))
 
 
-def _shown(value: object) -> str:
-    return printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+def _show_policy(bundle: Bundle, arguments: argparse.Namespace) -> None:
+    """Print the policy, after a remark on what it rests on."""
+    from validator.files import read_anchor
+    from validator.inspection import Anchors, draft
+    from validator.policy import yaml_documents
 
-
-def _signer(bundle: Bundle) -> dict[str, Any]:
-    from validator.bundle import Method
-
-    if bundle.method is Method.KEY:
-        return {"key": bundle.key_hint}
-    if bundle.method is Method.CERTIFICATE:
-        return {"chain": _subjects(bundle.certificates)}
-    return _keyless(bundle)
-
-
-def _subjects(certificates: tuple[bytes, ...]) -> list[str]:
-    from validator.signatures.certificate import load_chain
-
-    return [
-        f"{one.subject.rfc4514_string()} ({one.not_valid_before_utc:%Y-%m-%d} to "
-        f"{one.not_valid_after_utc:%Y-%m-%d})"
-        for one in load_chain(certificates)
-    ]
-
-
-def _keyless(bundle: Bundle) -> dict[str, Any]:
-    from validator.signatures.keyless import Claims, identities, issuers
-
-    claimed = Claims.of(bundle)
-    certificate = claimed.parsed.signing_certificate
-    at = min(claimed.times, default=None)
-    return {
-        "identity": identities(certificate),
-        "issuer": issuers(certificate),
-        "signed at": at and f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        "log": claimed.log_id.hex(),
-        "log index": claimed.log_index,
+    texts = {
+        name: path and read_anchor(path, what=name.replace("-", " ")).decode(errors="replace")
+        for name in _ANCHORS
+        for path in (_value(arguments, name),)
     }
-
-
-def _statement(bundle: Bundle) -> dict[str, Any]:
-    import hashlib
-
-    from validator.statement import ROOT_PIN, STATEMENT_PIN, parse_statement
-
-    statement = parse_statement(
-        bundle.payload, payload_type=bundle.payload_type, limits=DEFAULT, allow_legacy=True
+    anchors = Anchors(
+        public_key=texts["public-key"],
+        authorities=texts["certificate-chain"],
+        trusted_root=texts["trusted-root"],
     )
-    return {
-        "model": statement.model_name,
-        "digest": f"{ROOT_PIN}{statement.root_digest}",
-        "statement digest": f"{STATEMENT_PIN}{hashlib.sha256(bundle.payload).hexdigest()}",
-        "predicate": "before 1.0" if statement.legacy else "v1.0",
-        "hash": str(statement.hash),
-        "shard size": statement.shard_size,
-        "links": statement.allow_symlinks,
-        "ignored": list(statement.ignore_paths),
-        "files": len({resource.name for resource in statement.resources}),
+    policy = draft(bundle, path=arguments.model_path, anchors=anchors)
+    if arguments.format == "json":
+        options.show(policy)
+        return
+    remark = (
+        "# Accepts this one signature. Apply it if you know that its signer may sign this model,\n"
+        "# after you have set the namespace and the path that the workload loads.\n"
+    )
+    options.show(f"{remark}{yaml_documents.dump(policy)}".rstrip())
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the claims as a person reads them."""
+    from validator.inspection import certificates
+
+    yield "Claims only, nothing was verified."
+    source = f", by {found['timeSource']}" if "timeSource" in found else ""
+    total = f" (over all of its trees: {found.get('globalLogIndex')})"
+    same = found.get("globalLogIndex") == found.get("logIndex")
+    shown = {
+        "method": found["method"],
+        "key": found.get("keyHint"),
+        "identity": ", ".join(found.get("identity", ())),
+        "issuer": ", ".join(found.get("issuer", ())),
     }
+    yield from (f"{name}: {value}" for name, value in shown.items() if value)
+    for line in certificates.shown(found.get("certificates", ())):
+        yield f"certificate: {line}"
+    for name, value in found.get("workflow", {}).items():
+        yield f"workflow {name}: {value}"
+    if "signedAt" in found:
+        yield f"signed at: {found['signedAt'].replace('T', ' ')}{source}"
+    if "logId" in found:
+        yield f"log: {found['logId']}"
+        yield f"log index: {found['logIndex']}{'' if same else total}"
+    names = {
+        "model": "model",
+        "digest": "digest",
+        "statement digest": "statementDigest",
+        "predicate": "predicate",
+        "hash": "hash",
+        "shard size": "shardSize",
+        "links": "allowSymlinks",
+        "files": "files",
+    }
+    yield from (f"{name}: {found[key]}" for name, key in names.items() if key in found)
+    if "ignored" in found:
+        yield f"ignored: {', '.join(found['ignored'])}"
+    for one in found.get("resources", ()):
+        part = f" (bytes {one['start']:,} to {one['end']:,})" if "end" in one else ""
+        yield f"  {one['digest']}  {one['name']}{part}"
+    yield from found.get("refused", ())

@@ -1,12 +1,13 @@
-"""YAML and JSON documents from outside, read within limits.
+"""YAML and JSON documents from outside, read within limits; and YAML for people, written.
 
-The one place that imports the YAML parser: everything here is refused that
+The one place that imports the YAML library. When reading, everything here is refused that
 PyYAML would let pass and a reviewer would not see, such as duplicate keys (the
 last one wins) and anchors (a few lines grow to gigabytes).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -92,3 +93,31 @@ def load_all(text: bytes, *, source: str, limit: int) -> list[Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PolicyError(f"{source}: not YAML in UTF-8") from error
     return documents
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as people write it: no anchors, lists indented, long lines left whole."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 — PyYAML's signature
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Write several lines, such as a key in PEM form, as a block."""
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def dump(document: object) -> str:
+    """Return a document as YAML, its keys in their order."""
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import yaml
+from typing import TYPE_CHECKING, Final
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy.yaml_documents import load_all
+from validator.policy import yaml_documents
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
 from webhook.admission.pod import Manifest
@@ -114,7 +111,9 @@ def run(options: argparse.Namespace) -> int:
         PolicyError: The manifest cannot be read as such.
         SetupError: The directory or the manifest cannot be read.
     """
-    documents = load_all(_read(options.manifest), source=options.manifest, limit=FILE_LIMIT)
+    documents = yaml_documents.load_all(
+        _read(options.manifest), source=options.manifest, limit=FILE_LIMIT
+    )
     manifests = list(templates.flattened(documents, source=options.manifest))
     known = load_directory(options.policies) if options.policies else Store()
     policies = [document for document in manifests if _is_policy(document)]
@@ -243,7 +242,7 @@ def _shown(outcomes: list[Outcome], *, form: str) -> Iterator[str]:
             for outcome in outcomes:
                 yield from _diff(outcome)
         case "yaml":
-            yield "---\n".join(_yaml(outcome.after) for outcome in outcomes)
+            yield "---\n".join(yaml_documents.dump(outcome.after) for outcome in outcomes)
         case "json":
             documents = [outcome.after for outcome in outcomes]
             one = len(documents) == 1
@@ -265,8 +264,8 @@ def _diff(outcome: Outcome) -> Iterator[str]:
     name = templates.name_of(outcome.before)
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in difflib.unified_diff(
-        _yaml(outcome.before).splitlines(),
-        _yaml(outcome.after).splitlines(),
+        yaml_documents.dump(outcome.before).splitlines(),
+        yaml_documents.dump(outcome.after).splitlines(),
         name,
         f"{name}, as it would be admitted",
         lineterm="",
@@ -279,22 +278,3 @@ def _shortened(line: str) -> str:
     if len(line) <= DIFF_COLUMNS:
         return line
     return f"{line[:DIFF_COLUMNS]}… ({len(line):,} characters)"
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML as people write it: no anchors, lists indented, long lines left whole."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        del data
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 — PyYAML's signature
-        del indentless
-        super().increase_indent(flow, indentless=False)
-
-
-def _yaml(document: Any) -> str:
-    text: str = yaml.dump(
-        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf
-    )
-    return text

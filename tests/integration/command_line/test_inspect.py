@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.certificates import Party
-from tests.support.signed_model import (
-    Signer,
-    statement,
-)
+from tests.support.signed_model import FILES, Signer, sharded, statement, statement_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.sigstore import PrivateSigstore
 
 from tests.support.desk import Desk, edited, run
@@ -31,6 +31,7 @@ class TestInspect:
         document = json.loads(run("inspect", desk.site.signature, "--format=json").out)
         assert document["verified"] is False
         assert document["files"] == 3
+        assert "resources" not in document
 
     def test_a_models_directory_stands_for_its_signature(self, desk: Desk) -> None:
         """`model.sig` in it; a directory without one says where it was looked for."""
@@ -45,7 +46,8 @@ class TestInspect:
         root = Party.root()
         desk.site.signature.write_bytes(root.issue().bundle(statement()))
         assert (
-            "chain: CN=signer (2026-11-22 to 2026-12-23)" in run("inspect", desk.site.signature).out
+            "certificate: CN=signer (2026-11-22 to 2026-12-23), by CN=root, ECDSA secp256r1"
+            in run("inspect", desk.site.signature).out
         )
         desk.site.signature.write_text(private_sigstore.sign_statement(statement()))
         out = run("inspect", desk.site.signature).out
@@ -66,7 +68,11 @@ class TestInspect:
         [
             (b"", 1, "is not JSON"),
             (b"{}", 1, "is not a Sigstore bundle"),
-            (Signer().bundle(b"junk"), 1, "statement: not acceptable: the signed statement is"),
+            (
+                Signer().bundle(b"junk"),
+                1,
+                "statement is not acceptable: the signed statement is",
+            ),
         ],
     )
     def test_what_is_no_signature_is_said(
@@ -86,10 +92,53 @@ class TestInspect:
         desk.site.signature.write_bytes(edited(verificationMaterial=material))
         ended = run("inspect", desk.site.signature)
         assert ended.code == 1
-        assert "signer: not acceptable: certificate 1 of the bundle's chain" in ended.out
+        assert "the signer is not acceptable: certificate 1 of the bundle's chain" in ended.out
         bundle = json.loads(private_sigstore.sign_statement(statement()))
         bundle["verificationMaterial"]["certificate"]["rawBytes"] = "AAAA"
         desk.site.signature.write_text(json.dumps(bundle))
         ended = run("inspect", desk.site.signature)
         assert ended.code == 1
-        assert "signer: not acceptable: the keyless signature is not a complete" in ended.out
+        assert "the signer is not acceptable: the keyless signature is not a complete" in ended.out
+
+    def test_the_files_are_listed_when_they_are_asked_for(self, desk: Desk) -> None:
+        """Each with its digest, and shards with their bytes."""
+        out = run("inspect", desk.site.signature, "--files").out
+        for name, content in FILES.items():
+            assert f"\n  {hashlib.sha256(content).hexdigest()}  {name}\n" in out
+        shards = sharded("a.bin", b"a" * 1500, 1000)
+        desk.site.sign(statement_of(shards, method="shards", shard_size=1000))
+        out = run("inspect", desk.site.signature, "--files").out
+        assert f"  {shards[1]['digest']}  a.bin (bytes 1,000 to 1,500)" in out
+
+
+class TestPolicy:
+    """`inspect --policy`: the ModelValidation that accepts exactly this."""
+
+    def test_it_accepts_the_model_and_no_other_of_its_signer(
+        self, desk: Desk, tmp_path: Path
+    ) -> None:
+        """The policy as printed is the one to verify by."""
+        drafted = run("inspect", desk.site.model, "--policy", "--public-key", desk.key)
+        assert drafted.code == 0
+        assert drafted.out.startswith("# Accepts this one signature.")
+        policy = tmp_path / "policy.yaml"
+        policy.write_text(drafted.out)
+        verify = ("verify", "policy", policy, "--model", desk.site.model)
+        assert run(*verify).code == 0
+        desk.site.sign(statement(ignore_paths=["other"]))
+        ended = run(*verify)
+        assert ended.code == 1
+        assert "it is not the pinned one" in ended.text
+
+    def test_what_a_signature_cannot_vouch_for_is_asked_for(self, desk: Desk) -> None:
+        """The option is named, and nothing is printed."""
+        ended = run("inspect", desk.site.model, "--policy")
+        assert (ended.code, ended.out) == (2, "")
+        assert "name the signer's public key by --public-key" in ended.err
+        ended = run("inspect", desk.site.model, "--public-key", desk.key)
+        assert ended.code == 2
+        assert "--public-key is for the policy: give --policy too" in ended.err
+        desk.key.write_bytes(Signer().public_pem)
+        ended = run("inspect", desk.site.model, "--policy", "--public-key", desk.key)
+        assert (ended.code, ended.out) == (1, "")
+        assert "signed by another key" in ended.err

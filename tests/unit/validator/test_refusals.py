@@ -15,6 +15,7 @@ import pytest
 
 from tests.sigstore.attacks import ATTACKS, CRASHING, Attack
 from tests.sigstore.private import ALICE
+from tests.support.schema import flaws
 from tests.support.signed_model import Signer, Site, statement
 from validator import errors
 from validator.bundle import Method, parse_bundle
@@ -48,33 +49,6 @@ def kinds() -> list[type[ValidatorError]]:
     return [
         kind for kind in found if issubclass(kind, ValidatorError) and kind is not ValidatorError
     ]
-
-
-def flaws(document: object, schema: dict[str, Any], place: str = "") -> Iterator[str]:
-    """Yield what a document violates of the part of JSON Schema that the report's uses."""
-    types: dict[str, Any] = {
-        "object": dict,
-        "array": list,
-        "string": str,
-        "integer": int,
-        "number": (int, float),
-    }
-    if "enum" in schema and document not in schema["enum"]:
-        yield f"{place}: {document!r} is not one of {schema['enum']}"
-    if "type" in schema and not isinstance(document, types[schema["type"]]):
-        yield f"{place}: {document!r} is no {schema['type']}"
-    if isinstance(document, str) and not re.search(schema.get("pattern", ""), document):
-        yield f"{place}: {document!r} does not match"
-    if isinstance(document, dict):
-        yield from (f"{place}: lacks {name}" for name in schema["required"] if name not in document)
-        for name, value in document.items():
-            if name not in schema["properties"]:
-                yield f"{place}: {name} is unknown"
-            else:
-                yield from flaws(value, schema["properties"][name], f"{place}.{name}")
-    if isinstance(document, list):
-        for item in document:
-            yield from flaws(item, schema["items"], f"{place}[]")
 
 
 def test_each_kind_has_a_code_of_its_own_that_is_documented() -> None:

@@ -1,0 +1,12 @@
+"""What a signature file claims, for a person who has to decide whom to trust; nothing is verified.
+
+`claims` reads them, `certificates` describes what a certificate says, `draft` writes the policy
+that accepts exactly this.
+"""
+
+from __future__ import annotations
+
+from validator.inspection.claims import claims
+from validator.inspection.draft import Anchors, draft
+
+__all__ = ["Anchors", "claims", "draft"]

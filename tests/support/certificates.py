@@ -51,8 +51,11 @@ class Profile:
 
 
 LEAF: Final = Profile()
+LASTING: Final = Profile(ends=10000 * DAY)
+"""For programs that look at the clock; everything else is verified as of `NOW`."""
+
 CA: Final = Profile(
-    starts=-1000 * DAY, ends=1000 * DAY, ca=True, usage=("key_cert_sign",), purposes=None
+    starts=-1000 * DAY, ends=20000 * DAY, ca=True, usage=("key_cert_sign",), purposes=None
 )
 
 

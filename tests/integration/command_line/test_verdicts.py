@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.certificates import Party
+from tests.support.certificates import LASTING, Party
 from tests.support.signed_model import (
     statement,
 )
@@ -69,7 +69,7 @@ def test_a_refused_model_ends_with_one(desk: Desk) -> None:
 def test_certificates_are_verified(desk: Desk) -> None:
     """Several files with authorities may be named, in either spelling."""
     root, other = Party.root("root"), Party.root("other")
-    desk.site.signature.write_bytes(root.issue().bundle(statement()))
+    desk.site.signature.write_bytes(root.issue(profile=LASTING).bundle(statement()))
     for party in (root, other):
         (desk.folder / f"{party.certificate.subject.rfc4514_string()}.pem").write_bytes(party.pem)
     ended = run(
@@ -90,7 +90,7 @@ def test_certificates_are_verified(desk: Desk) -> None:
 def test_certificates_are_accepted_by_their_name(desk: Desk) -> None:
     """By subject or alternative name, exactly or by an expression."""
     root = Party.root("root")
-    desk.site.signature.write_bytes(root.issue().bundle(statement()))
+    desk.site.signature.write_bytes(root.issue(profile=LASTING).bundle(statement()))
     (desk.folder / "root.pem").write_bytes(root.pem)
     verify = ("verify", "certificate", desk.site.model)
     chain = ("--certificate-chain", desk.folder / "root.pem")

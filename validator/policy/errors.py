@@ -34,9 +34,11 @@ _OPERATORS: Final = {
     "spec.imagePullPolicy": "leave it out: the webhook decides it for all gates",
     "spec.model.allowSymlinks": "leave it out: the signer has decided it",
     "spec.config.clientTrustConfig": "here it is spec.trust.trustedRoot, with the text of "
-    "trusted_root.json and not its path",
+    "trusted_root.json (the file's field trustedRoot) and not its path",
 }
 """Fields of the Sigstore project's model-validation-operator that have another form here."""
+
+_OPERATORS_GROUP: Final = "'ml.sigstore.dev/"
 
 _UNKNOWN: Final = re.compile("object contains unknown field `(.*)`", re.DOTALL)
 
@@ -56,6 +58,8 @@ def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct]) -> s
     where = place.rstrip("`").lstrip(".")
     if where in _CHOICES and ("invalid enum value" in message or "matching regex" in message):
         message = f"{message}: write {_CHOICES[where]}"
+        if where == "apiVersion" and _OPERATORS_GROUP in message:
+            message += ", or have `python -m webhook convert` write it"
     elif unknown := _UNKNOWN.fullmatch(message):
         message += _advice(unknown[1], where, root)
     # Names of unknown fields are in there, as they were written.

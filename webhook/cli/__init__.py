@@ -1,6 +1,7 @@
 """The webhook's command line: one file per subcommand, exit codes only here.
 
-0: done, or the pods would be admitted · 1: refused, or failed · 2: usage or setup.
+0: done, or the pods would be admitted · 1: refused, failed, or something is left to do ·
+2: usage or setup.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from validator.arguments import USAGE, ArgumentParser, add_version
 from validator.errors import PolicyError
-from webhook.cli import mutate, serve
+from webhook.cli import convert, mutate, serve
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
     serve.add_to(subcommands)
     mutate.add_to(subcommands)
+    convert.add_to(subcommands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

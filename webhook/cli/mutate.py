@@ -17,9 +17,9 @@ from validator.policy import yaml_documents
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
 from webhook.admission.pod import Manifest
-from webhook.cli import templates
+from webhook.cli import manifests, templates
 from webhook.cli.options import add_gate, add_labels, gate_settings
-from webhook.errors import PodRefused, SetupError
+from webhook.errors import PodRefused
 from webhook.policies import choice
 from webhook.policies.directory import add_documents, load_directory
 from webhook.policies.store import Store
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 ADMITTED: Final = 0
 REFUSED: Final = 1
-
-FILE_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes of the manifests; one object is at most 3 MiB."""
 
 GATE_IMAGE: Final = "model-validation/validator"
 """Stands for the image that the installed webhook was given."""
@@ -111,21 +108,18 @@ def run(options: argparse.Namespace) -> int:
         PolicyError: The manifest cannot be read as such.
         SetupError: The directory or the manifest cannot be read.
     """
-    documents = yaml_documents.load_all(
-        _read(options.manifest), source=options.manifest, limit=FILE_LIMIT
-    )
-    manifests = list(templates.flattened(documents, source=options.manifest))
+    documents = manifests.read(options.manifest)
     known = load_directory(options.policies) if options.policies else Store()
-    policies = [document for document in manifests if _is_policy(document)]
+    policies = [document for document in documents if _is_policy(document)]
     add_documents(known, policies, source=options.manifest)
     gate = gate_settings(options)
     outcomes = [
-        _outcome(document, options=options, known=known, gate=gate) for document in manifests
+        _outcome(document, options=options, known=known, gate=gate) for document in documents
     ]
-    _refuse_nothing(outcomes, source=options.manifest)
     for outcome in outcomes:
         for note in outcome.notes:
             print(f"{templates.name_of(outcome.before)}: {note}", file=sys.stderr)
+    _refuse_nothing(outcomes, source=options.manifest)
     if skipped := _skipped(outcomes):
         print(f"skipped, without a pod template: {skipped}", file=sys.stderr)
     admitted = all(outcome.after is not None for outcome in outcomes)
@@ -164,16 +158,6 @@ def _skipped(outcomes: list[Outcome]) -> str:
     return ", ".join(shown[:KINDS_SHOWN] + more)
 
 
-def _read(manifest: str) -> bytes:
-    try:
-        if manifest == "-":
-            return sys.stdin.buffer.read(FILE_LIMIT + 1)
-        with Path(manifest).open("rb") as file:
-            return file.read(FILE_LIMIT + 1)
-    except OSError as error:
-        raise SetupError(f"{manifest} cannot be read: {error.strerror}") from error
-
-
 def _outcome(
     document: Document, *, options: argparse.Namespace, known: Store, gate: GateSettings
 ) -> Outcome:
@@ -188,6 +172,11 @@ def _outcome(
             after = None
         elif pod is not template.pod:
             after = template.put(pod, after)
+    if document["kind"] == contract.KIND and not _is_policy(document):
+        notes.append(
+            f"not read, since its apiVersion is {quoted(document.get('apiVersion'))}: write "
+            f"{contract.API_VERSION}, or have `python -m webhook convert` write it"
+        )
     return Outcome(before=document, after=after, notes=notes, skipped=not found)
 
 
@@ -228,7 +217,13 @@ def _unlabelled(template: Template, document: Document) -> str:
             f"left alone: the label {contract.LABEL} is the workload's own, and pods do not "
             f"inherit it: put it on {template.shown}.metadata.labels"
         )
-    return f"left alone: its pods do not carry the label {contract.LABEL}"
+    said = f"left alone: its pods do not carry the label {contract.LABEL}"
+    if contract.OPERATOR_LABEL in templates.labels(template.pod):
+        said += (
+            f" but the operator's, {contract.OPERATOR_LABEL}: `python -m webhook convert` replaces "
+            "it, and --operator-compat honours it"
+        )
+    return said
 
 
 def _shown(outcomes: list[Outcome], *, form: str) -> Iterator[str]:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from validator.errors import PolicyError
-from validator.policy.yaml_documents import DEPTH_LIMIT, DOCUMENTS_LIMIT, load_all
+from validator.policy.yaml_documents import DEPTH_LIMIT, DOCUMENTS_LIMIT, dump, load_all
 
 
 def load(text: bytes | str, *, limit: int = 10_000) -> list[object]:
@@ -92,3 +93,27 @@ def test_the_number_of_documents_is_limited() -> None:
     assert len(load("a\n---\n" * DOCUMENTS_LIMIT)) == DOCUMENTS_LIMIT
     with pytest.raises(PolicyError, match="more than 1000 documents"):
         load("a\n---\n" * (DOCUMENTS_LIMIT + 1))
+
+
+NUMBERS = ["1e3", "123e456", "1E-3", ".5e3", "0o17", "012", "1_000", "1.", "+1", "0x1f", "1:20"]
+WORDS = ["y", "N", "yes", "off", "true", "~", "null", "=", "<<", ".inf", "2026-01-01"]
+
+
+@pytest.mark.parametrize("value", NUMBERS + WORDS)
+def test_what_some_reader_takes_for_something_else_is_quoted(value: str) -> None:
+    """A commit such as 123e456, as a label or in an annotation, stays text for kubectl."""
+    assert dump({"a": value}) == f"a: '{value}'\n"
+
+
+@pytest.mark.parametrize("value", ["vllm", "v1.2", "1.2.3", "no-such", "a1e3", "10.0.0.1", "0of"])
+def test_other_text_is_written_as_people_write_it(value: str) -> None:
+    """Without quotes."""
+    assert dump({"a": value}) == f"a: {value}\n"
+
+
+def test_numbers_and_words_of_yaml_stay_what_they_are() -> None:
+    """What is no text gets no quotes."""
+    document = {"replicas": 2, "ratio": 0.5, "on": True, "none": None}
+    written = dump(document)
+    assert yaml.safe_load(written) == document
+    assert "ratio: 0.5\n" in written

@@ -1,0 +1,96 @@
+"""One pod and two admission webhooks: the Go operator's, simulated, and ours, which comes last."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.pods import (
+    IMAGE,
+    NAMESPACE,
+    SETTINGS,
+    Document,
+    mutated,
+    names,
+    pod,
+    policy,
+)
+from validator import contract
+from webhook.admission.pod import Manifest
+from webhook.admission.validation import check_created
+
+DOMAIN = "validation.ml.sigstore.dev"
+CONFIGURATIONS = Path(__file__).parents[4] / "manifests/webhook/base/configurations.yaml"
+
+
+def operators(given: Document) -> Document:
+    """Return the pod as the operator's webhook leaves it, by its source (pod_webhook.go).
+
+    It is asked about all pods, on CREATE and UPDATE.
+    """
+    made = copy.deepcopy(given)
+    metadata, spec = made["metadata"], made["spec"]
+    init = spec.setdefault("initContainers", [])
+    if not metadata["labels"].get(f"{DOMAIN}/ml") or "model-validation" in names(init):
+        return made
+    metadata.setdefault("finalizers", []).append(f"{DOMAIN}/finalizer")
+    metadata.setdefault("annotations", {})[f"{DOMAIN}/injected-at"] = "2026-01-01T00:00:00Z"
+    init.append(
+        {
+            "name": "model-validation",
+            "image": "registry.example/operators-agent:1",
+            "imagePullPolicy": "Always",
+            "command": ["/usr/local/bin/model_signing"],
+            "args": ["verify", "sigstore", "--signature=/models/granite/model.sig"],
+            "volumeMounts": [m for each in spec["containers"] for m in each["volumeMounts"]],
+        }
+    )
+    return made
+
+
+def labelled(**labels: str) -> Document:
+    """Return a pod with these labels alone."""
+    made = pod()
+    made["metadata"]["labels"] = labels
+    return made
+
+
+def test_the_configurations_ask_for_our_label_alone() -> None:
+    """A pod with the operator's label alone does not come to us, without operator-compat."""
+    for configuration in yaml.safe_load_all(CONFIGURATIONS.read_text()):
+        (webhook,) = configuration["webhooks"]
+        assert webhook["objectSelector"] == {
+            "matchExpressions": [{"key": contract.LABEL, "operator": "Exists"}]
+        }
+        assert configuration["metadata"]["name"] > "mutating-webhook-configuration"
+
+
+def test_the_operator_leaves_a_pod_with_our_label_alone() -> None:
+    """After ours, as on an update, and before ours."""
+    given = labelled(**{contract.LABEL: "true"})
+    assert operators(given)["spec"]["initContainers"] == []
+    gated = mutated(given)
+    assert operators(gated) == gated
+
+
+def test_a_pod_with_both_labels_has_one_gate_and_it_is_ours() -> None:
+    """The operator's container has the reserved name, so that ours takes its place."""
+    given = labelled(**{contract.LABEL: "true", f"{DOMAIN}/ml": "demo"})
+    theirs = operators(given)
+    assert gates(theirs) == ["registry.example/operators-agent:1"]
+    both = mutated(theirs)
+    assert gates(both) == [IMAGE]
+    assert both["metadata"]["finalizers"] == [f"{DOMAIN}/finalizer"]
+    check_created(Manifest(raw=both), policy(), gate=SETTINGS, namespace=NAMESPACE)
+    # Asked again, neither changes anything: the operator finds a container of its name.
+    assert operators(both) == both
+    assert mutated(both) == both
+
+
+def gates(given: Document) -> list[Any]:
+    """Return the images of the containers with the reserved name."""
+    init = given["spec"]["initContainers"]
+    return [each["image"] for each in init if each["name"] == contract.GATE_CONTAINER]

@@ -15,7 +15,7 @@ from validator.verification import Request
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
-    from validator.policy.signers import Signer, Trust
+    from validator.policy.signers import AcceptedSigner, Trust
     from validator.policy.volumes import Model
     from validator.signatures import Verifier
     from validator.signatures.trusted_root import TrustedRoot
@@ -94,7 +94,7 @@ def _places(policy: ModelValidation) -> list[str]:
     return [f".anyOf[{n}]" for n in range(count)] or [""]
 
 
-def _verifier(signer: Signer, source: str, root: TrustedRoot | None) -> Verifier:
+def _verifier(signer: AcceptedSigner, source: str, root: TrustedRoot | None) -> Verifier:
     # Each method's libraries are loaded only where a signer uses it.
     match signer.method:
         case PrivateKeyConfig(key_path=path, public_key=text):

@@ -33,7 +33,7 @@ REVIEW: Final = Path(__file__).with_name("review.json")
 GATE: Final = f"{sys.executable} -I -X utf8 -m validator"
 READY_SECONDS: Final = 30
 POD_UID: Final = "9f1c0d9e-3a51-4c2b-8f0e-6f6b1f3f4a10"
-"""What a kubelet would say: the gate's environment asks for it."""
+"""The pod's UID, which a kubelet would set: the gate's environment asks for it."""
 
 GATE_SECONDS: Final = 60
 WEIGHTS_BYTES: Final = 4 * 1024 * 1024

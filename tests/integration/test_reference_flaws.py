@@ -399,7 +399,7 @@ def test_an_unsigned_link_is_refused_where_unsigned_files_may_lie(bench: Bench) 
     )
 
 
-def test_a_signed_file_behind_a_linked_folder_is_refused(bench: Bench) -> None:
+def test_a_signed_file_below_a_linked_folder_is_refused(bench: Bench) -> None:
     """With unsigned files let pass, the reference looks for links at the last component only."""
     bench.write("folder/code.py")
     bench.sign()

@@ -98,7 +98,7 @@ async def test_a_policy_that_comes_with_its_pod_is_found(webhook: Webhook) -> No
     assert (await asked(webhook, "/mutate", review(document)))["allowed"]
 
 
-async def test_a_replica_that_is_behind_does_no_harm(webhook: Webhook) -> None:
+async def test_a_replica_that_is_late_does_no_harm(webhook: Webhook) -> None:
     """A pod with the previous generation's gate passes; with an older one's it would not."""
     before = pod()
     after = patched(before, await asked(webhook, "/mutate", review(before)))

@@ -293,7 +293,7 @@ ON_THE_ENVELOPE: Final = (
 )
 
 ATTACKS: Final = ON_THE_LEAF + ON_THE_LOG + ON_THE_TIME + ON_THE_ENVELOPE
-"""What sigstore-python refuses by itself, for Alice and the private issuer."""
+"""Bundles that sigstore-python refuses by itself, for Alice and the private issuer."""
 
 CRASHING: Final = (
     Attack(
@@ -317,11 +317,11 @@ CRASHING: Final = (
         "'NoneType' object has no attribute",
     ),
 )
-"""What sigstore-python refuses by falling over, with errors that are not its own."""
+"""Bundles at which sigstore-python ends with errors that are not its own."""
 
 WRONG_PAYLOAD_TYPE: Final = Attack(
     "payload type wrong, and signed so",
     lambda sigstore, statement: sigstore.sign_statement(statement, payload_type="text/plain"),
     "",
 )
-"""What sigstore-python believes: it returns the type and leaves the refusal to its caller."""
+"""Accepted by sigstore-python, which returns the type and leaves the refusal to its caller."""

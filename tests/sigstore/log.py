@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ORIGIN: Final = "rekor.private.sigstore.test"
 
 EARLIER_ENTRIES: Final = tuple(b'{"kind":"earlier","number":%d}' % number for number in range(5))
-"""What the log held before; a proof in a tree of one entry would prove nothing."""
+"""The log's entries before the tests'; a proof in a tree of one entry would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)

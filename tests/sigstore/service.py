@@ -2,7 +2,7 @@
 
 Fulcio's `/api/v2/signingCert`, Rekor's `/api/v1/log/entries`, the timestamp
 authority's `/api/v1/timestamp` and the identity provider's discovery document. It
-speaks HTTP/1.0, so that no client keeps a connection open behind a test's back.
+speaks HTTP/1.0, so that no client keeps a connection open after its test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BODY_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of a request: an envelope is as large as its model's manifest."""
 
 POLL_SECONDS: Final = 0.02
-"""How often the server looks whether it should stop."""
+"""Seconds between two looks whether the server should stop."""
 
 
 class RequestError(Exception):

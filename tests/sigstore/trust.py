@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.sigstore.timestamps import TimestampAuthority
 
 TRUSTED_SINCE: Final = timedelta(hours=12)
-"""How long before now the services came into use."""
+"""The time for which the services have been in use."""
 
 
 def trusted_root(

@@ -41,9 +41,9 @@ def module(**replaced: Any) -> ModuleType:
         distributed_executor_backend: Any = None
         data_parallel_backend: str = "mp"
         verifier_in_its_config: str | None = None
-        """What the model's config.json says that is to be served instead."""
+        """The model that config.json names to be served in place of this one."""
         reads: list[str] = field(default_factory=list)
-        """What was read, in order; no field of vLLM's."""
+        """The files that were read, in order; no field of vLLM's."""
 
         @classmethod
         def from_cli_args(cls, args: Namespace) -> Self:

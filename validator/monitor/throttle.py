@@ -45,6 +45,6 @@ class Throttle:
             # A read that took longer than the rate asks for has waited already.
             self._due = max(self._due + max(0, done - self._done) / self._rate, now)
             self._done = max(self._done, done)
-            ahead = self._due - now
-        if ahead >= SHORTEST_SECONDS:
-            self._sleep(ahead)
+            early = self._due - now
+        if early >= SHORTEST_SECONDS:
+            self._sleep(early)

@@ -16,8 +16,8 @@ MEMORY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of one expression, compiled; RE2's own default."""
 
 _NOT_IN_GO: Final = re.compile(r"\\C|\{\d{5}|\{\d+,\d{5}")
-r"""What RE2 takes and Go's port of it, which the API server uses, does not: `\C` (a byte), and
-repetitions so large that RE2 takes them for plain text. `\\C` is refused with them."""
+r"""Syntax that RE2 takes, and Go's port of it, which the API server uses, does not: `\C` (a byte),
+and repetitions so large that RE2 takes them for plain text. `\\C` is refused with them."""
 
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False

@@ -151,19 +151,8 @@ class PkiConfig(Part, frozen=True, kw_only=True):
     )
 
 
-def _methods(
-    config: Signer | Config,
-) -> tuple[SigstoreConfig | PrivateKeyConfig | PkiConfig | None, ...]:
-    return (
-        config.sigstore_config,
-        config.private_key_config,
-        config.public_key_config,
-        config.pki_config,
-    )
-
-
-class Signer(Part, frozen=True, kw_only=True):
-    """One acceptable signer: exactly one signing method."""
+class _Methods(Part, frozen=True, kw_only=True):
+    """The signing methods, of which a policy sets one."""
 
     sigstore_config: SigstoreConfig | None = None
     private_key_config: PrivateKeyConfig | None = None
@@ -172,19 +161,33 @@ class Signer(Part, frozen=True, kw_only=True):
     ) = None
     pki_config: PkiConfig | None = None
 
+    @property
+    def methods(self) -> tuple[SigstoreConfig | PrivateKeyConfig | PkiConfig | None, ...]:
+        """All methods, those that are not set as None."""
+        return (
+            self.sigstore_config,
+            self.private_key_config,
+            self.public_key_config,
+            self.pki_config,
+        )
+
+
+class AcceptedSigner(_Methods, frozen=True, kw_only=True):
+    """One acceptable signer: exactly one signing method."""
+
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "config names no signing method or several: set exactly one of sigstoreConfig, "
             "privateKeyConfig, pkiConfig",
             one_of("sigstoreConfig", "privateKeyConfig", "publicKeyConfig", "pkiConfig"),
-            lambda self: given(*_methods(self)) == 1,
+            lambda self: given(*self.methods) == 1,
         ),
     )
 
     @property
     def method(self) -> SigstoreConfig | PrivateKeyConfig | PkiConfig:
         """The one method that is set."""
-        chosen = next((each for each in _methods(self) if each is not None), None)
+        chosen = next((each for each in self.methods if each is not None), None)
         if chosen is None:  # the rule above has refused it
             raise AssertionError
         return chosen
@@ -198,18 +201,12 @@ class Signer(Part, frozen=True, kw_only=True):
         return None
 
 
-class Config(Part, frozen=True, kw_only=True):
+class Config(_Methods, frozen=True, kw_only=True):
     """The accepted signers: one method, or several signers of which one suffices."""
 
-    sigstore_config: SigstoreConfig | None = None
-    private_key_config: PrivateKeyConfig | None = None
-    public_key_config: (
-        Annotated[PrivateKeyConfig, Meta(description="Another name of privateKeyConfig.")] | None
-    ) = None
-    pki_config: PkiConfig | None = None
     any_of: (
         Annotated[
-            tuple[Signer, ...],
+            tuple[AcceptedSigner, ...],
             Meta(
                 min_length=1,
                 max_length=SIGNERS_LIMIT,
@@ -224,15 +221,15 @@ class Config(Part, frozen=True, kw_only=True):
             "config names no signing method or several: set exactly one of sigstoreConfig, "
             "privateKeyConfig, pkiConfig, or list alternatives in anyOf",
             one_of("sigstoreConfig", "privateKeyConfig", "publicKeyConfig", "pkiConfig", "anyOf"),
-            lambda self: given(*_methods(self), self.any_of) == 1,
+            lambda self: given(*self.methods, self.any_of) == 1,
         ),
     )
 
     @property
-    def signers(self) -> tuple[Signer, ...]:
+    def signers(self) -> tuple[AcceptedSigner, ...]:
         """All acceptable signers, at least one."""
         return self.any_of or (
-            Signer(
+            AcceptedSigner(
                 sigstore_config=self.sigstore_config,
                 private_key_config=self.private_key_config or self.public_key_config,
                 pki_config=self.pki_config,

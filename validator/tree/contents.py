@@ -95,7 +95,7 @@ def seconds_until_told(files: Iterable[Entry], *, now_ns: int) -> float:
         if entry.identity.changed_ns % _SECOND_NS == 0
         and now_ns - entry.identity.changed_ns < COARSE_NS
     )
-    # A server's clock may be ahead of ours: its files are waited for no longer than others.
+    # A server's clock may be fast: its files are waited for no longer than others.
     latest = min(max(coarse, default=now_ns - COARSE_NS), now_ns)
     return (latest + COARSE_NS - now_ns) / _SECOND_NS
 

@@ -106,7 +106,7 @@ def check(
         environment=environment,
         model_paths=tuple(model_paths),
         working_dir=container.get("workingDir"),
-        mounts=_mounts(container, volumes) if mounts_model else {},
+        mounts=_volume_kinds(container, volumes) if mounts_model else {},
     )
     if environment.open:
         draft.unknown("envFrom sets variables that cannot be read; name them in env")
@@ -153,7 +153,9 @@ def _check_arguments(
     judge_openings(draft, opened, surroundings, bare=line.entrypoint)
 
 
-def _mounts(container: Mapping[str, Any], volumes: Mapping[str, Volume]) -> dict[str, str] | None:
+def _volume_kinds(
+    container: Mapping[str, Any], volumes: Mapping[str, Volume]
+) -> dict[str, str] | None:
     """Return where a container mounts which kind of volume; None where its JSON does not say."""
     mounts = container.get("volumeMounts")
     if not isinstance(mounts, list):

@@ -137,7 +137,7 @@ def _judge_local(draft: Draft, opening: Opening, surroundings: Surroundings) -> 
     elif opening.kind is Kind.WATCHED or (opening.kind is Kind.CODE and "/" not in opening.value):
         draft.warn(f"{spelled} may bring code; see that it is the image's own")
     else:
-        for path in _path(draft, opening, surroundings):
+        for path in _absolute_path(draft, opening, surroundings):
             _judge_path(draft, opening, path, surroundings)
 
 
@@ -158,7 +158,7 @@ def _template_origin(opening: Opening, surroundings: Surroundings) -> str | None
     return "a ConfigMap" if kind == "configMap" else None
 
 
-def _path(draft: Draft, opening: Opening, surroundings: Surroundings) -> Iterable[str]:
+def _absolute_path(draft: Draft, opening: Opening, surroundings: Surroundings) -> Iterable[str]:
     """Yield the absolute path that a value is, unless it cannot be one."""
     value, spelled = opening.value, f"{opening.option} {quoted(opening.value)}"
     instead = f"name a path under {surroundings.verified}"

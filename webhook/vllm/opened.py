@@ -170,7 +170,7 @@ class _Reader:
         option = given.option
         revision = settings.get("revision")
         draft = frozenset({revision}) if isinstance(revision, str) else None
-        for key, value in _pairs(settings):
+        for key, value in _named_values(settings):
             rule = option.keys.get(key)
             if rule is not None:
                 self._keyed(f"{name}.{key}", given, rule, value, draft)
@@ -214,7 +214,7 @@ def _values(parsed: Parsed, dest: str) -> frozenset[str]:
     )
 
 
-def _pairs(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def _named_values(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield all values with their keys, at any depth; a list's values have the list's key."""
     pending = [(key, value)]
     while pending:
@@ -232,6 +232,6 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield "", value
         return
-    for key, inner in _pairs(value):
+    for key, inner in _named_values(value):
         if isinstance(inner, str):
             yield key, inner

@@ -68,7 +68,7 @@ NODE = (
     *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
 )
 MANIFESTS = ("age-keygen", "kubeconform", "kubectl", "sops")
-"""What the manifests are built, checked and encrypted with."""
+"""The programs that build, check and encrypt the manifests."""
 FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
 AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
 BUILD_SECONDS = 1800

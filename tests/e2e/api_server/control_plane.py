@@ -42,7 +42,7 @@ USUAL_PORT = 6443
 """Where an API server listens that has a machine of its own, as `kubeadm` sets it up."""
 
 WORKLOADS_OF_TESTS = ("api/v1", "pods"), ("apis/rhtas.redhat.com/v1alpha1", "modelvalidations")
-"""What a namespace is emptied of: others' watches would go on seeing it."""
+"""The objects that are deleted with a namespace: others' watches would go on seeing them."""
 
 AUDIT: Document = {
     "apiVersion": "audit.k8s.io/v1",

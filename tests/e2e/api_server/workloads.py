@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODEL = "/models/granite"
 KINDS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 OWNERS = {"Deployment": ("apps/v1", "ReplicaSet"), "CronJob": ("batch/v1", "Job")}
-"""What stands between a workload and its pods, where something does."""
+"""The object between a workload and its pods, for the kinds that have one."""
 
 
 def vllm(**changes: Any) -> Document:

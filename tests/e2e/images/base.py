@@ -33,7 +33,7 @@ UNUSED = (
 )
 """Only size: none of it matters to what runs."""
 OF_THIS_MACHINE = ("etc/resolv.conf", "etc/hostname", "var/log/bootstrap.log")
-"""What debootstrap copies from where it runs."""
+"""Files that debootstrap copies from the machine on which it runs."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

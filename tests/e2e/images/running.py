@@ -48,7 +48,7 @@ class Unpacked:
         """Run a container to its end: read-only root, no capability, no network, the image's user.
 
         Args:
-            arguments: Behind the entrypoint.
+            arguments: The arguments after the entrypoint.
             entrypoint: Instead of the image's.
             environment: Beside the image's.
             read: Folders and files here, by where they are mounted, read-only.

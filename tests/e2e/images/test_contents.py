@@ -26,7 +26,7 @@ HARDENED: Final = ("validator", "webhook")
 COMMANDS: Final = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin")
 TEMPORARY: Final = ("tmp", "var/tmp", "run/lock")
 OWN_BYTES: Final = 60_000_000
-"""What our layers, compressed, may add to a base with Python: every node pulls them."""
+"""Bytes that our layers, compressed, may add to a base with Python: every node pulls them."""
 
 every_image = pytest.mark.parametrize("target", [*LOCKS])
 hardened = pytest.mark.parametrize("target", HARDENED)

@@ -25,7 +25,7 @@ PAUSE: Final = """
 static void end(int number) { _exit(0); }
 int main(void) { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }
 """
-"""What holds a pod's namespaces: it does nothing until it is told to end."""
+"""The program that holds a pod's namespaces: it does nothing until it is told to end."""
 
 
 def pause(folder: Path) -> Path:

@@ -38,7 +38,7 @@ mkdir -p /run/netns /run/lock
 ip link set lo up
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1
 """
-"""What is done in it first; the run folder is new, so that no socket or lock is the host's."""
+"""The first commands in it; the run folder is new, so that no socket or lock is the host's."""
 
 
 class Machine:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS: Final = Path(__file__).parent / "requirements"
 MACHINE: Final = "Linux x86_64"
-"""What the locks are for: other machines take other files, with other hashes."""
+"""The machine that the locks are for: others take other files, with other hashes."""
 INSTALL_SECONDS: Final = 3600
 """The largest takes minutes; more than an hour is a hang."""
 TAIL_LINES: Final = 15
@@ -208,7 +208,7 @@ def _candidates(version: str) -> Iterator[Path]:
 
 
 def _asked(candidate: Path, version: str) -> Interpreter | None:
-    """Ask a program what it is; None where it does not run: a shim may have nothing behind it."""
+    """Ask a program what it is; None where it does not run: a shim may start nothing."""
     question = (
         "import os, sys; "
         "print(os.path.realpath(sys._base_executable), sys.base_prefix, sys.version.split()[0], "

@@ -36,7 +36,7 @@ STORAGE: Final = "storage.json"
 CLAIMS: Final = {"vllm-models": 2000, "open-webui": 1000}
 """The stack's own claims, each with the user who writes there."""
 TOKENS: Final = 512
-"""What the tiny model has positions for."""
+"""The number of positions that the tiny model has."""
 
 Patch = list[Document]
 

@@ -132,7 +132,7 @@ def touched(cluster: Cluster, replica: Replica, *, seconds: int) -> list[str]:
 
 
 def test_an_annotation_delays_nothing(cluster: Cluster) -> None:
-    """What the rotation does not depend on is no change: it takes as long as without."""
+    """The rotation does not depend on it, and so takes as long as without it."""
     before = due(cluster)
     replica = Replica(cluster)
     assert touched(cluster, replica, seconds=50) == []

@@ -171,7 +171,7 @@ def test_only_changed_functions_are_tried(project: Callable[..., Path]) -> None:
 
 
 def test_what_no_time_was_left_for_is_counted(project: Callable[..., Path]) -> None:
-    """What was not tried is no survivor."""
+    """A refusal that was not tried is no survivor."""
     folder = project(validator__gate=GATE, tests__unit__test_gate=NEGATIVE)
     code, survivors, summary = remove(folder, "--minutes", "0")
     assert (code, survivors) == (0, [])

@@ -609,7 +609,7 @@ class TestStep9Files:
 
     @pytest.mark.parametrize("unsigned", [True, False])
     @pytest.mark.parametrize(("size", "says"), [(1001, "1,001"), (999, "999"), (0, "0")])
-    def test_bytes_behind_the_last_shard_are_noticed(
+    def test_bytes_after_the_last_shard_are_noticed(
         self, site: Site, size: int, says: str, *, unsigned: bool
     ) -> None:
         """Shards say the size: what is appended or cut off would be in none of them."""

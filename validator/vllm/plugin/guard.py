@@ -104,11 +104,11 @@ class Guard:
         def decide() -> None:
             engine_arguments.refuse_variables(self._environment)
             engine_arguments.refuse_remote(arguments)
-            paths = frozenset(_path(self._policy, named) for named in opened)
+            paths = frozenset(_path_in_a_model(self._policy, named) for named in opened)
             self._verify(paths)
             # What is verified may be read, and may name more.
             also = model_files.named(sorted(paths), trusts_code=bool(arguments.trust_remote_code))
-            self._verify(paths | {_path(self._policy, named) for named in also})
+            self._verify(paths | {_path_in_a_model(self._policy, named) for named in also})
 
         self._enforce(decide)
 
@@ -194,7 +194,7 @@ class Guard:
         inherited_verdicts.leave(self._environment, policy=key, paths=sorted(self._verified))
 
 
-def _path(policy: ModelValidation, named: NamedPath) -> str:
+def _path_in_a_model(policy: ModelValidation, named: NamedPath) -> str:
     """Return the path that an engine opens, canonical.
 
     Raises:

@@ -62,7 +62,7 @@ def _named_by(path: Path, *, trusts_code: bool) -> Iterator[NamedPath]:
         )  # as transformers reads it: with Infinity, and the last of a key
     except (ValueError, RecursionError) as error:
         raise Refused(f"{quoted(str(path))} is not JSON that can be read") from error
-    for key, value in _pairs(document):
+    for key, value in _keyed_values(document):
         if key in MODEL_KEYS and value:
             yield NamedPath(option=f"{path.name}: {key}", value=value)
         elif key == "auto_map" and trusts_code:
@@ -70,7 +70,7 @@ def _named_by(path: Path, *, trusts_code: bool) -> Iterator[NamedPath]:
 
 
 def _check_code(path: Path, value: Any) -> None:
-    for _, text in _pairs({"auto_map": value}):
+    for _, text in _keyed_values({"auto_map": value}):
         if isinstance(text, str) and _ELSEWHERE in text:
             raise Refused(
                 f"{quoted(str(path))} names code of another repository, {quoted(text)}, which this "
@@ -78,7 +78,7 @@ def _check_code(path: Path, value: Any) -> None:
             )
 
 
-def _pairs(document: Any) -> Iterator[tuple[str, Any]]:
+def _keyed_values(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield all values with their keys, at any depth; a list's values have the list's key."""
     pending: list[tuple[str, Any]] = [("", document)]
     while pending:

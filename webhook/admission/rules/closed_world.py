@@ -27,9 +27,9 @@ def closed_world(case: Case) -> Iterator[str]:
     serving = [placed for placed in case.pod.all_containers if serves(placed, case)]
     others = [placed for placed in case.pod.all_containers if not serves(placed, case)]
     for placed in serving:
-        yield from fields.refused(placed.raw, "ServingContainer", path=_path(placed))
+        yield from fields.refused(placed.raw, "ServingContainer", path=_field_path(placed))
     for placed in others:
-        yield from fields.refused(placed.raw, "Container", path=_path(placed))
+        yield from fields.refused(placed.raw, "Container", path=_field_path(placed))
         yield from _spoofing(placed)
     yield from _images(serving, others, case)
     yield from ports.refusals(
@@ -85,5 +85,5 @@ def _spoofing(placed: Placed) -> Iterator[str]:
         )
 
 
-def _path(placed: Placed) -> str:
+def _field_path(placed: Placed) -> str:
     return f"spec.{placed.field}[{placed.index}]"

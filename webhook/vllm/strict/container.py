@@ -54,7 +54,7 @@ def refusals(
         found = (
             *_started(reading, model_paths),
             *variables.refusals(reading, scratch=_SCRATCH),
-            *_mounts(reading.container, model_paths, fresh),
+            *_refused_mounts(reading.container, model_paths, fresh),
             *(_memory(reading.container) if accompanied else ()),
         )
     except MalformedError as error:
@@ -95,7 +95,7 @@ def _start(container: Mapping[str, Any]) -> list[str] | None:
     return None
 
 
-def _mounts(
+def _refused_mounts(
     container: Mapping[str, Any], model_paths: Sequence[str], fresh: Collection[str]
 ) -> Iterator[str]:
     mounts = container.get("volumeMounts") or ()

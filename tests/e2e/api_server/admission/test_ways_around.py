@@ -147,7 +147,7 @@ REFUSED: dict[str, tuple[Document, str]] = {
         ),
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
     ),
-    # 7. The model changes behind the check, or beside it
+    # 7. The model changes after the check, or beside it
     "a mount over a sub-path": (
         vllm_spec(
             containers=[vllm(volumeMounts=[MOUNT, at(f"{MODEL}/tokenizer", "data")])],
@@ -165,7 +165,7 @@ REFUSED: dict[str, tuple[Document, str]] = {
         ),
         "with subPathExpr",
     ),
-    "a path with a slash behind it": (
+    "a path with a slash at its end": (
         vllm_spec(
             containers=[vllm(volumeMounts=[MOUNT, at(f"{MODEL}/", "data")])], volumes=[CLAIM, DATA]
         ),
@@ -534,7 +534,7 @@ def test_a_native_sidecar_with_a_writable_mount(
     assert mounted(pod, "sync", "/models")["readOnly"]
 
 
-def test_the_gate_stands_behind_the_last_writer(
+def test_the_gate_stands_after_the_last_writer(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
     """The container that downloads the model may write; later ones only read."""

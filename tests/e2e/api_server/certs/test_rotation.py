@@ -181,7 +181,7 @@ def test_no_review_fails_while_the_authority_is_rotated(
 def _stages(cluster: ControlPlane, loads: list[Load], *, end: float) -> Iterator[tuple[int, str]]:
     """Yield how many are trusted and who issued the certificate, at each change of these.
 
-    Ends two seconds behind the last of four stages, or at the time `end`.
+    Ends two seconds after the last of four stages, or at the time `end`.
     """
     start, last, old = time.monotonic(), (0, ""), certificates(bundle(cluster))[0]
     seen = 0

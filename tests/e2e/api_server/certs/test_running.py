@@ -201,7 +201,7 @@ def test_what_is_missing_is_said_until_it_is_back(
     until(lambda: in_order(cluster) and settled.ready, what="it is healed", seconds=PATIENCE)
 
 
-def test_it_goes_on_behind_a_restart_of_the_api_server(
+def test_it_goes_on_after_a_restart_of_the_api_server(
     cluster: ControlPlane, settled: RunningCerts
 ) -> None:
     """Its watches break, and are begun again."""

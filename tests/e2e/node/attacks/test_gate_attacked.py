@@ -110,7 +110,7 @@ REFUSED: Final[dict[str, tuple[str, Document]]] = {
 }
 
 
-def test_debuggers_behind_the_verdict_that_could_undo_it(
+def test_debuggers_after_the_verdict_that_could_undo_it(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, tmp_path: Path
 ) -> None:
     """By their profile, by fields of one's own (`--custom`), or aimed at gate or monitor."""
@@ -128,7 +128,7 @@ def test_debuggers_behind_the_verdict_that_could_undo_it(
     assert "ephemeralContainers" not in cluster.pod(namespace, "vllm")["spec"]
 
 
-def test_debuggers_behind_the_verdict_that_only_read(
+def test_debuggers_after_the_verdict_that_only_read(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory
 ) -> None:
     """They see the workload's processes, and through these its model, read-only to them too."""

@@ -80,7 +80,7 @@ def test_a_death_half_way_opens_nothing(
     cluster.wait_until_running(namespace, "vllm")
 
 
-def test_a_pod_whose_sandbox_dies_starts_behind_its_gate_again(
+def test_a_pod_whose_sandbox_dies_starts_after_its_gate_again(
     cluster: Cluster, node: Node, model: ModelStore, space: SpaceFactory
 ) -> None:
     """As after a restart of the node; a model that has changed meanwhile is not served."""

@@ -29,7 +29,7 @@ EMPTY: Final[Document] = {"emptyDir": {}}
 MERGE: Final = "application/merge-patch+json"
 MODEL_MOUNT: Final = {"name": "model", "mountPath": "/models"}
 QUIET_SECONDS: Final = 3
-"""How long is looked on for something that must not happen, once all has happened that may."""
+"""Seconds of watching for an event that must not happen, after the last that may."""
 
 
 @pytest.fixture

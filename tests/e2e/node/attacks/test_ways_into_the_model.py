@@ -102,7 +102,7 @@ def test_an_open_file_outlives_whoever_opened_it(
     assert gate_messages(cluster.pod(namespace, "vllm")) == []
     cluster.wait(
         lambda: (model.model / "config.json").read_text().startswith("mine"),
-        what="the sidecar writes behind the verdict",
+        what="the sidecar writes after the verdict",
         namespace=namespace,
     )
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore
 
 COUNTERS: Final = ("Tcp.ActiveOpens", "Udp.OutDatagrams", "Udp6OutDatagrams")
-"""What the kernel has counted in a network namespace: connections begun, of both families, and
-datagrams sent, by which names are looked up."""
+"""The kernel's counters of a network namespace: connections begun, of both families, and datagrams
+sent, by which names are looked up."""
 
 CALLS: Final = """
 import socket

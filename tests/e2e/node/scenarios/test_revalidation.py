@@ -26,7 +26,7 @@ OFTEN: Final = {"interval": "10s"}
 """As often as a policy may ask for. Changes that can be seen are noticed within five seconds."""
 
 MEMORY_BYTES: Final = 100 << 20
-"""What docs/revalidation.md says of a small model, and as much again."""
+"""Twice the memory that docs/revalidation.md states for a small model."""
 
 
 def wait_until(cluster: Cluster, namespace: str, *, ready: bool, name: str = "vllm") -> Document:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.e2e.node.models import ModelStore
 
 REFUSED: Final = '{"verdict":"refused","reason":"'
-"""How the termination message of a refusal begins, so that the sentence is read first."""
+"""The beginning of a refusal's termination message, so that the sentence is read first."""
 
 
 def test_a_signed_model_is_served(

@@ -34,7 +34,7 @@ def _gated(pod: Document) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Deployment", "StatefulSet", "DaemonSet"])
-def test_what_serves_becomes_ready_behind_its_gate(
+def test_a_server_becomes_ready_after_its_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, kind: str
 ) -> None:
     """The pod is ready, and its gate has succeeded."""
@@ -59,7 +59,7 @@ def _make_due(cluster: Cluster, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
-def test_what_ends_completes_behind_its_gate(
+def test_a_job_completes_after_its_gate(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, kind: str
 ) -> None:
     """The Job succeeds, with the gate before its container."""
@@ -103,12 +103,12 @@ def test_native_sidecars_run_on_both_sides_of_the_gate(
     spec = downloading({"name": "model", "emptyDir": {}})
     sleeps = ["sleep", "600"]
     before = server(name="before", restartPolicy="Always", command=sleeps, volumeMounts=[])
-    behind = server(name="behind", restartPolicy="Always", command=["python3", "-uc", WRITES])
-    spec["initContainers"] = [before, *spec["initContainers"], behind]
+    later = server(name="later", restartPolicy="Always", command=["python3", "-uc", WRITES])
+    spec["initContainers"] = [before, *spec["initContainers"], later]
     cluster.api.created(serving("Pod", namespace, **spec, **RESTRICTED))
     pod = cluster.wait_until_running(namespace, "vllm")
     names = [each["name"] for each in pod["spec"]["initContainers"]]
-    assert names == ["before", "download", GATE_CONTAINER, "behind"]
+    assert names == ["before", "download", GATE_CONTAINER, "later"]
     assert began(pod, "before") <= began(pod, "download")
-    assert ended(pod, GATE_CONTAINER) <= began(pod, "behind")
-    assert "Read-only file system" in cluster.logs(namespace, "vllm", "behind")
+    assert ended(pod, GATE_CONTAINER) <= began(pod, "later")
+    assert "Read-only file system" in cluster.logs(namespace, "vllm", "later")

@@ -45,7 +45,7 @@ def test_a_download_runs_before_the_gate(
     assert ended(pod, GATE_CONTAINER) <= began(pod, "server")
 
 
-def test_the_gate_moves_behind_a_writer_that_another_webhook_adds_later(
+def test_the_gate_moves_after_a_writer_that_another_webhook_adds_later(
     cluster: Cluster, store: StoreFactory, space: SpaceFactory, tmp_path: Path
 ) -> None:
     """When the pod runs, the files that the writer added have been verified."""

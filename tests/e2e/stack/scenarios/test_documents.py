@@ -37,7 +37,7 @@ ELSEWHERE: Final = ("job/model-download", "delete -k mine")
 COMMAND_SECONDS: Final = 900
 LOOKING: Final = (" get ", " logs ", " describe ", " curl ")
 LOOKING_SECONDS: Final = 90
-"""Who looks, looks again: a log or an event may be a moment behind."""
+"""Each check is repeated: a log or an event may come a moment later."""
 
 FORWARDED: Final = "curl -fsS --retry 10 --retry-connrefused --retry-delay 1"
 
@@ -95,7 +95,7 @@ BROKEN: Final[dict[str, Callable[[Stack], AbstractContextManager[None]]]] = {
     "vLLM does not start": _too_long,
     "Open WebUI has no model, or no answer": _away,
 }
-"""How the stack is before the commands of a section; before the others, it is well."""
+"""The state of the stack before a section's commands; before the others, it is well."""
 
 
 @pytest.fixture(scope="module")

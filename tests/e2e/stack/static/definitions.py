@@ -68,7 +68,7 @@ MODULES: Final = (
 
 
 GATEWAY: Final = replace(MODULES[0], files=(f"{CHART}/generated/*.yaml",))
-"""What Envoy Gateway itself is told by: an EnvoyProxy, for one."""
+"""The resources that configure Envoy Gateway itself, such as EnvoyProxy."""
 SOURCES: Final = replace(MODULES[3], files=("config/crd/bases/*.yaml",))
 """All that Flux's controllers watch, whether or not there is any."""
 

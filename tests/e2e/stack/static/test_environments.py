@@ -26,7 +26,7 @@ def _link_python(folder: Path, version: str = HERE) -> Path:
     return link
 
 
-def test_a_shim_with_nothing_behind_it_is_passed_over_for_a_python_of_pyenv(nowhere: Path) -> None:
+def test_a_shim_that_starts_nothing_is_passed_over_for_a_python_of_pyenv(nowhere: Path) -> None:
     """Pyenv's shims are on PATH for versions that are not chosen: they fail when they run."""
     shim = nowhere / f"python{HERE}"
     shim.write_text("#!/bin/sh\nexit 127\n")

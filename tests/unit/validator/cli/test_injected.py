@@ -1,4 +1,4 @@
-"""What the gate does to its own process and says at its end."""
+"""The gate's effect on its own process, and its message at the end."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_a_reversed_chain_is_told_apart(root: Party) -> None:
     )
 
 
-def test_a_shuffled_chain_behind_the_leaf_is_accepted(root: Party) -> None:
+def test_a_shuffled_chain_after_the_leaf_is_accepted(root: Party) -> None:
     """Only the signer's place is fixed; the others are looked for."""
     first = root.issue("first", CA)
     second = first.issue("second", CA)

@@ -54,7 +54,7 @@ KEYS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_an_authority_may_have_another_kind_of_key(kind: str) -> None:
-    """What OMS demands of keys is for the signer's alone."""
+    """OMS restricts the kinds of keys for signers alone."""
     hash_ = hashes.SHA256() if kind.startswith("RSA") else None
     root = Party.root("root", replace(CA, hash=hash_), key=KEYS[kind]())
     judge(root, root.issue("signer", replace(LEAF, hash=hash_)))

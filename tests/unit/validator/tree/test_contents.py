@@ -82,7 +82,7 @@ def twin(site: Site, name: str, content: bytes) -> Path:
 
 
 class TestNoAlarm:
-    """What a second pod's start or a copy of the same does is no change of the model."""
+    """A second pod's start, or the same content copied again, is no change of the model."""
 
     @pytest.mark.parametrize("read", [0, 1])
     def test_a_new_mode_or_owner(self, site: Site, read: int) -> None:
@@ -262,7 +262,7 @@ def test_a_change_within_the_second_of_the_last_one_is_found(site: Site, tmp_pat
 def test_young_times_in_whole_seconds_are_waited_for(
     tmp_path: Path, age_ns: int, seconds: float
 ) -> None:
-    """Also those of a server whose clock is ahead, and no longer."""
+    """Also those of a server whose clock is fast, and no longer."""
     write(tmp_path, {"a": b"", "b": b""})
     with Tree.open(tmp_path) as tree:
         listing = list_files(tree, Scope(), limits=DEFAULT)

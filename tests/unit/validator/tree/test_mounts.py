@@ -44,7 +44,7 @@ def test_links_out_of_the_volume_are_told(volumes: Path, target: str) -> None:
     assert leaves(volumes)
 
 
-def test_a_link_above_the_model_and_one_behind_another_count(volumes: Path) -> None:
+def test_a_link_above_the_model_and_one_after_another_count(volumes: Path) -> None:
     """Every component of the path is looked at, and every link's target."""
     (volumes / "models/above").symlink_to("../sigs")
     assert leaves(volumes, "models/above/real")

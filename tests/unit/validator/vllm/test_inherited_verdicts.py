@@ -21,7 +21,7 @@ ASKED: Final = (
     "import os; from validator.vllm.plugin import inherited_verdicts as verdicts; "
     f"print(sorted(verdicts.inherited(os.environ, policy={POLICY!r})))"
 )
-"""What a child says."""
+"""The program of a child: it prints the verdicts that it inherits."""
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="the system has no /proc: each process verifies"

@@ -43,7 +43,7 @@ ALWAYS = {"restartPolicy": "Always"}
         ),
     ],
 )
-def test_stands_directly_behind_the_last_one_that_writes_the_model_and_ends(
+def test_stands_directly_after_the_last_one_that_writes_the_model_and_ends(
     init: list[Document], expected: list[str]
 ) -> None:
     """Writers come first; a native sidecar never counts as one."""
@@ -52,7 +52,7 @@ def test_stands_directly_behind_the_last_one_that_writes_the_model_and_ends(
     assert names(result["spec"]["initContainers"]) == expected
 
 
-def test_moves_behind_a_writer_that_another_webhook_adds() -> None:
+def test_moves_after_a_writer_that_another_webhook_adds() -> None:
     """On reinvocation the gate is placed anew."""
     result = mutated(pod())
     result["spec"]["initContainers"].append(container("late", mount()))

@@ -71,7 +71,7 @@ def test_what_it_makes_passes_validation(pod: Document, policy: ModelValidation)
 
 @thorough
 @given(pods(), policies)
-def test_nobody_writes_the_model_behind_the_gate(pod: Document, policy: ModelValidation) -> None:
+def test_nobody_writes_the_model_after_the_gate(pod: Document, policy: ModelValidation) -> None:
     """Under Enforce: none after or beside it has a writable way to the volume, or is early."""
     assume(policy.spec.mode == "Enforce")
     after = read_pod(accepted(pod, policy).pod)

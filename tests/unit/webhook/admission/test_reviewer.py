@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import jsonpatch
 import pytest
 
-from tests.support.policies import policy_document
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster import stored_policy as policy
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
-from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
 from webhook.policies.store import Store
@@ -16,74 +16,21 @@ from webhook.review import Review
 from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
-    from webhook.policies.choice import Policy
     from webhook.review import Answer
 
 GATE = GateSettings(image="validator:1")
 
 
-class Cluster:
-    """The other side of a reviewer: what is known, and what a live read would find."""
-
-    def __init__(self) -> None:
-        self.known = Store()
-        self.ready = True
-        self.stale = False
-        self.live_reads = 0
-        self.live: list[Policy] | None = []
-        self.live_namespaces: list[NamespaceOptions] = []
-        self.live_gate_images: tuple[str, ...] = ()
-        self.gate_images: tuple[str, ...] = ()
-        self.known.put_namespace(NamespaceOptions(name="models"))
-
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
-        """Return what is known for a namespace."""
-        return self.known.policies(namespace)
-
-    def namespace(self, name: str) -> NamespaceOptions | None:
-        """Return a namespace's options."""
-        return self.known.namespace(name)
-
-    def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
-        """Return what a policy said before."""
-        return self.known.previous(policy)
-
-    async def refresh(self, namespace: str) -> None:
-        """Take over what there is, or fail as the cluster's source does."""
-        self.live_reads += 1
-        if self.live is None:
-            raise NotReady("the API server is away")
-        self.known.replace(self.live, namespace=namespace)
-        self.gate_images = self.live_gate_images
-        for options in self.live_namespaces:
-            self.known.put_namespace(options)
-
-    async def run(self) -> None:
-        """Nothing to follow."""
-
-
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> FakeCluster:
     """A cluster with the namespace `models`."""
-    return Cluster()
+    return FakeCluster()
 
 
 @pytest.fixture
-def reviewer(cluster: Cluster) -> Reviewer:
+def reviewer(cluster: FakeCluster) -> Reviewer:
     """A reviewer of that cluster."""
     return Reviewer(source=cluster, gate=GATE)
-
-
-def policy(name: str = "granite", *, generation: int = 1, key: str = "PEM") -> ModelValidation:
-    """Make a policy that adds its model's volume."""
-    document = policy_document(
-        name,
-        namespace="models",
-        metadata={"uid": "u", "generation": generation},
-        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
-        config={"privateKeyConfig": {"publicKey": key}},
-    )
-    return ModelValidation.from_object(document, source="test")
 
 
 def pod(label: str = "true") -> dict[str, Any]:
@@ -119,7 +66,7 @@ def patched(document: dict[str, Any], answer: Answer) -> dict[str, Any]:
     return made
 
 
-async def test_a_known_policy_needs_no_live_read(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_a_known_policy_needs_no_live_read(cluster: FakeCluster, reviewer: Reviewer) -> None:
     """The usual pod costs the API server nothing more."""
     cluster.known.put(policy())
     made = patched(pod(), await reviewer.mutate(review(pod())))
@@ -135,7 +82,7 @@ async def test_a_known_policy_needs_no_live_read(cluster: Cluster, reviewer: Rev
 
 
 async def test_a_new_policy_and_namespace_are_read_live(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """Namespace, policy and pod of one `kubectl apply` work at the first try."""
     cluster.known.remove_namespace("models")
@@ -144,7 +91,9 @@ async def test_a_new_policy_and_namespace_are_read_live(
     assert cluster.live_reads == 1
 
 
-async def test_a_refusal_stands_on_what_was_read_live(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_a_refusal_stands_on_what_was_read_live(
+    cluster: FakeCluster, reviewer: Reviewer
+) -> None:
     """No policy after one live read is the verdict; a failed read is none."""
     answer = await reviewer.mutate(review(pod()))
     assert answer.refusal is not None
@@ -156,7 +105,7 @@ async def test_a_refusal_stands_on_what_was_read_live(cluster: Cluster, reviewer
 
 
 async def test_a_namespace_that_is_unknown_live_is_refused(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """Without the namespace's labels, its pinned policy is unknown."""
     cluster.known.put(policy())
@@ -168,7 +117,7 @@ async def test_a_namespace_that_is_unknown_live_is_refused(
 
 
 async def test_the_previous_generation_is_accepted_for_a_while(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """Another replica mutated by what it knew; an older gate, or a foreign one, is refused."""
     old, new = policy(generation=1, key="OLD"), policy(generation=2, key="NEW")
@@ -188,7 +137,7 @@ async def test_the_previous_generation_is_accepted_for_a_while(
     assert cluster.live_reads == 1
 
 
-async def test_a_replica_that_is_behind_reads_live(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_a_replica_that_is_late_reads_live(cluster: FakeCluster, reviewer: Reviewer) -> None:
     """A pod with the gate of a generation that only others know yet is accepted."""
     old, new = policy(generation=1, key="OLD"), policy(generation=2, key="NEW")
     cluster.known.put(new)
@@ -202,7 +151,7 @@ async def test_a_replica_that_is_behind_reads_live(cluster: Cluster, reviewer: R
 
 
 async def test_a_gate_of_another_release_counts_while_the_cluster_names_it(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """During an upgrade one replica mutates and another validates; one live read settles it."""
     cluster.known.put(policy())
@@ -219,14 +168,16 @@ async def test_a_gate_of_another_release_counts_while_the_cluster_names_it(
     assert (await reviewer.validate(review(made))).refusal is not None
 
 
-async def test_a_pod_without_its_gate_is_refused(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_a_pod_without_its_gate_is_refused(cluster: FakeCluster, reviewer: Reviewer) -> None:
     """`/validate` refuses a pod that `/mutate` did not see."""
     cluster.known.put(policy())
     cluster.live = [policy()]
     assert (await reviewer.validate(review(pod()))).refusal is not None
 
 
-async def test_a_pinned_policy_is_said_to_overrule(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_a_pinned_policy_is_said_to_overrule(
+    cluster: FakeCluster, reviewer: Reviewer
+) -> None:
     """A pod that names another policy than its namespace's is told so."""
     cluster.known.put(policy())
     labels = {NAMESPACE_POLICY_LABEL: "granite"}
@@ -239,7 +190,7 @@ async def test_a_pinned_policy_is_said_to_overrule(cluster: Cluster, reviewer: R
 
 
 async def test_ephemeral_containers_are_judged_without_a_policy_too(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """A running pod outlives its policy; debugging it is judged, after a live read."""
     cluster.known.put(policy())
@@ -256,7 +207,7 @@ async def test_ephemeral_containers_are_judged_without_a_policy_too(
     assert answer.refusal is not None
 
 
-async def test_it_waits_for_the_policies(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_it_waits_for_the_policies(cluster: FakeCluster, reviewer: Reviewer) -> None:
     """Before the first list nothing is decided."""
     cluster.ready = False
     for judge in (reviewer.mutate, reviewer.validate):
@@ -304,7 +255,7 @@ async def test_what_is_no_pod_is_a_bad_request(reviewer: Reviewer, metadata: Any
 
 @pytest.mark.parametrize("place", ["metadata", "spec", "container", "volume"])
 async def test_a_pod_that_is_nested_deep_is_no_crash(
-    cluster: Cluster, reviewer: Reviewer, place: str
+    cluster: FakeCluster, reviewer: Reviewer, place: str
 ) -> None:
     """Everything that the parser accepts is answered, or is a bad request."""
     cluster.known.put(policy())
@@ -326,7 +277,7 @@ async def test_a_pod_that_is_nested_deep_is_no_crash(
             assert (await judge(review(document))).uid == "1"
 
 
-async def test_what_is_stale_admits_nobody(cluster: Cluster, reviewer: Reviewer) -> None:
+async def test_what_is_stale_admits_nobody(cluster: FakeCluster, reviewer: Reviewer) -> None:
     """After too long a silence a live read decides: here the policy was deleted meanwhile."""
     cluster.known.put(policy())
     cluster.stale = True
@@ -338,7 +289,7 @@ async def test_what_is_stale_admits_nobody(cluster: Cluster, reviewer: Reviewer)
 
 
 async def test_what_is_stale_and_cannot_be_read_gives_no_answer(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """503, and neither yes nor no."""
     cluster.known.put(policy())
@@ -349,7 +300,7 @@ async def test_what_is_stale_and_cannot_be_read_gives_no_answer(
 
 
 async def test_a_live_read_admits_while_the_watch_is_silent(
-    cluster: Cluster, reviewer: Reviewer
+    cluster: FakeCluster, reviewer: Reviewer
 ) -> None:
     """One read for each review, and the answer is by what it found."""
     cluster.known.put(policy())

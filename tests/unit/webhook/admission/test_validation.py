@@ -25,7 +25,7 @@ from webhook.errors import PodRefused
 
 Document = dict[str, Any]
 Change = Callable[[Document, Document], object]
-"""What somebody does to a mutated pod's spec and to its gate."""
+"""A change of a mutated pod's spec and of its gate."""
 
 
 def admitted(change: Change, given: Document | None = None) -> Document:

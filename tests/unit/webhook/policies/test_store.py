@@ -89,7 +89,7 @@ def test_memory_of_generations_is_bounded(store: Store) -> None:
     assert len(store.previous(policy(generation=99))) == PREVIOUS_LIMIT
 
 
-def test_a_deleted_policy_leaves_nothing_behind(store: Store) -> None:
+def test_nothing_of_a_deleted_policy_remains(store: Store) -> None:
     """A policy that is made anew does not inherit what its namesake said."""
     store.replace([policy(generation=1)])
     store.replace([policy(generation=2)])

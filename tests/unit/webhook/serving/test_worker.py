@@ -14,75 +14,24 @@ import jsonpatch
 import msgspec
 import pytest
 
-from tests.support.policies import policy_document
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster import stored_policy as policy
 from validator.contract import LABEL
-from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
-from webhook.policies.store import Store
 from webhook.serving.judged import Asked, Line, judge
 from webhook.serving.worker import Worker
 from webhook.serving.worker_process import receive
-from webhook.settings import GateSettings, NamespaceOptions
+from webhook.settings import GateSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from webhook.policies.choice import Policy
 
 
 POD: dict[str, Any] = {
     "metadata": {"name": "llm", "labels": {LABEL: "true"}, "annotations": {"a": "x" * 200_000}},
     "spec": {"containers": [{"name": "vllm", "image": "vllm:1"}]},
 }
-
-
-class Cluster:
-    """The other side: what is known, and what a live read would find."""
-
-    ready = True
-    stale = False
-    gate_images = ("validator:0",)
-
-    def __init__(self) -> None:
-        self.known = Store()
-        self.known.put_namespace(NamespaceOptions(name="models"))
-        self.live: list[Policy] | None = []
-        self.live_reads = 0
-
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
-        """Return what is known for a namespace."""
-        return self.known.policies(namespace)
-
-    def namespace(self, name: str) -> NamespaceOptions | None:
-        """Return a namespace's options."""
-        return self.known.namespace(name)
-
-    def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
-        """Return what a policy said before."""
-        return self.known.previous(policy)
-
-    async def refresh(self, namespace: str) -> None:
-        """Take over what there is, or fail as the cluster's source does."""
-        self.live_reads += 1
-        if self.live is None:
-            raise NotReady("the API server is away")
-        self.known.replace(self.live, namespace=namespace)
-
-    async def run(self) -> None:
-        """Nothing to follow."""
-
-
-def policy(*, generation: int = 1) -> ModelValidation:
-    """Return a policy that adds its model's volume."""
-    document = policy_document(
-        "granite",
-        namespace="models",
-        metadata={"uid": "u", "generation": generation},
-        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
-        config={"privateKeyConfig": {"publicKey": f"PEM {generation}"}},
-    )
-    return ModelValidation.from_object(document, source="test")
 
 
 def asked(pod: dict[str, Any] | None = None, *, path: str = "/mutate") -> Asked:
@@ -99,7 +48,7 @@ def asked(pod: dict[str, Any] | None = None, *, path: str = "/mutate") -> Asked:
 
 
 @asynccontextmanager
-async def running(cluster: Cluster, *, seconds: float = 30) -> AsyncIterator[Worker]:
+async def running(cluster: FakeCluster, *, seconds: float = 30) -> AsyncIterator[Worker]:
     """Run a worker beside the block."""
     worker = Worker(reviewer(cluster), seconds=seconds)
     task = asyncio.create_task(worker.run())
@@ -111,7 +60,7 @@ async def running(cluster: Cluster, *, seconds: float = 30) -> AsyncIterator[Wor
             await task
 
 
-def reviewer(cluster: Cluster) -> Reviewer:
+def reviewer(cluster: FakeCluster) -> Reviewer:
     """Return a reviewer of the cluster."""
     return Reviewer(source=cluster, gate=GateSettings(image="validator:1"))
 
@@ -125,15 +74,15 @@ async def pid_of(worker: Worker) -> int:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> FakeCluster:
     """A cluster with one policy."""
-    made = Cluster()
+    made = FakeCluster(gate_images=("validator:0",))
     made.known.put(policy())
     made.live = [policy()]
     return made
 
 
-async def test_it_says_what_this_process_would_say(cluster: Cluster) -> None:
+async def test_it_says_what_this_process_would_say(cluster: FakeCluster) -> None:
     """The same answer, verdict and log line, for mutation and validation, done twice."""
     first = await judge(asked(), reviewer=reviewer(cluster), line={})
     patch = msgspec.json.decode(b64decode(msgspec.json.decode(first.body)["response"]["patch"]))
@@ -152,8 +101,8 @@ async def test_it_says_what_this_process_would_say(cluster: Cluster) -> None:
     assert verdicts == ["allowed", "allowed", "refused", "allowed"]
 
 
-async def test_a_refusal_is_by_a_live_read(cluster: Cluster) -> None:
-    """What only the API server knows is asked of this process, which reads it."""
+async def test_a_refusal_is_by_a_live_read(cluster: FakeCluster) -> None:
+    """The worker asks this process for a live read, since only this one talks to the API server."""
     cluster.known.replace([], namespace="models")
     async with running(cluster) as worker:
         judged = await worker.judge(asked(), line={})
@@ -169,7 +118,7 @@ async def test_a_refusal_is_by_a_live_read(cluster: Cluster) -> None:
         assert (await worker.judge(asked(), line={})).verdict == "allowed"
 
 
-async def test_what_is_stale_is_read_live_first(cluster: Cluster) -> None:
+async def test_what_is_stale_is_read_live_first(cluster: FakeCluster) -> None:
     """As in this process: nobody is admitted by what was known."""
     cluster.stale, cluster.live = True, None
     async with running(cluster) as worker:
@@ -179,7 +128,7 @@ async def test_what_is_stale_is_read_live_first(cluster: Cluster) -> None:
         assert (await worker.judge(asked(), line={})).verdict == "refused"
 
 
-async def test_a_bad_request_keeps_its_status(cluster: Cluster) -> None:
+async def test_a_bad_request_keeps_its_status(cluster: FakeCluster) -> None:
     """Errors cross the pipe whole."""
     async with running(cluster) as worker:
         for body, content_type, status in (
@@ -194,7 +143,7 @@ async def test_a_bad_request_keeps_its_status(cluster: Cluster) -> None:
         assert (await worker.judge(asked(), line={})).verdict == "allowed"
 
 
-async def test_what_takes_too_long_is_ended(cluster: Cluster) -> None:
+async def test_what_takes_too_long_is_ended(cluster: FakeCluster) -> None:
     """The review gets 503, and the next one a new process."""
     async with running(cluster, seconds=3) as worker:
         await worker.judge(asked(), line={})
@@ -206,7 +155,7 @@ async def test_what_takes_too_long_is_ended(cluster: Cluster) -> None:
         assert await pid_of(worker) != pid
 
 
-async def test_a_process_that_dies_costs_one_review(cluster: Cluster) -> None:
+async def test_a_process_that_dies_costs_one_review(cluster: FakeCluster) -> None:
     """As by the kernel, where memory runs out."""
     async with running(cluster) as worker:
         await worker.judge(asked(), line={})
@@ -220,7 +169,7 @@ async def test_a_process_that_dies_costs_one_review(cluster: Cluster) -> None:
         assert (await worker.judge(asked(), line={})).verdict == "allowed"
 
 
-async def test_at_the_end_no_process_is_left(cluster: Cluster) -> None:
+async def test_at_the_end_no_process_is_left(cluster: FakeCluster) -> None:
     """It ends with its parent's work."""
     async with running(cluster) as worker:
         await worker.judge(asked(), line={})
@@ -231,7 +180,7 @@ async def test_at_the_end_no_process_is_left(cluster: Cluster) -> None:
 
 async def test_a_process_that_has_just_ended_is_no_verdict() -> None:
     """The review is tried again by whoever sent it."""
-    reviewer = Reviewer(source=Cluster(), gate=GateSettings(image="validator:1"))
+    reviewer = Reviewer(source=FakeCluster(), gate=GateSettings(image="validator:1"))
     with pytest.raises(NotReady, match="try again"):
         await Worker(reviewer)._asked(cast("Asked", None))
 

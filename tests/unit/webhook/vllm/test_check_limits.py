@@ -34,7 +34,7 @@ def refusal(*arguments: str, **fields: Any) -> str:
     ],
 )
 def test_settings_that_cannot_be_read_are_refused(option: str, value: str, said: str) -> None:
-    """What they open is not known."""
+    """Nobody knows which paths they open."""
     assert f"{option} {said}" in refusal(option, value)
     assert "write it literally" in refusal(option, value)
 
@@ -69,7 +69,7 @@ class Counted(UserDict[str, str]):
 
 
 def test_an_expansion_ends_at_its_limit() -> None:
-    """What would take all memory is not built first."""
+    """A text that would take all memory is not built first."""
     values = Counted(X="x" * (EXPANSION_LIMIT // 4 - 1))
     assert len(expand("$(X)" * 4, values)) == EXPANSION_LIMIT - 4
     values.asked = 0

@@ -87,7 +87,7 @@ def test_without_revalidation_there_is_none() -> None:
     assert mutated(copied) == mutated(pod())
 
 
-def test_stands_directly_behind_the_gate() -> None:
+def test_stands_directly_after_the_gate() -> None:
     """So it follows every writer of the model, and precedes all that wait for the verdict."""
     given = pod(
         initContainers=[

@@ -1,0 +1,68 @@
+"""The other side of a reviewer: a cluster with the namespace `models`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.policies import policy_document
+from validator.policy.document import ModelValidation
+from webhook.errors import NotReady
+from webhook.policies.store import Store
+from webhook.settings import NamespaceOptions
+
+if TYPE_CHECKING:
+    from webhook.policies.choice import Policy
+
+
+class FakeCluster:
+    """What is known of the cluster, and what a live read would find; None where it fails."""
+
+    def __init__(self, *, gate_images: tuple[str, ...] = ()) -> None:
+        self.known = Store()
+        self.ready = True
+        self.stale = False
+        self.live_reads = 0
+        self.live: list[Policy] | None = []
+        self.live_namespaces: list[NamespaceOptions] = []
+        self.live_gate_images = gate_images
+        self.gate_images = gate_images
+        self.known.put_namespace(NamespaceOptions(name="models"))
+
+    def policies(self, namespace: str) -> tuple[Policy, ...]:
+        """Return what is known for a namespace."""
+        return self.known.policies(namespace)
+
+    def namespace(self, name: str) -> NamespaceOptions | None:
+        """Return a namespace's options."""
+        return self.known.namespace(name)
+
+    def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
+        """Return what a policy said before."""
+        return self.known.previous(policy)
+
+    async def refresh(self, namespace: str) -> None:
+        """Take over what there is, or fail as the cluster's source does."""
+        self.live_reads += 1
+        if self.live is None:
+            raise NotReady("the API server is away")
+        self.known.replace(self.live, namespace=namespace)
+        self.gate_images = self.live_gate_images
+        for options in self.live_namespaces:
+            self.known.put_namespace(options)
+
+    async def run(self) -> None:
+        """Nothing to follow."""
+
+
+def stored_policy(
+    name: str = "granite", *, generation: int = 1, key: str = "PEM"
+) -> ModelValidation:
+    """Return a policy of that namespace, as the API server stores it, which adds its volume."""
+    document = policy_document(
+        name,
+        namespace="models",
+        metadata={"uid": "u", "generation": generation},
+        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
+        config={"privateKeyConfig": {"publicKey": key}},
+    )
+    return ModelValidation.from_object(document, source="test")

@@ -87,7 +87,7 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
             f"the {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
-        raise BundleError(f"the {what} is nested too deeply") from error
+        raise _too_deep(what, depth) from error  # Python's own limit differs by its version
     except _AmbiguousError as ambiguous:
         raise BundleError(f"the {what} is not JSON that is accepted: {ambiguous}") from ambiguous
     except ValueError as error:
@@ -127,4 +127,8 @@ def _check_depth(document: object, *, what: str, depth: int) -> None:
         ]
         if not level:
             return
-    raise BundleError(f"the {what} is nested deeper than {depth} levels")
+    raise _too_deep(what, depth)
+
+
+def _too_deep(what: str, depth: int) -> BundleError:
+    return BundleError(f"the {what} is nested deeper than {depth} levels")

@@ -25,6 +25,7 @@ from tests.support.fake_api_server import (
     FakeApiServer,
     namespace,
     policy,
+    says_version,
     status,
 )
 from tests.support.webhook_process import POLICY, Webhook, pod, review
@@ -416,6 +417,23 @@ async def test_policies_come_from_the_cluster(tmp_path: Path) -> None:
             assert response["auditAnnotations"]["policy-uid"] == "uid-of-granite"
             running.terminate()
             await running.logged("draining")
+
+
+async def test_an_api_server_that_is_too_old_is_one_sentence(tmp_path: Path) -> None:
+    """It drops a field that gates need: the webhook ends, and says to which release to upgrade."""
+    async with FakeApiServer().running() as server:
+        server.versions.append(says_version("1", "30+"))
+        webhook = Webhook(tmp_path, options=("--kubeconfig", str(server.kubeconfig(tmp_path))))
+        webhook.renew()
+        process = await asyncio.create_subprocess_exec(
+            *webhook.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        _, told = await asyncio.wait_for(process.communicate(), timeout=60)
+    assert process.returncode == 2
+    assert b"Kubernetes 1.30+, which drops recursiveReadOnly" in told
+    assert b"upgrade the cluster to 1.31 or newer" in told
+    assert b"Traceback" not in told
+    assert not server.lists_of(POLICIES)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from tests.support.fake_api_server import (
     body,
     bookmark,
     breaks_off,
+    cut_off,
     error,
     freezes,
     line,
     namespace,
     policy,
     says,
+    says_version,
     status,
 )
 from validator.policy.document import ModelValidation
@@ -118,6 +120,25 @@ async def test_it_is_ready_when_both_collections_are_known(
     assert source.namespace("models") == NamespaceOptions(name="models")
     assert source.namespace("other") is None
     assert server.tokens == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([cut_off(), cut_off(), says_version("1", "31")], id="not there yet"),
+        pytest.param([status(403)], id="no right to read it"),
+        pytest.param([says_version("1", "next")], id="no number"),
+        pytest.param([body(b"{}")], id="no version"),
+    ],
+)
+async def test_a_version_that_cannot_be_read_refuses_nothing(
+    server: FakeApiServer, start: Start, answers: list[Script]
+) -> None:
+    """A server that does not answer is asked again; one that will not say is taken as it is."""
+    server.versions.extend(answers)
+    source = await start()
+    await until(lambda: source.ready)
+    assert not server.versions
 
 
 async def test_long_lists_come_in_pages(server: FakeApiServer, start: Start) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
 NAMESPACES = "/api/v1/namespaces"
+VERSION = "/version"
 TOKEN = "a-token"  # noqa: S105 — the fake's own
 
 Object = dict[str, Any]
@@ -34,6 +35,7 @@ class FakeApiServer:
         lists: By path, what answers the next lists instead.
         watches: By path, what answers the next watches instead.
         reads: What answers the next reads of other paths instead.
+        versions: What answers the next questions for the version instead.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class FakeApiServer:
         self.lists: dict[str, deque[Script]] = defaultdict(deque)
         self.watches: dict[str, deque[Script]] = defaultdict(deque)
         self.reads: deque[Script] = deque()
+        self.versions: deque[Script] = deque()
         self.url = ""
         self._version = 100
         self._objects: dict[str, dict[tuple[str | None, str], Object]] = defaultdict(dict)
@@ -122,6 +125,9 @@ class FakeApiServer:
             if scripts[path]:
                 return await scripts[path].popleft()(request)
             return await (self._watch if "watch" in request.query else self._list)(request)
+        if path == VERSION:
+            said = self.versions.popleft() if self.versions else says_version("1", "31+")
+            return await said(request)
         if self.reads:
             return await self.reads.popleft()(request)
         namespace, _, collection = path.rpartition("/namespaces/")[2].partition("/")
@@ -234,6 +240,17 @@ def breaks_off(*lines: bytes) -> Script:
     return script
 
 
+def cut_off() -> Script:
+    """Cut the connection, without an answer."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    return script
+
+
 def freezes(*lines: bytes) -> Script:
     """Stream the lines, then nothing, for ever."""
 
@@ -243,6 +260,15 @@ def freezes(*lines: bytes) -> Script:
             await response.write(each)
         await asyncio.Event().wait()
         return response
+
+    return script
+
+
+def says_version(major: str, minor: str) -> Script:
+    """Answer with the server's version."""
+
+    async def script(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"major": major, "minor": minor, "gitVersion": "v9"})
 
     return script
 

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to end; return 0, or 1 where a background task failed.
 
     Raises:
-        SetupError: An option, a file or a port is not what it should be.
+        SetupError: An option, a file, a port or the API server is not what it should be.
     """
     if options.policies is not None and options.gate_namespace is not None:
         raise SetupError("--gate-namespace is of a cluster: leave it out beside --policies")
@@ -101,10 +101,17 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise SetupError(f"cannot listen: {error.strerror}") from error
     except ExceptionGroup as group:
+        if refused := group.subgroup(SetupError):
+            raise SetupError(str(_first(refused))) from group
         # The event says what happened; the traceback is for a bug report.
         structlog.get_logger().error("a background task failed", exc_info=group)
         return DIED
     return 0
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _seconds(text: str) -> float:

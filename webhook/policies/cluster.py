@@ -15,7 +15,7 @@ from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
-from webhook.policies import watch
+from webhook.policies import server_version, watch
 from webhook.policies.store import Store, identity, namespace_options, read
 from webhook.policies.watch import GONE, Changed, Listed, Removed, Timing
 
@@ -126,7 +126,12 @@ class ClusterSource:
         return self._gate_images
 
     async def run(self) -> None:
-        """Watch both collections until cancelled."""
+        """Watch both collections until cancelled.
+
+        Raises:
+            SetupError: The API server is too old for gates.
+        """
+        await server_version.refuse_old(self._api, timing=self._timing)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(POLICIES, self._take_policies))
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))

@@ -65,7 +65,10 @@ REFUSED: Final[dict[str, tuple[Callable[[Desk], object], str]]] = {
     "empty bundle": (replaced(b""), "the signature file is not JSON"),
     "truncated bundle": (replaced(edited()[:-10]), "the signature file is not JSON"),
     "bundle that is no JSON": (replaced(b"\x80\x04."), "is not JSON: byte 0 is not UTF-8"),
-    "deeply nested bundle": (replaced(b"[" * 9_000), "is nested too deeply"),
+    "deeply nested bundle": (
+        replaced(b"[" * 9_000 + b"]" * 9_000),
+        "is nested deeper than 32 levels",
+    ),
     "rather nested bundle": (
         replaced(b'{"a":' * 100 + b"1" + b"}" * 100),
         "nested deeper than 32 levels",

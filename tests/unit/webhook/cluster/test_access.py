@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ssl import create_default_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,14 +186,37 @@ async def answered(folder: Path) -> dict[str, Any]:
         await api.close()
 
 
+def strict_context(**options: Any) -> ssl.SSLContext:
+    """Return the default context as Python 3.13 and newer make it, with any Python."""
+    context = create_default_context(**options)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_every_cluster_s_certificate_is_accepted(
-    shape: str, tmp_path: Path, pod: Callable[[int, bytes], Path]
+    shape: str,
+    tmp_path: Path,
+    pod: Callable[[int, bytes], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From Python 3.13 on, the standard library by itself refuses EKS' for what it leaves out."""
     cluster = Cluster(SHAPES[shape])
     async with cluster.running(tmp_path) as port:
-        assert await answered(pod(port, cluster.authority)) == {"token": "Bearer first"}
+        folder = pod(port, cluster.authority)
+        assert await answered(folder) == {"token": "Bearer first"}
+        monkeypatch.setattr(ssl, "create_default_context", strict_context)
+        assert await answered(folder) == {"token": "Bearer first"}
+
+
+async def test_a_strict_default_alone_would_refuse_eks(tmp_path: Path) -> None:
+    """So the test above can fail."""
+    cluster = Cluster(SHAPES["EKS"])
+    (tmp_path / "ca.crt").write_bytes(cluster.authority)
+    trusted = strict_context(cafile=tmp_path / "ca.crt")
+    async with cluster.running(tmp_path) as port:
+        with pytest.raises(ssl.SSLCertVerificationError, match="Authority Key Identifier"):
+            await asyncio.open_connection("127.0.0.1", port, ssl=trusted)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""The API server's version: on one that drops fields which gates need, nothing is served."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from webhook.cluster.errors import ApiError
+from webhook.errors import SetupError
+from webhook.policies.watch import pauses
+
+if TYPE_CHECKING:
+    from webhook.policies.watch import Api, Timing
+
+PATH: Final = "/version"
+
+ANSWER_LIMIT: Final = 64 * 1024
+"""Bytes of the answer; it has about 500."""
+
+OLDEST: Final = (1, 31)
+"""The first Kubernetes whose API server keeps `recursiveReadOnly` of a mount, by default. Older
+ones drop it, and what is mounted below the model's volume could be written to beside the gate."""
+
+_log = structlog.get_logger()
+
+
+class _Version(msgspec.Struct, frozen=True):
+    major: str
+    minor: str
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Major and minor; some providers write the minor as `31+`.
+
+        Raises:
+            ValueError: They are no numbers.
+        """
+        return int(self.major), int(self.minor.rstrip("+"))
+
+
+async def refuse_old(api: Api, *, timing: Timing) -> None:
+    """Return once the API server has said that it is new enough, or will not say its version.
+
+    Args:
+        api: The client.
+        timing: See `Timing`.
+
+    Raises:
+        SetupError: It is too old.
+    """
+    for pause in pauses(timing.pause, longest=timing.longest_pause):
+        try:
+            version = await api.read(PATH, _Version, seconds=timing.read, limit=ANSWER_LIMIT)
+            old = version.numbers < OLDEST
+        except ApiError as error:
+            _log.warning("the API server's version cannot be read", reason=str(error))
+            if error.status is not None:
+                return
+            await asyncio.sleep(pause)
+            continue
+        except ValueError:
+            _log.warning("the API server's version is no number", version=str(version)[:100])
+            return
+        if old:
+            raise SetupError(
+                f"the API server is Kubernetes {version.major}.{version.minor}, which drops "
+                "recursiveReadOnly from the mounts of gated pods: upgrade the cluster to "
+                f"{OLDEST[0]}.{OLDEST[1]} or newer"
+            )
+        return

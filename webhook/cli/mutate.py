@@ -17,7 +17,7 @@ from validator.policy import yaml_documents
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
 from webhook.admission.pod import Manifest
-from webhook.cli import manifests, templates
+from webhook.cli import manifests, templates, untemplated
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused
 from webhook.policies import choice
@@ -161,7 +161,8 @@ def _skipped(outcomes: list[Outcome]) -> str:
 def _outcome(
     document: Document, *, options: argparse.Namespace, known: Store, gate: GateSettings
 ) -> Outcome:
-    found = templates.templates(document, source=options.manifest)
+    made = untemplated.made_by_kserve(document)
+    found = [] if made else templates.templates(document, source=options.manifest)
     after: Document | None = document
     notes: list[str] = []
     for template in found:
@@ -172,11 +173,8 @@ def _outcome(
             after = None
         elif pod is not template.pod:
             after = template.put(pod, after)
-    if document["kind"] == contract.KIND and not _is_policy(document):
-        notes.append(
-            f"not read, since its apiVersion is {quoted(document.get('apiVersion'))}: write "
-            f"{contract.API_VERSION}, or have `python -m webhook convert` write it"
-        )
+    if not found:
+        notes += untemplated.sentences(document)
     return Outcome(before=document, after=after, notes=notes, skipped=not found)
 
 
@@ -215,7 +213,7 @@ def _unlabelled(template: Template, document: Document) -> str:
     if template.place and contract.LABEL in templates.labels(document):
         return (
             f"left alone: the label {contract.LABEL} is the workload's own, and pods do not "
-            f"inherit it: put it on {template.shown}.metadata.labels"
+            f"inherit it: put it on {templates.shown(template.labels_at)}"
         )
     said = f"left alone: its pods do not carry the label {contract.LABEL}"
     if contract.OPERATOR_LABEL in templates.labels(template.pod):

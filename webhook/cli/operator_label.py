@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from validator import contract
 from validator.text import quoted
 from webhook.cli import operator_policy
+from webhook.cli.templates import shown
 
 if TYPE_CHECKING:
     from webhook.cli.operator_policy import Notes
@@ -143,12 +144,3 @@ class _Walk:
             f"the finalizer {_FINALIZER} is left out: only the operator takes it off"
         )
         return True
-
-
-def shown(place: Place) -> str:
-    """Return a place in a manifest, for a sentence."""
-    keys = (
-        f"[{key}]" if isinstance(key, int) else f".{key}" if "." not in key else f"[{quoted(key)}]"
-        for key in place
-    )
-    return "".join(keys).removeprefix(".")

@@ -33,6 +33,12 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
 """Of each of Kubernetes' own kinds, where it keeps its pod."""
 
 
+_INHERITING: Final = frozenset({"InferenceService"})
+"""Kinds whose pods get the labels of the object itself: KServe's `buildObjectMeta`."""
+
+_LABELS_INSIDE: Final = frozenset({"InferenceService", "ServingRuntime", "ClusterServingRuntime"})
+"""Kinds that keep a pod's labels within its specification; others have them beside it."""
+
 DEPTH_LIMIT: Final = 16
 """Levels of a manifest that are searched; known kinds keep their pods within nine."""
 
@@ -49,18 +55,19 @@ class Template:
         pod: The pod, as the API server would see it, but for its defaults.
         claims: Volumes that the pod gets from claim templates.
         inline: Whether the place holds the pod's specification itself, as in KServe's kinds.
+        labels_at: Where the pod's labels belong.
     """
 
     place: Place
     pod: Document
+    labels_at: Place
     claims: frozenset[str] = frozenset()
     inline: bool = False
 
     @property
     def shown(self) -> str:
         """The place as a sentence names it, empty where the manifest is the pod."""
-        keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.place)
-        return "".join(keys).removeprefix(".")
+        return shown(self.place)
 
     def put(self, pod: Document, document: Document) -> Document:
         """Return the manifest with another pod in this place."""
@@ -72,6 +79,15 @@ class Template:
             changed = {key: pod[key] for key in ("metadata",) if key in pod} | {"spec": spec}
         whole: Document = _replaced(document, self.place, changed)
         return whole
+
+
+def shown(place: Place) -> str:
+    """Return a place in a manifest, for a sentence."""
+    keys = (
+        f"[{key}]" if isinstance(key, int) else f".{key}" if "." not in key else f"[{quoted(key)}]"
+        for key in place
+    )
+    return "".join(keys).removeprefix(".")
 
 
 def namespace_of(document: Document) -> str | None:
@@ -128,7 +144,8 @@ def templates(document: Document, *, source: str) -> list[Template]:
             {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-0"}} for name in claims
         ]
         pod["spec"] = found["spec"] | {"volumes": [*(found["spec"].get("volumes") or []), *volumes]}
-    return [Template(place=place, pod=pod, claims=frozenset(claims))]
+    at = (*place, "metadata", "labels")
+    return [Template(place=place, pod=pod, labels_at=at, claims=frozenset(claims))]
 
 
 def _searched(document: Document, found: Any, place: Place) -> Iterator[Template]:
@@ -141,14 +158,25 @@ def _searched(document: Document, found: Any, place: Place) -> Iterator[Template
     elif isinstance(found, dict):
         spec = found.get("spec")
         if place and _has_containers(spec):
-            yield Template(place=place, pod=_pod(found))
+            yield Template(place=place, pod=_pod(found), labels_at=(*place, "metadata", "labels"))
         elif _has_containers(found):
-            shared = labels(document) | labels({"metadata": found})
-            pod = _pod({"metadata": {"labels": shared}, "spec": found})
-            yield Template(place=place, pod=pod, inline=True)
+            yield _inline(document, found, place)
         else:
             for key, each in found.items():
                 yield from _searched(document, each, (*place, key))
+
+
+def _inline(document: Document, found: Document, place: Place) -> Template:
+    """Return the pod whose specification stands in a place of its own, with its labels."""
+    inside = document["kind"] in _LABELS_INSIDE
+    at = place if inside else place[:-1]
+    holder: Any = document
+    for key in at:
+        holder = holder[key]
+    own = labels({"metadata": holder})
+    shared = labels(document) | own if document["kind"] in _INHERITING else own
+    pod = _pod({"metadata": {"labels": shared}, "spec": found})
+    return Template(place=place, pod=pod, labels_at=(*at, "labels"), inline=True)
 
 
 def _has_containers(spec: Any) -> bool:

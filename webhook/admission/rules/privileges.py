@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from validator.text import quoted
@@ -26,6 +27,9 @@ CAPABILITIES: Final = frozenset(
 )
 """Capabilities with which a container can undo what the gate has verified."""
 
+_LINKS_TO_A_ROOT: Final = re.compile(r"\bln\s+-\S+\s+/proc/\S+/root\b")
+"""The command of KServe's modelcar (`modelcarCommand` in its pkg/utils/storage.go)."""
+
 
 def pod_settings(case: Case) -> Iterator[str]:
     """The pod runs on Linux, and its containers do not share processes."""
@@ -35,10 +39,24 @@ def pod_settings(case: Case) -> Iterator[str]:
     if spec.host_pid:
         yield "spec.hostPID lets containers reach into the gate's and each other's memory: drop it"
     if spec.share_process_namespace:
-        yield (
-            "spec.shareProcessNamespace lets containers reach into one another's files and "
-            "memory: remove it"
+        said = (
+            "spec.shareProcessNamespace lets containers reach into one another's files and memory"
         )
+        car = next(filter(_is_modelcar, case.pod.all_containers), None)
+        if car is None:
+            yield f"{said}: remove it"
+        else:
+            yield (
+                f"{said}; KServe sets it for a modelcar, {car.where}, whose own files are the "
+                "model, which no gate can mount: have KServe mount the model, by storageUri "
+                "oci+native:// with the image's digest, or by pvc://"
+            )
+
+
+def _is_modelcar(placed: Placed) -> bool:
+    """Tell whether a container is KServe's, which links the model's path to its own root."""
+    words = (*(placed.view.command or ()), *(placed.view.args or ()))
+    return any(_LINKS_TO_A_ROOT.search(word) for word in words)
 
 
 def container_privileges(case: Case) -> Iterator[str]:

@@ -127,20 +127,40 @@ def test_the_gate_is_where_it_belongs(shape: str) -> None:
     assert MODELS in str(gate) or "/models" in str(gate["volumeMounts"])
 
 
-def test_what_a_model_car_serves_is_refused() -> None:
-    """The model is another container's file system, which no gate can mount."""
-    car = container("modelcar", mount("modelcar", "/mnt"), image="quay.io/models/granite:1")
+LINK = "ln -sf /proc/$$$$/root/models /mnt/models && sleep infinity"
+BESIDE = "mkdir -p /mnt/models && ln -sf /proc/$$$$/root/models /mnt/models/base && sleep infinity"
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "link"), [(MODELS, "/mnt", LINK), ("/mnt/models/base", MODELS, BESIDE)]
+)
+def test_a_modelcar_is_refused_with_the_way_out(path: str, at: str, link: str) -> None:
+    """The model is another container's file system, which no gate can mount (KServe's oci://)."""
+    image = "quay.io/models/granite:1"
+    car = container("modelcar", mount(EMPTY["name"], at), image=image, args=["sh", "-c", link])
+    del car["command"]
+    fetched = container("modelcar-init", image=image, args=["sh", "-c", "[ -d /models ]"])
     serving = container(
         "kserve-container",
-        mount("modelcar", "/mnt"),
+        mount(EMPTY["name"], at),
         image="docker.io/vllm/vllm-openai:v0.32.0",
-        command=["vllm", "serve", MODELS],
+        command=["python", "-m", "vllm.entrypoints.openai.api_server"],
+        args=["--port=8080", "--served-model-name=granite", f"--model={path}"],
+        env=[{"name": "MODEL_INIT_MODE", "value": "async"}],
     )
-    given = pod(
-        serving,
-        car,
-        shareProcessNamespace=True,
-        volumes=[{"name": "modelcar", "emptyDir": {}}],
+    given = pod(serving, car, initContainers=[fetched], shareProcessNamespace=True, volumes=[EMPTY])
+    with pytest.raises(PodRefused) as caught:
+        run(given, policy(model={"path": path}))
+    assert (
+        "KServe sets it for a modelcar, containers[1] 'modelcar', whose own files are the model, "
+        "which no gate can mount: have KServe mount the model, by storageUri oci+native:// with "
+        "the image's digest, or by pvc://" in str(caught.value)
     )
-    with pytest.raises(PodRefused, match="shareProcessNamespace"):
-        run(given, policy(model={"path": MODELS}))
+
+
+def test_other_pods_that_share_processes_are_no_modelcars() -> None:
+    """Their sentence is about what they share."""
+    with pytest.raises(PodRefused) as caught:
+        run(pod(shareProcessNamespace=True))
+    assert "files and memory: remove it" in str(caught.value)
+    assert "modelcar" not in str(caught.value)

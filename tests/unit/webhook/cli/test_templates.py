@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from validator.errors import PolicyError
-from webhook.cli.templates import PLACES, flattened, namespace_of, templates
+from webhook.cli.templates import PLACES, flattened, namespace_of, shown, templates
 
 POD: dict[str, Any] = {
     "metadata": {"labels": {"a": "b"}},
@@ -66,11 +66,15 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["spec.headGroupSpec.template", "spec.workerGroupSpecs[0].template"],
     ),
     "InferenceService": (
-        {"predictor": POD["spec"] | {"minReplicas": 1}},
+        {"predictor": POD["spec"] | {"minReplicas": 1, "labels": {"a": "b"}}},
         ["spec.predictor"],
     ),
     "LLMInferenceService": (
-        {"replicas": 1, "template": POD["spec"], "prefill": {"template": POD["spec"]}},
+        {
+            "labels": {"a": "b"},
+            "template": POD["spec"],
+            "prefill": {"labels": {"a": "b"}, "template": POD["spec"]},
+        },
         ["spec.template", "spec.prefill.template"],
     ),
     "ServingRuntime": (POD["spec"] | {"labels": {"a": "b"}}, ["spec"]),
@@ -81,14 +85,20 @@ OTHERS: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_a_pod_is_found_in_any_kind(kind: str) -> None:
     """By its containers, in each place that has some; the rest of the manifest stays as it was."""
     spec, places = OTHERS[kind]
-    metadata = {"name": "llm", "labels": {"a": "b"}}
-    document = {"kind": kind, "metadata": metadata, "spec": spec}
+    own = {"of": "the object"}
+    document = {"kind": kind, "metadata": {"name": "llm", "labels": own}, "spec": spec}
     found = templates(document, source="test")
     assert [each.shown for each in found] == places
     after = document
     for each in found:
         assert each.pod["kind"] == "Pod"
-        assert each.pod["metadata"]["labels"] == {"a": "b"}
+        inherited = own if kind == "InferenceService" else {}
+        assert each.pod["metadata"]["labels"] == inherited | {"a": "b"}
+        assert shown(each.labels_at) == {
+            "InferenceService": "spec.predictor.labels",
+            "ServingRuntime": "spec.labels",
+            "LLMInferenceService": each.shown.replace("template", "labels"),
+        }.get(kind, f"{each.shown}.metadata.labels")
         assert each.put(each.pod, document) == document
         after = each.put(each.pod | {"spec": each.pod["spec"] | {"volumes": []}}, after)
     assert "emptyDir" not in str(after)

@@ -11,12 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import io
 import json
+import re
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from validator.errors import BundleError
-from validator.files import load_json, read_file
+from validator.files import check_values, load_json, read_file
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class Bundle:
     """A bundle's parts, decoded; none of them verified.
 
     Attributes:
-        raw: The bundle as JSON, its envelope in standard base64.
+        raw: The bundle as JSON; for sigstore-python, its envelope is in standard base64.
         media_type: The bundle's own media type.
         method: The signing method that it claims.
         payload: The DSSE payload, decoded.
@@ -104,9 +107,7 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
         BundleError: They are not a Sigstore bundle around a DSSE envelope with
             one signature.
     """
-    document = load_json(
-        raw, what="signature file", depth=limits.bundle_depth, values=limits.bundle_values
-    )
+    document, payload = _loaded(raw, limits)
     if not isinstance(document, dict):
         raise BundleError("the signature file is not a Sigstore bundle: it holds no JSON object")
     _check_fields(document, _BUNDLE_FIELDS, "")
@@ -126,10 +127,12 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
             f"the signature file holds {len(signatures)} signatures, and exactly one is expected"
         )
     _check_fields(signatures[0], _SIGNATURE_FIELDS, "dsseEnvelope.signatures[0].")
-    payload = _decoded(envelope, "payload", "dsseEnvelope.")
+    payload = payload or _decoded(envelope, "payload", "dsseEnvelope.")
     signature = _decoded(signatures[0], "sig", "dsseEnvelope.signatures[0].")
+    if method is Method.SIGSTORE:
+        raw = _in_standard_base64(raw, document, payload=payload, signature=signature)
     return Bundle(
-        raw=_in_standard_base64(raw, document, payload=payload, signature=signature),
+        raw=raw,
         media_type=media_type,
         method=method,
         payload=payload,
@@ -163,17 +166,65 @@ def _check_fields(document: Mapping[str, Any], known: tuple[str, ...], place: st
             )
 
 
+_LONG_BYTES: Final = 1024 * 1024
+"""A payload of this length is decoded without becoming a text before."""
+
+_LONG: Final = re.compile(rb'"([A-Za-z0-9+/=_-]{%d,})' % _LONG_BYTES)
+
+_REST_BYTES: Final = 4 * 1024 * 1024
+"""Of a signature file beside its payload; an honest one has some ten thousand."""
+
+
+def _loaded(raw: bytes, limits: Limits) -> tuple[Any, bytes | None]:
+    """Return the bundle as JSON, and its payload if that is long.
+
+    Bytes, text, and text in an object would be three times the file's size. So a stand-in is
+    read in place of a long payload.
+    """
+    if (found := _LONG.search(raw)) is None:
+        start = end = 0
+        stand_in = ""
+    else:
+        start, end = found.span(1)
+        stand_in = secrets.token_hex()
+    if (rest := len(raw) - (end - start)) > _REST_BYTES:
+        check_values(raw, what="signature file", values=limits.bundle_values)
+        raise BundleError(
+            f"the signature file has {rest:,} bytes beside its payload, and {_REST_BYTES:,} are "
+            "accepted (a payload in base64 counts as one only where it is written without escapes)"
+        )
+    document = load_json(
+        b"".join((raw[:start], stand_in.encode(), raw[end:])),
+        what="signature file",
+        depth=limits.bundle_depth,
+        values=limits.bundle_values,
+    )
+    if not stand_in:
+        return document, None
+    envelope = document.get("dsseEnvelope") if isinstance(document, dict) else None
+    text = envelope.get("payload") if isinstance(envelope, dict) else None
+    # Padding may follow in JSON's escapes: \u003d.
+    if not isinstance(text, str) or text.rstrip("=") != stand_in:
+        raise BundleError(
+            f"the signature file has a text of {end - start:,} bytes that is not its payload"
+        )
+    payload = _from_base64(memoryview(raw)[start:end], padding=text[len(stand_in) :].encode())
+    if payload is None:
+        raise BundleError("the signature file's dsseEnvelope.payload is not base64")
+    return document, payload
+
+
 def _in_standard_base64(
     raw: bytes, document: dict[str, Any], *, payload: bytes, signature: bytes
 ) -> bytes:
     """Return the bundle's JSON for readers that know standard base64 only."""
+    standard = tuple(base64.b64encode(content) for content in (payload, signature))
+    if all(b'"%b"' % text in raw for text in standard):
+        return raw
     envelope = document["dsseEnvelope"]
     (signed,) = envelope["signatures"]
-    standard = tuple(base64.b64encode(content).decode() for content in (payload, signature))
-    if (envelope["payload"], signed["sig"]) == standard:
-        return raw
-    signatures = [{**signed, "sig": standard[1]}]
-    rewritten = {**envelope, "payload": standard[0], "signatures": signatures}
+    signatures = [{**signed, "sig": standard[1].decode()}]
+    rewritten = {**envelope, "payload": standard[0].decode(), "signatures": signatures}
     return json.dumps({**document, "dsseEnvelope": rewritten}).encode()
 
 
@@ -251,7 +302,7 @@ _KINDS: Final[Mapping[type, str]] = {str: "text", dict: "an object", list: "a li
 
 def _decoded(document: Mapping[str, Any], name: str, place: str) -> bytes:
     text = _field(document, name, str, place)
-    content = _from_base64(text)
+    content = _from_base64(text.encode(errors="replace"))
     if content is None:
         raise BundleError(f"the signature file's {place}{name} is not base64")
     if not content:
@@ -263,20 +314,37 @@ _PADDED: Final = 4
 """Characters of a group in base64 (RFC 4648, 4)."""
 
 
-def _from_base64(text: str) -> bytes | None:
+_CHUNK: Final = 1024 * 1024
+"""Characters that are decoded at once; whole groups."""
+
+_STANDARD: Final = re.compile(rb"[+/]")
+_URL: Final = re.compile(rb"[-_]")
+_FOR_URLS: Final = bytes.maketrans(b"-_", b"+/")
+
+
+def _from_base64(text: bytes | memoryview, *, padding: bytes = b"") -> bytes | None:
     """Decode base64 in the standard or URL alphabet, padded or not, as DSSE and ProtoJSON allow.
+
+    Args:
+        text: The digits, and perhaps their padding.
+        padding: More of it, if it does not stand there.
 
     Returns:
         The content; None where the text is neither, or a mixture of both.
     """
-    digits = text.rstrip("=")
-    padding = "=" * (-len(digits) % _PADDED)
-    if text not in {digits, digits + padding}:
+    tail = bytes(text[-_PADDED:])
+    end = len(text) - (len(tail) - len(tail.rstrip(b"=")))
+    needed = b"=" * (-end % _PADDED)
+    if bytes(text[end:]) + padding not in {b"", needed}:
         return None
-    if not {"+", "/"}.isdisjoint(digits) and not {"-", "_"}.isdisjoint(digits):
+    if _STANDARD.search(text) and _URL.search(text):
         return None
-    standard = (digits + padding).translate({ord("-"): "+", ord("_"): "/"})
+    content = io.BytesIO()
     try:
-        return base64.b64decode(standard, validate=True)
-    except (binascii.Error, ValueError):
+        for start in range(0, end, _CHUNK):
+            chunk = bytes(text[start : min(start + _CHUNK, end)]).translate(_FOR_URLS)
+            last = needed if start + _CHUNK >= end else b""
+            content.write(binascii.a2b_base64(chunk + last, strict_mode=True))
+    except binascii.Error:
         return None
+    return content.getvalue()

@@ -75,11 +75,9 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
         BundleError: It is not such JSON, nested deeper than `depth`, or has more than `values`
             values. Each takes memory: 63 MiB of empty lists would become 1.8 GiB.
     """
-    # Each value but the first stands after one of these; some may be in strings, which is fine.
-    if text.count(b",") + text.count(b"[") + text.count(b"{") > values:
-        raise BundleError(f"the {what} has more than {values:,} values")
+    check_values(text, what=what, values=values)
     try:
-        document = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=no_constant)
     except UnicodeDecodeError as error:
         raise BundleError(f"the {what} is not JSON: byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -87,35 +85,55 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
             f"the {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
-        raise _too_deep(what, depth) from error  # Python's own limit differs by its version
-    except _AmbiguousError as ambiguous:
+        raise too_deep(what, depth) from error  # Python's own limit differs by its version
+    except AmbiguousError as ambiguous:
         raise BundleError(f"the {what} is not JSON that is accepted: {ambiguous}") from ambiguous
     except ValueError as error:
         raise BundleError(
             f"the {what} is not JSON that is accepted: a number in it has too many digits"
         ) from error
-    _check_depth(document, what=what, depth=depth)
+    check_depth(document, what=what, depth=depth)
     return document
 
 
-class _AmbiguousError(ValueError):
+def check_values(text: bytes, *, what: str, values: int) -> None:
+    """Refuse JSON of too many values, before any of them is made.
+
+    Raises:
+        BundleError: It has more than `values`. Some may be in strings, which is fine.
+    """
+    # Each value but the first stands after one of these.
+    if sum(text.count(sign) for sign in (b",", b"[", b"{")) > values:
+        raise BundleError(f"the {what} has more than {values:,} values")
+
+
+class AmbiguousError(ValueError):
     """Two readers could read it differently; its text is a part of our sentence."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = {}
-    for name, value in pairs:
-        if name in result:
-            raise _AmbiguousError(f"the key {quoted(name)} stands twice")
-        result[name] = value
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's fields, of which each stands once."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise AmbiguousError(f"the key {quoted(name)} stands twice")
+            seen.add(name)
     return result
 
 
-def _no_constant(name: str) -> None:
-    raise _AmbiguousError(f"{name} is not a JSON number")
+def no_constant(name: str) -> None:
+    """Refuse NaN and the infinities."""
+    raise AmbiguousError(f"{name} is not a JSON number")
 
 
-def _check_depth(document: object, *, what: str, depth: int) -> None:
+def check_depth(document: object, *, what: str, depth: int) -> None:
+    """Refuse JSON that is nested too deeply.
+
+    Raises:
+        BundleError: It is nested deeper than `depth` levels.
+    """
     level: list[object] = [document]
     for _ in range(depth):
         level = [
@@ -127,8 +145,9 @@ def _check_depth(document: object, *, what: str, depth: int) -> None:
         ]
         if not level:
             return
-    raise _too_deep(what, depth)
+    raise too_deep(what, depth)
 
 
-def _too_deep(what: str, depth: int) -> BundleError:
+def too_deep(what: str, depth: int) -> BundleError:
+    """Return the refusal of JSON that is nested deeper than some levels."""
     return BundleError(f"the {what} is nested deeper than {depth} levels")

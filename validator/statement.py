@@ -10,12 +10,20 @@ import enum
 import hashlib
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.bundle import PAYLOAD_TYPE
 from validator.errors import BundleError, StatementError
-from validator.files import load_json
+from validator.files import check_values
+from validator.json_stream import Listed, entries, outline
+from validator.signed_files import (
+    SINGLE_FILE,
+    GapError,
+    RepeatedError,
+    SignedFiles,
+    in_shards,
+    whole,
+)
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -26,9 +34,6 @@ if TYPE_CHECKING:
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 LEGACY_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
-
-SINGLE_FILE: Final = "."
-"""The one resource's name where the model is a file and not a directory."""
 
 ROOT_PIN: Final = "sha256:"
 """Before the root digest: a pin of contents in their order, without names."""
@@ -57,7 +62,7 @@ _DIGESTS: Final = {
 
 
 class Resource(NamedTuple):
-    """A signed file, or a shard of one; a tuple, since a model may have a million.
+    """A signed file, or a shard of one.
 
     Attributes:
         name: Path below the model's root, or `SINGLE_FILE`.
@@ -79,7 +84,7 @@ class Statement:
     Attributes:
         model_name: The signer's name for it; information only.
         root_digest: SHA-256 over the resources' digests, hexadecimal.
-        resources: In the signed order.
+        files: The signed files.
         hash: Of all resources.
         shard_size: Bytes of a shard; None where whole files were hashed.
         allow_symlinks: Whether a link stands for its target's content.
@@ -89,7 +94,7 @@ class Statement:
 
     model_name: str
     root_digest: str
-    resources: tuple[Resource, ...]
+    files: SignedFiles
     hash: Hash = Hash.SHA256
     shard_size: int | None = None
     allow_symlinks: bool = False
@@ -99,7 +104,26 @@ class Statement:
     @property
     def is_single_file(self) -> bool:
         """Whether the model is a file and not a directory."""
-        return self.resources[0].name == SINGLE_FILE
+        return SINGLE_FILE in self.files
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The signed files or shards, file after file; some hundred bytes each are made anew."""
+        return tuple(
+            Resource(
+                self.files.name(number),
+                part.digest.hex(),
+                part.start,
+                part.end if self.shard_size else None,
+            )
+            for number in range(len(self.files))
+            for part in self.files.parts(number, size=0)
+        )
+
+
+_SUBJECTS: Final = ("subject",)
+_RESOURCES: Final = ("predicate", "resources")
+"""The lists of a statement that have an entry for each file."""
 
 
 def parse_statement(
@@ -116,23 +140,15 @@ def parse_statement(
         raise StatementError(
             f"the signed payload is of type {quoted(payload_type)}, and {PAYLOAD_TYPE} is expected"
         )
-    try:
-        document = load_json(
-            payload,
-            what="signed statement",
-            depth=limits.bundle_depth,
-            values=limits.bundle_values + len(payload) // limits.bytes_per_value,
-        )
-    except BundleError as error:
-        raise StatementError(str(error)) from error
+    document = _outline(payload, limits)
     if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
         raise StatementError(f"the signed payload is not an in-toto statement ({STATEMENT_TYPE})")
     subjects = document.get("subject")
-    if not isinstance(subjects, list) or not all(isinstance(item, dict) for item in subjects):
+    if not isinstance(subjects, Listed) or not isinstance(subjects.first, dict | None):
         raise StatementError("the signed statement has no list of subjects")
     predicate_type = document.get("predicateType")
     if predicate_type == LEGACY_PREDICATE_TYPE and allow_legacy:
-        return _legacy(subjects, limits=limits)
+        return _legacy(payload, subjects, limits=limits)
     if predicate_type != PREDICATE_TYPE:
         hint = (
             "; it is the predicate of releases before 1.0, which says less: sign again, or "
@@ -144,9 +160,10 @@ def parse_statement(
             f"the signed statement's predicate is {quoted(predicate_type)}, and "
             f"{PREDICATE_TYPE} is expected{hint}"
         )
-    if len(subjects) != 1:
+    subject = subjects.first
+    if subjects.length != 1 or subject is None:
         raise StatementError(
-            f"the signed statement has {len(subjects)} subjects, and exactly one is expected"
+            f"the signed statement has {subjects.length} subjects, and exactly one is expected"
         )
     predicate = document.get("predicate")
     if not isinstance(predicate, dict):
@@ -157,17 +174,19 @@ def parse_statement(
     hash_, shard_size, allow_symlinks, ignore_paths = _serialization(predicate)
 
     # Step 6: the resources' names and digests, and the digest over all of them.
-    resources = _resources(predicate.get("resources"), hash_, shard_size, limits)
-    root_digest = _subject_digest(subjects[0])
-    if _root(resources) != root_digest:
+    _check_count(predicate.get("resources"), limits)
+    items = entries(payload, _RESOURCES, what=_WHAT, depth=limits.bundle_depth)
+    files, root = _files(items, hash_, shard_size, limits)
+    root_digest = _subject_digest(subject).hex()
+    if root != root_digest:
         raise StatementError(
             "the signed statement contradicts itself: its resources do not add up to its "
             "subject's digest"
         )
     return Statement(
-        model_name=str(subjects[0].get("name") or ""),
+        model_name=str(subject.get("name") or ""),
         root_digest=root_digest,
-        resources=resources,
+        files=files,
         hash=hash_,
         shard_size=shard_size,
         allow_symlinks=allow_symlinks,
@@ -175,41 +194,50 @@ def parse_statement(
     )
 
 
-def _legacy(subjects: Sequence[Mapping[str, Any]], *, limits: Limits) -> Statement:
+_WHAT: Final = "signed statement"
+
+
+def _outline(payload: bytes, limits: Limits) -> Any:
+    """Return the document without the entries of its two long lists."""
+    values = limits.bundle_values + len(payload) // limits.bytes_per_value
+    try:
+        check_values(payload, what=_WHAT, values=values)
+        return outline(
+            payload, lists=(_SUBJECTS, _RESOURCES), what=_WHAT, depth=limits.bundle_depth
+        )
+    except BundleError as error:
+        raise StatementError(str(error)) from error
+
+
+def _legacy(payload: bytes, subjects: Listed, *, limits: Limits) -> Statement:
     """Read the predicate of v0.2: its subjects are the files, hashed whole by SHA-256."""
-    resources = _resources(
-        [
-            {"name": item.get("name"), "algorithm": "sha256", "digest": _subject_digest(item)}
-            for item in subjects
-        ],
-        Hash.SHA256,
-        None,
-        limits,
-    )
-    return Statement(model_name="", root_digest=_root(resources), resources=resources, legacy=True)
+    _check_count(subjects, limits)
+    listed = entries(payload, _SUBJECTS, what=_WHAT, depth=limits.bundle_depth)
+    files, root = _files((_of_subject(item) for item in listed), Hash.SHA256, None, limits)
+    return Statement(model_name="", root_digest=root, files=files, legacy=True)
 
 
-def _subject_digest(subject: Mapping[str, Any]) -> str:
+def _of_subject(item: object) -> Mapping[str, Any]:
+    if not isinstance(item, dict):
+        raise StatementError("the signed statement has no list of subjects")
+    digest = _subject_digest(item).hex()
+    return {"name": item.get("name"), "algorithm": "sha256", "digest": digest}
+
+
+def _subject_digest(subject: Mapping[str, Any]) -> bytes:
     digest = subject.get("digest")
     value = digest.get("sha256") if isinstance(digest, dict) else None
     return _digest(value, Hash.SHA256, "the signed statement's subject")
 
 
-def _digest(value: object, hash_: Hash, *where: str) -> str:
+def _digest(value: object, hash_: Hash, *where: str) -> bytes:
     if not isinstance(value, str) or not _DIGESTS[hash_].fullmatch(value):
         place = " ".join((where[0], *map(quoted, where[1:])))
         raise StatementError(
             f"{place} has no {hash_} digest of {2 * DIGEST_BYTES[hash_]} lower-case hexadecimal "
             "digits"
         )
-    return value
-
-
-def _root(resources: Iterable[Resource]) -> str:
-    total = hashlib.sha256()
-    for resource in resources:
-        total.update(bytes.fromhex(resource.digest))
-    return total.hexdigest()
+    return bytes.fromhex(value)
 
 
 _PREDICATE_FIELDS: Final = ("resources", "serialization")
@@ -285,32 +313,60 @@ def _shard_size(value: object) -> int:
     return value
 
 
-def _resources(
-    listed: object, hash_: Hash, shard_size: int | None, limits: Limits
-) -> tuple[Resource, ...]:
-    if not isinstance(listed, list) or not listed:
+def _check_count(listed: object, limits: Limits) -> None:
+    if not isinstance(listed, Listed) or not listed.length:
         raise StatementError("the signed statement lists no resources: an empty model is refused")
-    if len(listed) > limits.resources:
+    if listed.length > limits.resources:
         raise StatementError(
-            f"the signed statement lists {len(listed):,} resources, and {limits.resources:,} are "
+            f"the signed statement lists {listed.length:,} resources, and {limits.resources:,} are "
             "accepted"
         )
+
+
+def _files(
+    listed: Iterable[object], hash_: Hash, shard_size: int | None, limits: Limits
+) -> tuple[SignedFiles, str]:
+    """Return the signed files, and the digest over all digests in the signed order."""
     accepted = [hash_.value]
     if shard_size:  # the reference's own spelling
         accepted.append(f"{hash_}-sharded-{shard_size}")
-    resources = tuple(_resource(item, hash_, accepted, shard_size, limits) for item in listed)
-    _check_unique(resources)
-    if shard_size:
-        _check_shards(resources, shard_size)
-    return resources
+    digests = bytearray()
+    names: list[bytes] = []
+    shards: list[tuple[bytes, int, int]] = []
+    known: dict[bytes, bytes] = {}
+    for item in listed:
+        name, start, end, digest = _resource(item, hash_, accepted, shard_size, limits)
+        digests += digest
+        if shard_size:
+            shards.append((known.setdefault(name, name), start, end))
+        else:
+            names.append(name)
+    root = hashlib.sha256(digests).hexdigest()
+    width = DIGEST_BYTES[hash_]
+    try:
+        if shard_size:
+            files = in_shards(shards, bytes(digests), width=width, shard_size=shard_size)
+        else:
+            files = whole(names, bytes(digests), width=width)
+    except RepeatedError as error:
+        raise StatementError(f"the signed statement names {quoted(error)} twice") from error
+    except GapError as error:
+        raise StatementError(
+            f"the signed shards of {quoted(error)} do not add up to a file in shards of "
+            f"{shard_size:,} bytes"
+        ) from error
+    if SINGLE_FILE in files and len(files) > 1:
+        raise StatementError("the signed statement names '.' (a single file) beside other files")
+    return files, root
 
 
 def _resource(
     item: object, hash_: Hash, accepted: Sequence[str], shard_size: int | None, limits: Limits
-) -> Resource:
+) -> tuple[bytes, int, int, bytes]:
+    """Return a resource's name, start and end, and digest."""
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise StatementError("the signed statement lists a resource without a name")
-    name, start, end = item["name"], 0, None
+    name, start, end = item["name"], 0, 0
     if shard_size:
         match = _SHARD.fullmatch(name)
         if not match:
@@ -324,7 +380,7 @@ def _resource(
             f"and the statement says {hash_}"
         )
     digest = _digest(item.get("digest"), hash_, "the signed resource", name)
-    return Resource(name, digest, start, end)
+    return name.encode(), start, end, digest
 
 
 def _check_name(name: str, *, limit: int | None) -> None:
@@ -351,35 +407,3 @@ def _check_name(name: str, *, limit: int | None) -> None:
             reason = "it is not in its shortest form"
     if reason:
         raise StatementError(f"the signed statement names {quoted(name)}, and {reason}")
-
-
-def _check_unique(resources: Sequence[Resource]) -> None:
-    seen = set()
-    for resource in resources:
-        key = (resource.name, resource.start)
-        if key in seen:
-            raise StatementError(f"the signed statement names {quoted(resource.name)} twice")
-        seen.add(key)
-    names = {resource.name for resource in resources}
-    if SINGLE_FILE in names and len(names) > 1:
-        raise StatementError("the signed statement names '.' (a single file) beside other files")
-
-
-def _check_shards(resources: Sequence[Resource], shard_size: int) -> None:
-    """Demand that each file's shards are whole: from its start to its end, without a gap."""
-    files: dict[str, list[tuple[int, int]]] = {}
-    for resource in resources:
-        files.setdefault(resource.name, []).append((resource.start, resource.end or 0))
-    for name, shards in files.items():
-        shards.sort()
-        whole = (
-            shards[0][0] == 0
-            and all(start == before for (_, before), (start, _) in pairwise(shards))
-            and all(end - start == shard_size for start, end in shards[:-1])
-            and (0 < shards[-1][1] - shards[-1][0] <= shard_size or shards == [(0, 0)])
-        )
-        if not whole:
-            raise StatementError(
-                f"the signed shards of {quoted(name)} do not add up to a file in shards of "
-                f"{shard_size:,} bytes"
-            )

@@ -22,9 +22,9 @@ from validator.bundle import Bundle, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
+from validator.signed_files import SINGLE_FILE
 from validator.statement import (
     ROOT_PIN,
-    SINGLE_FILE,
     STATEMENT_PIN,
     Hash,
     Resource,

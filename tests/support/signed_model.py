@@ -115,7 +115,7 @@ def dsse_bundle(
     payload: bytes, key: ec.EllipticCurvePrivateKey, *, payload_type: str, material: Document
 ) -> Document:
     """Return a bundle around a payload that the key signs."""
-    message = pae(payload_type, payload)
+    message = b"".join(pae(payload_type, payload))
     signature = key.sign(message, ec.ECDSA(_HASHES[key.curve.key_size]))
     return {
         "mediaType": MEDIA_TYPE,

@@ -84,7 +84,7 @@ def _statement(bundle: Bundle, *, files: bool) -> dict[str, Any]:
         "shardSize": statement.shard_size,
         "allowSymlinks": statement.allow_symlinks,
         "ignored": list(statement.ignore_paths),
-        "files": len({resource.name for resource in statement.resources}),
+        "files": len(statement.files),
         **listed,
     }
 

@@ -8,9 +8,10 @@ package imports none of them, so that a check by key does not load sigstore.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from validator.bundle import Bundle, Method
@@ -83,13 +84,26 @@ def notes(bundle: Bundle, *, legacy: bool) -> tuple[str, ...]:
     return tuple(remark for remark, applies in remarks.items() if applies)
 
 
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return the bytes that DSSE signs, its pre-authentication encoding (DSSE v1.0)."""
+def pae(payload_type: str, payload: bytes) -> Iterator[bytes]:
+    """Yield the bytes that DSSE signs, its pre-authentication encoding (DSSE v1.0)."""
     kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    yield b"DSSEv1 %d %b %d " % (len(kind), kind, len(payload))
+    yield payload
 
 
-def legacy_pae(payload_type: str, payload: bytes) -> bytes:
-    """Return the bytes that model_signing v0.2 signed: the payload as Python's repr of bytes."""
+_REPR_BYTES: Final = 64 * 1024
+
+
+def legacy_pae(payload_type: str, payload: bytes) -> Iterator[bytes]:
+    """Yield the bytes that model_signing v0.2 signed: the payload as Python's repr of bytes.
+
+    In pieces, since the whole may be four times as long as the payload.
+    """
     kind = payload_type.encode()
-    return b"DSSEV1 %d %b %d %a" % (len(kind), kind, len(payload), payload)
+    quote = '"' if b"'" in payload and b'"' not in payload else "'"
+    yield b"DSSEV1 %d %b %d b%b" % (len(kind), kind, len(payload), quote.encode())
+    for start in range(0, len(payload), _REPR_BYTES):
+        # Python chooses the quotes, and what it escapes, by the whole: so add what the whole has.
+        piece = payload[start : start + _REPR_BYTES] + (b"'" if quote == '"' else b"\"'")
+        yield repr(piece)[2 : -2 if quote == '"' else -4].encode()
+    yield quote.encode()

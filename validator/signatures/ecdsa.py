@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from validator.errors import SignatureError
 from validator.signatures import legacy_pae, pae
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from validator.bundle import Bundle
 
 _HASHES: Final = {
@@ -66,10 +69,16 @@ def verify(key: ec.EllipticCurvePublicKey, bundle: Bundle, *, allow_legacy: bool
 
 
 def _holds(
-    key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes, hash_: hashes.HashAlgorithm
+    key: ec.EllipticCurvePublicKey,
+    signature: bytes,
+    message: Iterable[bytes],
+    hash_: hashes.HashAlgorithm,
 ) -> bool:
+    digest = hashes.Hash(hash_)
+    for piece in message:
+        digest.update(piece)
     try:
-        key.verify(signature, message, ec.ECDSA(hash_))
+        key.verify(signature, digest.finalize(), ec.ECDSA(Prehashed(hash_)))
     except InvalidSignature:
         return False
     return True

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from validator.errors import ModelError
-from validator.statement import SINGLE_FILE
+from validator.signed_files import SINGLE_FILE
 from validator.text import quoted, unreadable
 from validator.tree import leftovers
 from validator.tree.tree import Entry, EscapeError, Identity

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ def test_base64_may_be_of_either_alphabet(signer: Signer, alphabet: bytes, *, pa
         envelope = made["dsseEnvelope"]
         envelope["payload"] = encoded(BYTES)
         envelope["signatures"][0]["sig"] = encoded(BYTES[::-1])
+        made["verificationMaterial"] = {"certificate": {"rawBytes": b64(b"der")}}
 
     bundle = parse_bundle(signer.bundle(BYTES, edit=edit), limits=DEFAULT)
     assert (bundle.payload, bundle.signature) == (BYTES, BYTES[::-1])
@@ -304,6 +306,58 @@ def test_a_huge_signature_file_is_not_read(tmp_path: Path, signer: Signer) -> No
     os.truncate(path, 2**40)  # sparse
     with pytest.raises(BundleError, match="larger than 67,108,864 bytes"):
         read_bundle(path, limits=DEFAULT)
+
+
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A payload that counts as long: two chunks, and a byte more."""
+    monkeypatch.setattr("validator.bundle._LONG", re.compile(rb'"([A-Za-z0-9+/=_-]{128,})'))
+    monkeypatch.setattr("validator.bundle._CHUNK", 64)
+    return bytes(range(193))
+
+
+@pytest.mark.parametrize("pad", ["=", "", "\\u003d"])
+@pytest.mark.parametrize("alphabet", [b"+/", b"-_"])
+@pytest.mark.parametrize("extra", range(4))
+def test_a_long_payload_is_the_same_payload(
+    signer: Signer, long: bytes, pad: str, alphabet: bytes, extra: int
+) -> None:
+    """It is decoded in chunks, before the rest is read."""
+    content = long + bytes(extra)
+    text = base64.b64encode(content, altchars=alphabet).decode().replace("=", pad)
+    raw = signer.bundle(content).replace(b64(content).encode(), text.encode())
+    assert parse_bundle(raw, limits=DEFAULT).payload == content
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (put("dsseEnvelope.payload", "A" * 185), "payload is not base64"),
+        (put("dsseEnvelope.payload", "A" * 182 + "=A"), "payload is not base64"),
+        (put("dsseEnvelope.payload", "A" * 182 + "==="), "payload is not base64"),
+        (put("dsseEnvelope.payload", "A" * 182 + "+_"), "payload is not base64"),
+        (
+            put("dsseEnvelope.payload", "A" * 184 + "!"),
+            "a text of 184 bytes that is not its payload",
+        ),
+        (put("verificationMaterial.publicKey.hint", "A" * 184), "a text of 184 bytes that is not"),
+        (put("dsseEnvelope", "A" * 184), "a text of 184 bytes that is not its payload"),
+    ],
+)
+@pytest.mark.usefixtures("long")
+def test_a_long_payload_is_judged_like_a_short_one(
+    parsed: Callable[[Edit], Bundle], edit: Edit, said: str
+) -> None:
+    """And nothing else may be as long."""
+    with pytest.raises(BundleError, match=said):
+        parsed(edit)
+
+
+def test_what_lies_beside_the_payload_is_bounded(signer: Signer) -> None:
+    """As text, it could take four times its size."""
+    raw = signer.bundle(b"payload", edit=put("verificationMaterial.other", ["é" * 2_100_000]))
+    with pytest.raises(BundleError, match=r"beside its payload, and 4,194,304 are accepted"):
+        parse_bundle(raw, limits=DEFAULT)
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:

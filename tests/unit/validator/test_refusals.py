@@ -116,7 +116,7 @@ def test_no_refusal_of_a_keyless_bundle_speaks_in_a_librarys_words(
 OURS = {kind.__name__ for kind in kinds()} | {
     "ValidatorError",
     "SomebodyElseError",
-    "_AmbiguousError",
+    "AmbiguousError",
 }
 
 

@@ -57,7 +57,7 @@ def test_another_hash_than_the_curves_does_not_hold(curve: ec.EllipticCurve) -> 
     signer = Signer(ec.generate_private_key(curve))
 
     def weaker(bundle: Document) -> None:
-        message = pae(bundle["dsseEnvelope"]["payloadType"], b"payload")
+        message = b"".join(pae(bundle["dsseEnvelope"]["payloadType"], b"payload"))
         signature = signer.key.sign(message, ec.ECDSA(hashes.SHA256()))
         bundle["dsseEnvelope"]["signatures"][0]["sig"] = b64(signature)
 
@@ -164,7 +164,7 @@ def in_old_form(signer: Signer) -> bytes:
 
     def edit(made: Document) -> None:
         envelope = made["dsseEnvelope"]
-        message = legacy_pae(envelope["payloadType"], b"payload")
+        message = b"".join(legacy_pae(envelope["payloadType"], b"payload"))
         signature = signer.key.sign(message, ec.ECDSA(hashes.SHA256()))
         envelope["signatures"][0]["sig"] = b64(signature)
 
@@ -183,10 +183,20 @@ def test_the_form_of_v02_is_accepted_only_when_asked_for(curve: ec.EllipticCurve
 
 def test_the_encodings_are_the_published_ones() -> None:
     """DSSE's own example; v0.2 wrote the payload as Python shows bytes."""
-    assert pae("http://example.com/HelloWorld", b"hello world") == (
+    assert b"".join(pae("http://example.com/HelloWorld", b"hello world")) == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
-    assert legacy_pae("é", b"x'") == b'DSSEV1 2 \xc3\xa9 2 b"x\'"'
+    assert b"".join(legacy_pae("é", b"x'")) == b'DSSEV1 2 \xc3\xa9 2 b"x\'"'
+
+
+@pytest.mark.parametrize("quotes", [b"", b"'", b'"', b"'\""])
+@pytest.mark.parametrize("place", [0, 65_535, 65_536, 131_071])
+def test_the_older_encoding_is_made_in_pieces(quotes: bytes, place: int) -> None:
+    """Wherever a quote stands, it decides how Python shows the rest."""
+    payload = bytearray(b"\\\x00\xff{} " * 22_000)
+    payload[place:place] = quotes
+    whole = b"DSSEV1 1 t %d %a" % (len(payload), bytes(payload))
+    assert b"".join(legacy_pae("t", bytes(payload))) == whole
 
 
 @pytest.mark.parametrize(

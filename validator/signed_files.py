@@ -1,0 +1,156 @@
+"""The signed files of a model, by number: 300,000 of them in some 50 MiB.
+
+Names are kept in UTF-8, and digests as bytes in one piece: as text, one character of an upper
+plane would make each name four times as long.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SINGLE_FILE: Final = "."
+"""The one resource's name where the model is a file and not a directory."""
+
+
+class Part(NamedTuple):
+    """A part of a file that has a digest of its own: `start` included, `end` not."""
+
+    start: int
+    end: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFiles:
+    """Files by number, in the order in which their names were signed.
+
+    Attributes:
+        names: Each file's name in UTF-8.
+        numbers: Each file's number, by its name.
+        digests: Those of all parts, file after file.
+        width: Bytes of a digest.
+        firsts: The number of each file's first part, and of the part after the last one; None
+            where each file is one part.
+        ends: The end of each part; None where each file is one part.
+    """
+
+    names: tuple[bytes, ...]
+    numbers: dict[bytes, int]
+    digests: bytes
+    width: int
+    firsts: array[int] | None = None
+    ends: array[int] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a file of that name was signed."""
+        return self.number(name) is not None
+
+    def number(self, name: str) -> int | None:
+        """Return the number of the file of a name, as the file system spells it."""
+        return self.numbers.get(os.fsencode(name))
+
+    def name(self, number: int) -> str:
+        """Return a file's name."""
+        return self.names[number].decode()
+
+    def size(self, number: int) -> int | None:
+        """Return a file's signed size; None where the statement does not say it."""
+        if self.firsts is None or self.ends is None:
+            return None
+        return self.ends[self.firsts[number + 1] - 1]
+
+    def parts(self, number: int, *, size: int) -> Iterator[Part]:
+        """Yield a file's parts.
+
+        Args:
+            number: The file's.
+            size: Its size on the disk, where one digest is of the whole file.
+        """
+        if self.firsts is None or self.ends is None:
+            yield Part(0, size, self._digest(number))
+            return
+        start = 0
+        for part in range(self.firsts[number], self.firsts[number + 1]):
+            yield Part(start, self.ends[part], self._digest(part))
+            start = self.ends[part]
+
+    def _digest(self, part: int) -> bytes:
+        return self.digests[part * self.width : (part + 1) * self.width]
+
+    def called(self, name: str) -> SignedFiles:
+        """Return a single file under another name."""
+        encoded = os.fsencode(name)
+        return replace(self, names=(encoded,), numbers={encoded: 0})
+
+
+class RepeatedError(Exception):
+    """A name, or a shard of a file, stands twice; the text is the name."""
+
+
+class GapError(Exception):
+    """The shards of a file do not add up to one; the text is the name."""
+
+
+def whole(names: list[bytes], digests: bytes, *, width: int) -> SignedFiles:
+    """Return files of which each has one digest.
+
+    Raises:
+        RepeatedError: A name stands twice.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    if len(numbers) < len(names):
+        twice = next(name for number, name in enumerate(names) if numbers[name] != number)
+        raise RepeatedError(twice.decode())
+    return SignedFiles(tuple(names), numbers, digests, width)
+
+
+def in_shards(
+    shards: list[tuple[bytes, int, int]], digests: bytes, *, width: int, shard_size: int
+) -> SignedFiles:
+    """Return files in shards, given in any order: file name, start and end.
+
+    Raises:
+        RepeatedError: A shard stands twice.
+        GapError: A file's shards leave bytes out, or are not of the size.
+    """
+    numbers: dict[bytes, int] = {}
+    for name, _, _ in shards:
+        numbers.setdefault(name, len(numbers))
+    names = tuple(numbers)
+    order = sorted(range(len(shards)), key=lambda n: (numbers[shards[n][0]], shards[n][1]))
+    firsts = array("L", [0]) * (len(names) + 1)
+    ends = array("Q", (shards[n][2] for n in order))
+    for n in order:
+        firsts[numbers[shards[n][0]] + 1] += 1
+    for number in range(len(names)):
+        firsts[number + 1] += firsts[number]
+    sorted_digests = b"".join(digests[n * width : (n + 1) * width] for n in order)
+    for one, other in pairwise(order):
+        if shards[one][:2] == shards[other][:2]:
+            raise RepeatedError(shards[one][0].decode())
+    for number, name in enumerate(names):
+        file = [shards[n][1:] for n in order[firsts[number] : firsts[number + 1]]]
+        if not _is_whole(file, shard_size):
+            raise GapError(name.decode())
+    return SignedFiles(names, numbers, sorted_digests, width, firsts, ends)
+
+
+def _is_whole(shards: list[tuple[int, int]], size: int) -> bool:
+    """Tell whether shards go from a file's start to its end, without a gap."""
+    return (
+        shards[0][0] == 0
+        and all(start == before for (_, before), (start, _) in pairwise(shards))
+        and all(end - start == size for start, end in shards[:-1])
+        and (0 < shards[-1][1] - shards[-1][0] <= size or shards == [(0, 0)])
+    )

@@ -54,6 +54,13 @@ POLICY_VARIABLE: Final = "MODEL_VALIDATION_POLICY"
 COVER_VARIABLE: Final = "MODEL_VALIDATION_COVER"
 """The gate's environment variable with the paths that the workload opens, as a JSON list."""
 
+NESTED_VARIABLE: Final = "MODEL_VALIDATION_NESTED"
+"""The gate's environment variable with what the workload mounts within volumes: a JSON object, from
+the path that the gate looks at to the workload's, which is the same on a model's own mount."""
+
+OUTER_VOLUMES: Final = "/opt/model-validation/volumes"
+"""The folder in which the gate mounts volumes within which the workload mounts something else."""
+
 POD_UID_VARIABLE: Final = "MODEL_VALIDATION_POD_UID"
 """The gate's environment variable with its pod's uid, a UUID: the id of the pod's trace."""
 

@@ -16,7 +16,7 @@ from validator.errors import PolicyError, Refused, Undecided, ValidatorError
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from validator.policy.document import ModelValidation
     from validator.report import Report
@@ -54,6 +54,21 @@ def cover() -> tuple[str, ...]:
     return tuple(posixpath.normpath(path) for path in paths)
 
 
+def _nested() -> dict[str, str]:
+    """Return what the workload mounts within volumes: from the path here to the workload's.
+
+    Raises:
+        PolicyError: The environment does not hold what the webhook writes.
+    """
+    try:
+        paths = json.loads(os.environ.get(contract.NESTED_VARIABLE, "{}"))
+    except (ValueError, RecursionError):
+        paths = None
+    if not isinstance(paths, dict) or not all(isinstance(path, str) for path in paths.values()):
+        raise PolicyError(f"${contract.NESTED_VARIABLE} is not a JSON object of paths")
+    return paths
+
+
 def context(policy: ModelValidation) -> dict[str, Any]:
     """Return what stands beside verdicts: by which policy they were reached, and in which trace."""
     context: dict[str, Any] = {
@@ -67,25 +82,28 @@ def context(policy: ModelValidation) -> dict[str, Any]:
     return context
 
 
-def stay_on_their_volumes(requests: Iterable[Request]) -> None:
+def stay_on_their_volumes(requests: Collection[Request]) -> None:
     """Refuse models whose paths lead elsewhere, where the workload may see something else.
 
     Raises:
-        Refused: A link leads out of the volume that it lies on.
-        Undecided: The kernel does not say what is mounted.
+        Refused: A link leads out of the volume that it lies on, or a mount of the workload's over
+            the model.
+        Undecided: The kernel does not say what is mounted, or a path cannot be looked at.
+        PolicyError: The environment does not hold what the webhook writes.
     """
-    from validator.tree.mounts import (
-        leaves_its_volume,
-        mount_points,
-    )
+    from validator.tree import nests
+    from validator.tree.mounts import leaves_its_volume, mount_points
 
     points = mount_points()
+    models = [request.model for request in requests]
+    hidden = nests.places(_nested(), models, points=points)
     for request in requests:
-        if leaves_its_volume(request.model, points=points, limits=request.limits):
+        if leaves_its_volume(request.model, points=points | hidden, limits=request.limits):
             raise Refused(
                 f"the path {quoted(request.model)} leads by a link out of the model's volume, to "
                 "where the workload may see another model: let it lead to a place on the volume"
             )
+        nests.check_apart(request.model, hidden)
 
 
 def unjudged(policy: ModelValidation, error: ValidatorError) -> tuple[Report, ...]:

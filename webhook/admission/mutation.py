@@ -114,8 +114,9 @@ def _placed(given: Pod, policy: ModelValidation, *, namespace: NamespaceOptions)
     pod = policy_volume.with_model_volumes(bare, models, namespace=namespace)
     located = storage.locate(pod, models, storage.read_volumes(pod))
 
-    # 3. Place. The gate stands after the last init container that writes the model and ends, and
-    #    after the native sidecars that may serve its volume; the monitor stands after the gate.
+    # 3. Place. The gate stands after the last init container that writes the model and ends, after
+    #    the native sidecars that may serve its volume, and after the init containers that fill a
+    #    volume within which something else is mounted; the monitor stands after the gate.
     writers = tuple(
         placed for placed in pod.init if not placed.is_sidecar and located.writes(placed)
     )
@@ -127,12 +128,13 @@ def _after_servers(pod: Pod, located: ModelStorage, position: int) -> int:
     """Return the gate's position after the native sidecars that may serve the model's volume.
 
     Such a sidecar (GCS FUSE, JuiceFS) does not have the volume itself. A container that has it,
-    or that starts vLLM, stays after the gate.
+    or that starts vLLM, stays after the gate. One that fills an outer volume, and ends, comes
+    before the gate, which looks for links there.
     """
     for placed in pod.init[position:]:
         if located.sees(placed) or recognised(placed.reading):
             break
-        if placed.is_sidecar:
+        if placed.is_sidecar or not located.outer.isdisjoint(located.families(placed)):
             position = placed.index + 1
     return position
 
@@ -147,13 +149,15 @@ def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettin
 
     # 5. Build. The gate is restricted, runs as the workload's user with its CPU, and mounts what it
     #    reads, read-only; every field is written out.
+    outer = gate_mounts.outer_volumes(case.looked_at, case.storage)
     gate = gate_container.build(
         case.pod,
         policy,
         settings=settings,
         task=gate_container.Task(
-            mounts=gate_mounts.mounts(case.pod, case.storage, policy),
+            mounts=gate_mounts.mounts(case.pod, case.storage, policy, outer=outer.mounts),
             cover=verdict.cover,
+            nested=outer.nested,
             served_by=case.storage.places[0].placed,
         ),
     )

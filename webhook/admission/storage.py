@@ -6,17 +6,20 @@ through another. What a pod may do with them is the business of `rules`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from validator.paths import canonical, covers, nearest, related
 from validator.text import quoted
+from webhook.admission.nest import Nest, nests, one_place
 from webhook.admission.wire import PATH_LIMIT
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validator.policy.volumes import Model
     from webhook.admission.pod import Placed, Pod
@@ -31,6 +34,9 @@ PROC: Final = "/proc"
 
 KUBERNETES_WRITES: Final = frozenset({"configMap", "secret", "projected", "downwardAPI", "gitRepo"})
 """Kinds whose content Kubernetes writes, and changes under a running pod."""
+
+LINKLESS: Final = KUBERNETES_WRITES - {"gitRepo"}
+"""Kinds in which a pod's owner chooses what files say, and cannot place a link."""
 
 _OWN_STORAGE: Final = KUBERNETES_WRITES | {"emptyDir", "image"}
 """Kinds whose entries never share writable storage."""
@@ -49,16 +55,11 @@ _IN_A_TREE: Final = frozenset({"hostPath", "nfs"})
 """Kinds whose volumes can lie within one another."""
 
 
-_LINKED: Final = {"/var/run": "/run", "/var/lock": "/run/lock"}
-"""Folders that are links in the images of nearly all distributions, and where they lead."""
-
-
-def one_place(path: str) -> str:
-    """Return a canonical path with the links of a usual image resolved: /var/run is /run."""
-    for link, target in _LINKED.items():
-        if covers(link, path):
-            return target + path.removeprefix(link)
-    return path
+_REPOSITORY: Final = re.compile(
+    r"(?P<hub>/(?:.*?/)?)(?:models|datasets|spaces|kernels)--[^/]+(?=/)", re.DOTALL
+)
+"""A folder of Hugging Face's cache, whose snapshots have links to its blobs and to the hub's
+(validator/tree/hugging_face.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,16 @@ class Volume:
             return self.server == other.server and related(self.place, other.place)
         return self.place == other.place
 
+    @property
+    def family(self) -> tuple[str, str]:
+        """What any volume shares with this one if what is written there may be read here.
+
+        Coarser than `reaches`, so that volumes need not be compared in pairs.
+        """
+        if self.kind in _OWN_STORAGE:
+            return self.kind, self.name
+        return self.kind, self.server if self.kind in _IN_A_TREE else self.place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -107,13 +118,21 @@ class Place:
     mount: Mount
     volume: Volume
 
-    def overlaps(self, path: str) -> bool:
-        """Tell whether a canonical path is above the model, or anywhere on its volume's mount.
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that are read for the model: its own, and those of its blobs in a cache."""
+        path = one_place(self.model.path)
+        match = _REPOSITORY.match(path)
+        return (path,) if match is None else (match[0], f"{match['hub']}blobs")
 
-        A link on the volume may lead from the model to anywhere on it.
-        """
-        at, model, path = (one_place(each) for each in (self.mount.at, self.model.path, path))
-        return related(path, model) or covers(at, path)
+    def hides(self, path: str) -> bool:
+        """Tell whether what is mounted at a canonical path hides a part of the model."""
+        path = one_place(path)
+        return any(related(path, folder) for folder in self.folders)
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a canonical path is on the mount of the model's volume."""
+        return covers(one_place(self.mount.at), one_place(path))
 
 
 class MountTable:
@@ -140,7 +159,7 @@ class MountTable:
         return None if at is None else self._held[at]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelStorage:
     """The volumes of a pod, in view of the models that lie on them; computed once.
 
@@ -149,12 +168,14 @@ class ModelStorage:
         places: Where the models lie, in the policy's order.
         reaching: Names of the volumes through which a model's storage may be reached.
         private: Names of the emptyDirs that only one container uses.
+        nests: What containers that have a model mount within volumes on which links may lie.
     """
 
     volumes: Mapping[str, Volume]
     places: tuple[Place, ...]
     reaching: frozenset[str]
     private: frozenset[str]
+    nests: tuple[Nest, ...]
 
     def sees(self, placed: Placed) -> bool:
         """Tell whether a container sees a model's storage, at whatever path."""
@@ -163,6 +184,19 @@ class ModelStorage:
     def writes(self, placed: Placed) -> bool:
         """Tell whether a container may write a model's files."""
         return any(not mount.read_only and mount.name in self.reaching for mount in placed.mounts)
+
+    def families(self, placed: Placed) -> Iterator[tuple[str, str]]:
+        """Yield the families of the volumes, beside the models' own, that a container may write."""
+        written = {mount.name for mount in placed.mounts if not mount.read_only}
+        written |= {device.name for device in placed.devices}
+        for name in written - self.reaching:
+            if name in self.volumes:
+                yield self.volumes[name].family
+
+    @cached_property
+    def outer(self) -> frozenset[tuple[str, str]]:
+        """The families of the volumes within which a container with a model mounts something."""
+        return frozenset(self.volumes[nest.outer.name].family for nest in self.nests)
 
 
 def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> ModelStorage:
@@ -174,6 +208,7 @@ def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> 
     table = MountTable(pod.staying)
     places = tuple(_place(model, table, volumes) for model in models)
     held = {place.volume.name: place.volume for place in places}.values()
+    shown = {place.mount.at for place in places}
     return ModelStorage(
         volumes=volumes,
         places=places,
@@ -181,6 +216,13 @@ def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> 
             name for name, volume in volumes.items() if any(volume.reaches(model) for model in held)
         ),
         private=_private(pod, volumes),
+        nests=tuple(
+            nest
+            for placed in pod.all_containers
+            if any(mount.at in shown for mount in placed.mounts)
+            for nest in nests(placed)
+            if nest.outer.name in volumes and volumes[nest.outer.name].kind not in LINKLESS
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from webhook.admission.wire import Resources
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from validator.policy.document import ModelValidation
     from webhook.admission.pod import Placed, Pod
@@ -32,11 +32,13 @@ class Task:
     Attributes:
         mounts: Its volume mounts.
         cover: Absolute paths that the workload opens, which the signature must cover.
+        nested: What the workload mounts within volumes: from the gate's path to the workload's.
         served_by: The container that serves the model, whose user the gate takes on.
     """
 
     mounts: list[JSON]
     cover: Collection[str]
+    nested: Mapping[str, str]
     served_by: Placed
 
 
@@ -63,7 +65,7 @@ def build(
         "image": settings.image,
         "imagePullPolicy": "IfNotPresent",
         "command": [*settings.command, "verify", "policy"],
-        "env": _environment(policy, task.cover),
+        "env": _environment(policy, task),
         "resources": _resources(pod, policy),
         "securityContext": _security_context(pod, policy, settings, task.served_by),
         "terminationMessagePath": contract.TERMINATION_MESSAGE_PATH,
@@ -72,26 +74,36 @@ def build(
     }
 
 
-def _environment(policy: ModelValidation, cover: Collection[str]) -> list[JSON]:
+def _environment(policy: ModelValidation, task: Task) -> list[JSON]:
     variables: list[JSON]
     try:
         variables = [{"name": contract.POLICY_VARIABLE, "value": policy.to_environment()}]
     except PolicyError as error:
         raise PodRefused(str(error)) from error
-    if paths := sorted(cover):
-        # Kubernetes expands $(NAME) and $$ in values: no dollar sign may reach it.
-        text = json.dumps(paths, separators=(",", ":")).replace("$", "\\u0024")
-        variables.append({"name": contract.COVER_VARIABLE, "value": text})
-        if len(text) > contract.ENVIRONMENT_LIMIT:
-            raise PodRefused(
-                f"the workload's arguments name {len(paths)} paths, too long for an environment: "
-                "name fewer"
-            )
+    if paths := sorted(task.cover):
+        what = f"the workload's arguments name {len(paths)} paths"
+        variables.append(_variable(contract.COVER_VARIABLE, paths, what=what))
+    if task.nested:
+        what = f"the workload has {len(task.nested)} mounts within other volumes"
+        variables.append(_variable(contract.NESTED_VARIABLE, task.nested, what=what))
     if gate_mounts.fetches(policy):
         # All else is read-only, and what is fetched passes through a folder.
         variables.append({"name": "TMPDIR", "value": contract.SERVICE_ACCOUNT_PATH})
     uid = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}}
     return [*variables, {"name": contract.POD_UID_VARIABLE, "valueFrom": uid}]
+
+
+def _variable(name: str, value: Any, *, what: str) -> JSON:
+    """Return a variable of JSON.
+
+    Raises:
+        PodRefused: It is too long; `what` names what there is too much of.
+    """
+    # Kubernetes expands $(NAME) and $$ in values: no dollar sign may reach it.
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True).replace("$", "\\u0024")
+    if len(text) > contract.ENVIRONMENT_LIMIT:
+        raise PodRefused(f"{what}, too long for an environment: name fewer")
+    return {"name": name, "value": text}
 
 
 def _security_context(

@@ -1,10 +1,13 @@
 """The mounts of the gate: models, signatures and anchors, at their paths, without its own program.
 
-The gate repeats mounts that the pod's author wrote, and mounts nothing else.
+The gate repeats mounts that the pod's author wrote. Volumes in which it looks for links it
+mounts at paths of its own; and it mounts nothing else.
 """
 
 from __future__ import annotations
 
+import posixpath
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +18,10 @@ from webhook.admission.storage import MountTable, volume_of
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from validator.policy.document import ModelValidation
+    from webhook.admission.nest import Nest
     from webhook.admission.pod import Pod
     from webhook.admission.storage import ModelStorage
     from webhook.admission.wire import JSON, Mount
@@ -45,13 +49,59 @@ SCRATCH: Final[JSON] = {
 us, would mount the token: a container that has a mount there already is left alone."""
 
 
-def mounts(pod: Pod, storage: ModelStorage, policy: ModelValidation) -> list[JSON]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterVolumes:
+    """The volumes within which the workload mounts something else.
+
+    Attributes:
+        mounts: The gate's mounts of those that are not a model's.
+        nested: What is mounted within them: from the path that the gate sees to the workload's.
+    """
+
+    mounts: tuple[JSON, ...]
+    nested: Mapping[str, str]
+
+
+def outer_volumes(nests: Iterable[Nest], storage: ModelStorage) -> OuterVolumes:
+    """Return where the gate looks for links that would lead an inner mount elsewhere.
+
+    It mounts each outer volume alone, at a path of its own, so that no link there leads anything
+    in the gate. A model's volume it has already.
+    """
+    models = {
+        (place.mount.name, place.mount.sub_path or ""): place.mount for place in storage.places
+    }
+    places = {place.mount.at for place in storage.places}
+    apart: dict[tuple[str, str], list[Nest]] = {}
+    nested: dict[str, str] = {}
+    for nest in nests:
+        key = (nest.outer.name, nest.outer.sub_path or "")
+        if nest.outer.at in places:
+            path = posixpath.join(nest.outer.at, nest.below)
+            nested[path] = path
+        elif key in models:
+            nested.setdefault(posixpath.join(models[key].at, nest.below), nest.path)
+        else:
+            apart.setdefault(key, []).append(nest)
+    mounts: list[JSON] = []
+    for index, (name, sub_path) in enumerate(sorted(apart)):
+        at = f"{contract.OUTER_VOLUMES}/{index}"
+        nested |= {f"{at}/{nest.below}": nest.path for nest in apart[name, sub_path]}
+        mount: JSON = {"name": name, "mountPath": at, "readOnly": True}
+        mounts.append(mount | ({"subPath": sub_path} if sub_path else {}))
+    return OuterVolumes(mounts=tuple(mounts), nested=nested)
+
+
+def mounts(
+    pod: Pod, storage: ModelStorage, policy: ModelValidation, *, outer: Iterable[JSON]
+) -> list[JSON]:
     """Return what the gate mounts: the models, and signatures and anchors that lie beside them.
 
     Args:
         pod: The pod, whose running containers' mounts may be repeated.
         storage: Where the models lie in it.
         policy: The policy, which says where signatures and anchors lie.
+        outer: Mounts of volumes in which the gate looks for links.
 
     Raises:
         PodRefused: One of the paths is on no volume, or they cannot be mounted side by side, or
@@ -72,7 +122,7 @@ def mounts(pod: Pod, storage: ModelStorage, policy: ModelValidation) -> list[JSO
     scratch: JSON = {"name": contract.SCRATCH_VOLUME, "mountPath": contract.SERVICE_ACCOUNT_PATH}
     if not fetches(policy):
         scratch["readOnly"] = True
-    return [*(_read_only(needed[at]) for at in sorted(needed)), scratch]
+    return [*(_read_only(needed[at]) for at in sorted(needed)), *outer, scratch]
 
 
 def anchor_paths(policy: ModelValidation) -> tuple[str, ...]:

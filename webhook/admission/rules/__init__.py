@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from webhook.admission.rules.arguments import judgements
 from webhook.admission.rules.closed_world import closed_world
-from webhook.admission.rules.mounts import (
-    differing_mounts,
-    links_after_a_restart,
-    nested_mounts,
-)
+from webhook.admission.rules.mounts import differing_mounts
+from webhook.admission.rules.nests import late_links, nested_mounts
 from webhook.admission.rules.order import early_readers
 from webhook.admission.rules.privileges import container_privileges, pod_settings
 from webhook.admission.rules.volumes import supplied_anchors, unfit_volumes
@@ -69,7 +66,7 @@ def judge(case: Case) -> Verdict:
         warnings=tuple(
             dict.fromkeys(
                 (
-                    *links_after_a_restart(case),
+                    *late_links(case),
                     *(sentence for each in judged for sentence in each.warnings),
                 )
             )

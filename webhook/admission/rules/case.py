@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
+    from webhook.admission.nest import Nest
     from webhook.admission.pod import Placed, Pod
     from webhook.admission.storage import ModelStorage
 
@@ -42,6 +43,23 @@ class Case:
     def early(self) -> tuple[Placed, ...]:
         """The init containers that start before the gate."""
         return self.pod.init[: self.position]
+
+    @cached_property
+    def nests(self) -> tuple[Nest, ...]:
+        """What the workload's containers mount within volumes, beside a model."""
+        running = {placed.where for placed in self.workload}
+        return tuple(nest for nest in self.storage.nests if nest.placed.where in running)
+
+    @cached_property
+    def looked_at(self) -> tuple[Nest, ...]:
+        """Those of which the gate sees that no link is in their place."""
+        return tuple(
+            nest
+            for nest in self.nests
+            if nest.outer.name not in self.storage.private
+            and not nest.outer.sub_path_expr
+            and not self.storage.volumes[nest.outer.name].reaches_kubelet
+        )
 
     @property
     def strict(self) -> bool:

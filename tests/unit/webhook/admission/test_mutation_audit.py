@@ -118,6 +118,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a differing mount": pod(vllm(mount(), mount("evil", MODEL)), volumes=[claim(), EVIL]),
     "a nested mount": pod(
         vllm(mount(), mount("data", "/data"), mount("evil", "/data/x")),
+        container("other", mount("data", "/data")),
         volumes=[claim(), claim("data", of="data"), EVIL],
     ),
     "a termination message": pod(vllm(terminationMessagePath=MODEL)),

@@ -1,0 +1,81 @@
+"""What a container mounts within one of its own volumes.
+
+A runtime mounts outer paths first, and follows the links of what it has mounted already: a link
+on the outer volume leads the inner mount to another place of the container.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from validator import contract
+from validator.paths import canonical, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.admission.pod import Placed
+    from webhook.admission.wire import Mount
+
+_LINKED: Final = {"/var/run": "/run", "/var/lock": "/run/lock"}
+"""Folders that are links in the images of nearly all distributions, and where they lead."""
+
+_OF_THE_RUNTIME: Final = frozenset(
+    {"/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    | {contract.TERMINATION_MESSAGE_PATH}
+)
+"""Paths that a runtime mounts into each container beside those that the pod names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nest:
+    """A path at which a container has something mounted, and the volume within which it lies.
+
+    Attributes:
+        placed: The container.
+        outer: The mount of the volume.
+        path: The path, canonical.
+    """
+
+    placed: Placed
+    outer: Mount
+    path: str
+
+    @property
+    def below(self) -> str:
+        """The path relative to the volume's mount."""
+        return self.path.removeprefix(one_place(self.outer.at)).lstrip("/")
+
+    @property
+    def is_the_runtimes(self) -> bool:
+        """Whether the path is one that no pod asks for, and the runtime has more of its kind."""
+        return self.path in _OF_THE_RUNTIME
+
+
+def one_place(path: str) -> str:
+    """Return a canonical path with the links of a usual image resolved: /var/run is /run."""
+    for link, target in _LINKED.items():
+        if covers(link, path):
+            return target + path.removeprefix(link)
+    return path
+
+
+def nests(placed: Placed) -> Iterator[Nest]:
+    """Yield what a container has mounted within its volumes, each by the innermost volume."""
+    outer = {one_place(mount.at): mount for mount in placed.mounts}
+    message = placed.view.termination_message_path or contract.TERMINATION_MESSAGE_PATH
+    devices = (one_place(device.at) for device in placed.devices)
+    around: list[str] = []
+    # With a slash at its end, each path comes right before all that lie within it.
+    for path in sorted({*outer, *devices, canonical(message), *_OF_THE_RUNTIME}, key=_ended):
+        while around and not covers(around[-1], path):
+            around.pop()
+        if around:
+            yield Nest(placed=placed, outer=outer[around[-1]], path=path)
+        if path in outer:
+            around.append(path)
+
+
+def _ended(path: str) -> str:
+    return path if path == "/" else f"{path}/"

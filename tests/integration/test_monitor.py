@@ -220,13 +220,14 @@ def test_a_path_that_leaves_its_volume_turns_bad(desk: Desk) -> None:
         ({contract.POLICY_VARIABLE: "{"}, "is not JSON"),
         ({contract.POLICY_VARIABLE: "policy"}, "has no spec.revalidation"),
         ({contract.POLICY_VARIABLE: "policy", contract.COVER_VARIABLE: "{"}, "list of paths"),
+        ({contract.POLICY_VARIABLE: "policy", contract.NESTED_VARIABLE: "{"}, "object of paths"),
     ],
 )
 def test_without_something_to_do_it_ends_with_two(
     desk: Desk, environment: dict[str, str], words: str
 ) -> None:
     """It does not look as if it watched anything."""
-    given: dict[str, Any] = {"revalidation": {}} if contract.COVER_VARIABLE in environment else {}
+    given: dict[str, Any] = {"revalidation": {}} if len(environment) > 1 else {}
     policy = json.dumps(desk.policy(**given))
     filled = {name: policy if of == "policy" else of for name, of in environment.items()}
     ended = run("monitor", "--state", desk.folder, environment=filled)

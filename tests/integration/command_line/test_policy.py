@@ -68,6 +68,38 @@ class TestPolicy:
             file.write_text(json.dumps(desk.policy(model={"path": str(link)})))
             assert run("verify", "policy", file).code == 0
 
+    def test_a_link_in_the_place_of_a_mount_is_refused_in_a_gate(self, desk: Desk) -> None:
+        """The workload's runtime would follow it; a folder is fine, and a path here has no gate."""
+        memory = "/dev/shm"  # noqa: S108 — a volume that is not the root
+        if not os.path.ismount(memory):
+            pytest.skip(f"{memory} is not a mount here")
+        with tempfile.TemporaryDirectory(dir=memory) as volume:
+            place = Path(volume) / "vllm"
+            environment = {
+                contract.POLICY_VARIABLE: json.dumps(desk.policy()),
+                contract.NESTED_VARIABLE: json.dumps({str(place): "/root/.cache/vllm"}),
+            }
+            place.mkdir()
+            assert run("verify", "policy", environment=environment).code == 0
+            place.rmdir()
+            place.symlink_to(desk.site.model)
+            ended = run("verify", "policy", environment=environment)
+            assert ended.code == 1
+            assert "a link on the way to '/root/.cache/vllm'" in ended.text
+
+    @pytest.mark.parametrize("value", ["[", "[]", '{"/a": 1}'])
+    def test_what_the_webhook_does_not_write_is_no_place_of_a_mount(
+        self, desk: Desk, value: str
+    ) -> None:
+        """A gate that cannot read its task ends."""
+        environment = {
+            contract.POLICY_VARIABLE: json.dumps(desk.policy()),
+            contract.NESTED_VARIABLE: value,
+        }
+        ended = run("verify", "policy", environment=environment)
+        assert ended.code == 2
+        assert "is not a JSON object of paths" in ended.err
+
     def test_a_file_does_not_listen_to_the_environment(self, desk: Desk) -> None:
         """A policy file named on the command line counts, and the gate's variables do not."""
         path = desk.folder / "policy.json"

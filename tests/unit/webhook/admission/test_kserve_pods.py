@@ -1,7 +1,6 @@
-"""Pods in the shapes that serving platforms give them: each gets its gate in the right place.
+"""KServe's pods with a vLLM whose arguments are read, and its modelcars.
 
-The shapes are made after the platforms' sources and documents: which containers, in which order,
-with which mounts. docs/compatibility.md says where the label goes in each.
+The pods of the pages in docs/platforms are in test_platform_pages.
 """
 
 from __future__ import annotations
@@ -21,27 +20,7 @@ def kserve(*init: Document, volumes: list[Document], **serving: object) -> Docum
     return pod(made, initContainers=list(init), volumes=volumes)
 
 
-INITIALIZER = container(
-    "storage-initializer",
-    mount("kserve-provision-location", MODELS),
-    image="kserve/storage-initializer:v0.16.0",
-    command=[],
-    args=["s3://models/granite", MODELS],
-)
-
 SHAPES: dict[str, tuple[str, Document, list[str]]] = {
-    "KServe InferenceService, fetched by the storage initializer": (
-        MODELS,
-        kserve(
-            INITIALIZER,
-            volumes=[EMPTY],
-            image="kserve/huggingfaceserver:v0.16.0",
-            command=[],
-            args=["--model_name=granite", "--model_dir=/mnt/models"],
-            volumeMounts=[mount("kserve-provision-location", MODELS, readOnly=True)],
-        ),
-        ["storage-initializer", "model-validation"],
-    ),
     "KServe InferenceService, pvc://": (
         MODELS,
         kserve(
@@ -72,47 +51,6 @@ SHAPES: dict[str, tuple[str, Document, list[str]]] = {
             ],
         ),
         ["model-validation"],
-    ),
-    "LeaderWorkerSet, a worker": (
-        "/models/granite",
-        pod(
-            vllm(
-                command=["sh", "-c"],
-                args=["bash multi-node-serving.sh worker --ray_address=$(LWS_LEADER_ADDRESS)"],
-                env=[{"name": "LWS_LEADER_ADDRESS", "value": "llm-0.llm"}],
-            )
-        ),
-        ["model-validation"],
-    ),
-    "KubeRay, a worker of a RayService": (
-        "/models/granite",
-        pod(
-            container(
-                "ray-worker",
-                mount(),
-                image="docker.io/rayproject/ray-llm:2.46.0-py311-cu124",
-                command=["/bin/bash", "-lc", "--"],
-                args=["ulimit -n 65536; ray start --address=llm-head-svc:6379 --block"],
-            ),
-            initContainers=[container("wait-gcs-ready", command=["/bin/bash", "-c", "sleep 1"])],
-        ),
-        ["model-validation", "wait-gcs-ready"],
-    ),
-    "llm-d, with a routing sidecar": (
-        "/models/granite",
-        pod(
-            vllm(mount(readOnly=True), args=["--port=8200"]),
-            initContainers=[
-                container(
-                    "routing-proxy",
-                    image="ghcr.io/llm-d/llm-d-routing-sidecar:v0.3.0",
-                    command=[],
-                    args=["--port=8000", "--vllm-port=8200"],
-                    restartPolicy="Always",
-                )
-            ],
-        ),
-        ["routing-proxy", "model-validation"],
     ),
 }
 

@@ -41,6 +41,16 @@ class Metrics:
             ("state",),
             registry=registry,
         )
+        self._policies_size = Gauge(
+            f"{PREFIX}_policies_bytes",
+            "Size of the ModelValidations that are known, as their bounds count it.",
+            registry=registry,
+        )
+        self._left_out = Gauge(
+            f"{PREFIX}_namespaces_left_out",
+            "Namespaces whose ModelValidations are more than is held; their pods are refused.",
+            registry=registry,
+        )
         self.policy_reload_failures = Counter(
             f"{PREFIX}_policy_reload_failures",
             "Looks at the policies' directory that failed; the last good state stays.",
@@ -79,7 +89,9 @@ class Metrics:
         """Show that the API server has just said something of a resource."""
         self._heard.labels(resource).set_to_current_time()
 
-    def count_policies(self, usable: int, broken: int) -> None:
-        """Show how many policies are known."""
+    def count_policies(self, *, usable: int, broken: int, left_out: int = 0, size: int = 0) -> None:
+        """Show how many policies are known, and how many namespaces are left out."""
         self._policies.labels("usable").set(usable)
         self._policies.labels("broken").set(broken)
+        self._policies_size.set(size)
+        self._left_out.set(left_out)

@@ -30,8 +30,9 @@ from validator.policy.document import ModelValidation
 from webhook.cluster.api import ClusterApi
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
-from webhook.policies.choice import BrokenPolicy
+from webhook.policies.choice import BrokenPolicy, LeftOut
 from webhook.policies.cluster import ClusterSource
+from webhook.policies.holdings import Bounds
 from webhook.policies.store import identity
 from webhook.policies.watch import Timing, pauses
 from webhook.settings import NamespaceOptions
@@ -41,11 +42,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.fake_api_server import Script
+    from webhook.policies.choice import Policy
 
     class Start(Protocol):
         """Starts a source."""
 
-        def __call__(self, timing: Timing = ...) -> Awaitable[ClusterSource]:
+        def __call__(
+            self, timing: Timing = ..., bounds: Bounds | None = ...
+        ) -> Awaitable[ClusterSource]:
             """Return it."""
 
 
@@ -53,6 +57,7 @@ TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
 STALE = replace(TIMING, read=0.3, stale=1.5)
 OURS = "model-validation"
 GATE, PREVIOUS = (f"validation.rhtas.redhat.com/{name}gate-image" for name in ("", "previous-"))
+SIZE = "model_validation_webhook_policies_bytes"
 RESTARTS = "model_validation_webhook_watch_restarts_total"
 
 
@@ -76,10 +81,12 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     """Start a source on the fake API server; it runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def make(timing: Timing = TIMING) -> ClusterSource:
+        async def make(timing: Timing = TIMING, bounds: Bounds | None = None) -> ClusterSource:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
-            source = ClusterSource(api, metrics=metrics, gate_namespace=OURS, timing=timing)
+            source = ClusterSource(
+                api, metrics=metrics, gate_namespace=OURS, timing=timing, bounds=bounds
+            )
             running = asyncio.create_task(source.run())
             stack.push_async_callback(_ended, running)
             return source
@@ -105,7 +112,14 @@ async def until(condition: Callable[[], bool], *, seconds: int = 10) -> None:
 
 def known(source: ClusterSource, where: str = "models") -> dict[str, int | None]:
     """Return the policies of a namespace as names and generations."""
-    return {identity(each)[1]: identity(each)[3] for each in source.policies(where)}
+    found = [identity(held(each)) for each in source.policies(where)]
+    return {name: generation for _, name, _, generation in found}
+
+
+def held(policy: Policy | LeftOut) -> Policy:
+    """Return a policy, which must not have been left out."""
+    assert not isinstance(policy, LeftOut)
+    return policy
 
 
 async def test_it_is_ready_when_both_collections_are_known(
@@ -148,6 +162,29 @@ async def test_long_lists_come_in_pages(server: FakeApiServer, start: Start) -> 
     source = await start()
     await until(lambda: source.ready)
     assert len(known(source)) == 251
+
+
+async def test_a_namespace_with_too_many_policies_is_left_out(
+    server: FakeApiServer, start: Start, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log and a metric say so; a live read brings it back once it fits."""
+    for number in range(50):
+        await server.put(POLICIES, policy(f"p{number}", namespace="crowd"))
+    source = await start(bounds=Bounds(namespace=30_000, total=100_000))
+    await until(lambda: source.ready)
+    await source.refresh("crowd")
+    (left_out,) = source.policies("crowd")
+    assert isinstance(left_out, LeftOut)
+    assert known(source) == {"granite": 1}
+    name = "model_validation_webhook_namespaces_left_out"
+    assert metrics.registry.get_sample_value(name) == 1
+    assert capsys.readouterr().out.count("policies left out") == 1
+    for number in range(40):
+        await server.delete(POLICIES, f"p{number}", namespace="crowd")
+    await source.refresh("crowd")
+    assert len(known(source, "crowd")) == 10
+    assert metrics.registry.get_sample_value(name) == 0
+    assert 2_000 < (metrics.registry.get_sample_value(SIZE) or 0) < 30_000
 
 
 async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None:
@@ -335,7 +372,7 @@ async def test_a_policy_that_breaks_the_schema_is_known_as_broken(
     await server.put(POLICIES, policy("loose", config={}))
     source = await start()
     await until(lambda: source.ready)
-    found = {identity(each)[1]: each for each in source.policies("models")}
+    found = {identity(held(each))[1]: each for each in source.policies("models")}
     assert isinstance(found["granite"], ModelValidation)
     assert isinstance(found["loose"], BrokenPolicy)
     assert "names no signing method" in found["loose"].reason

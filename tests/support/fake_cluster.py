@@ -11,7 +11,7 @@ from webhook.policies.store import Store
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
-    from webhook.policies.choice import Policy
+    from webhook.policies.choice import LeftOut, Policy
 
 
 class FakeCluster:
@@ -28,7 +28,7 @@ class FakeCluster:
         self.gate_images = gate_images
         self.known.put_namespace(NamespaceOptions(name="models"))
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace."""
         return self.known.policies(namespace)
 

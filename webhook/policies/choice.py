@@ -44,6 +44,17 @@ class BrokenPolicy:
     generation: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """In place of a namespace's policies, where they are more than can be held.
+
+    Attributes:
+        reason: Which bound they pass, and what to do, as one sentence.
+    """
+
+    reason: str
+
+
 Policy = ModelValidation | BrokenPolicy
 
 
@@ -51,7 +62,7 @@ def select(
     labels: Mapping[str, str],
     *,
     namespace: NamespaceOptions,
-    policies: Sequence[Policy],
+    policies: Sequence[Policy | LeftOut],
     operator_compat: bool,
 ) -> ModelValidation:
     """Return the policy that a pod with `labels` gets.
@@ -67,12 +78,27 @@ def select(
             the candidates and the fix.
     """
     value = asked_for(labels, operator_compat=operator_compat)
+    known = _all_held(policies)
     pinned = namespace.labels.get(contract.NAMESPACE_POLICY_LABEL)
     if pinned is not None:
-        return _pinned(pinned, namespace=namespace, policies=policies)
+        return _pinned(pinned, namespace=namespace, policies=known)
     if value != THE_ONE:
-        return _usable(_named(value, namespace=namespace, policies=policies))
-    return _usable(_the_one(namespace=namespace, policies=policies))
+        return _usable(_named(value, namespace=namespace, policies=known))
+    return _usable(_the_one(namespace=namespace, policies=known))
+
+
+def _all_held(policies: Sequence[Policy | LeftOut]) -> list[Policy]:
+    """Return the policies.
+
+    Raises:
+        PodRefused: Not all of them are held.
+    """
+    held: list[Policy] = []
+    for policy in policies:
+        if isinstance(policy, LeftOut):
+            raise PodRefused(policy.reason)
+        held.append(policy)
+    return held
 
 
 def asked_for(labels: Mapping[str, str], *, operator_compat: bool) -> str:

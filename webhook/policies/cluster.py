@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,15 +17,17 @@ from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
 from webhook.policies import server_version, watch
-from webhook.policies.store import Store, identity, namespace_options, read
-from webhook.policies.watch import GONE, Changed, Listed, Removed, Timing
+from webhook.policies.holdings import Bounds, key
+from webhook.policies.store import Store, namespace_options, read
+from webhook.policies.watch import GONE, Begun, Changed, Found, Listed, Removed, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from validator.policy.document import ModelValidation
     from webhook.metrics import Metrics
-    from webhook.policies.choice import Policy
+    from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.store import Listing
     from webhook.policies.watch import Change, Object
     from webhook.settings import NamespaceOptions
 
@@ -75,7 +78,7 @@ class ClusterSource:
         metrics: Counts what is known and what is read.
         gate_namespace: Whose annotations name the gate's images; `None` where none does.
         timing: See `Timing`.
-        clock: Monotonic, in seconds.
+        bounds: See `Bounds`.
     """
 
     def __init__(
@@ -85,15 +88,17 @@ class ClusterSource:
         metrics: Metrics,
         gate_namespace: str | None = None,
         timing: Timing | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        bounds: Bounds | None = None,
     ) -> None:
         self._api = api
         self._gate_namespace = gate_namespace
         self._gate_images: tuple[str, ...] = ()
         self._metrics = metrics
         self._timing = timing or Timing()
-        self._store = Store()
-        self._clock = clock
+        self._store = Store(bounds=bounds or Bounds())
+        self._listing = self._store.listing()
+        self._listed_namespaces: list[NamespaceOptions] = []
+        self._left_out: dict[str | None, LeftOut] = {}
         self._heard: dict[str, float] = {}
         self._live_reads = asyncio.Semaphore(LIVE_READS)
 
@@ -105,10 +110,10 @@ class ClusterSource:
     @property
     def stale(self) -> bool:
         """Whether the API server has said nothing of a collection for too long."""
-        since = self._clock() - self._timing.stale
+        since = time.monotonic() - self._timing.stale
         return any(heard < since for heard in self._heard.values())
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace."""
         return self._store.policies(namespace)
 
@@ -144,11 +149,7 @@ class ClusterSource:
         """
         try:
             async with asyncio.timeout(LIVE_SECONDS), self._live_reads:
-                items, _ = await watch.listed(
-                    self._api,
-                    f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}",
-                    seconds=LIVE_SECONDS,
-                )
+                listing = await self._read_live(namespace)
                 await self._refresh_namespace(namespace)
                 await self._refresh_gate_images()
         except (ApiError, TimeoutError) as error:
@@ -159,8 +160,20 @@ class ClusterSource:
                 "server: try again in a moment"
             ) from error
         self._metrics.live_reads.labels("done").inc()
-        self._store.replace(_policies(items), namespace=namespace)
-        self._metrics.count_policies(*self._store.count())
+        self._store.replace(listing, namespace=namespace)
+        self._account()
+
+    async def _read_live(self, namespace: str) -> Listing:
+        """Return a namespace's policies, as far as they may be held."""
+        path = f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}"
+        listing = self._store.listing()
+        async with aclosing(watch.pages(self._api, path, seconds=LIVE_SECONDS)) as pages:
+            async for page in pages:
+                for policy in _policies(page.objects()):
+                    listing.add(policy)
+                if listing.held.left_out():
+                    break  # further pages change nothing
+        return listing
 
     async def _refresh_namespace(self, name: str) -> None:
         item = await self._api.get(f"{NAMESPACES}/{name}", dict[str, Any], seconds=LIVE_SECONDS)
@@ -191,26 +204,50 @@ class ClusterSource:
         async with aclosing(stream):
             async for change in stream:
                 take(change)
-                self._heard[path] = self._clock()
+                if isinstance(change, Begun | Found):
+                    continue  # what is known is still the old state
+                self._heard[path] = time.monotonic()
                 self._metrics.heard(path.rpartition("/")[2])
 
     def _take_policies(self, change: Change) -> None:
         match change:
-            case Listed(items):
-                self._store.replace(_policies(items))
-                _log.info("policies listed", policies=len(items))
+            case Begun():
+                self._listing = self._store.listing()
+            case Found(item):
+                for policy in _policies([item]):
+                    self._listing.add(policy)
+            case Listed():
+                self._store.replace(self._listing)
+                self._listing = self._store.listing()
+                self._account()
+                _log.info("policies listed", policies=self._store.count().usable)
             case Changed(item):
                 for policy in _policies([item]):
                     self._store.put(policy)
+                self._account()
             case Removed(item):
                 for policy in _policies([item]):
-                    self._store.remove(*identity(policy)[:2])
-        self._metrics.count_policies(*self._store.count())
+                    self._store.remove(key(policy))
+                self._account()
+
+    def _account(self) -> None:
+        """Show how much is held, and log what has just been left out."""
+        self._metrics.count_policies(**asdict(self._store.count()))
+        left_out = self._store.left_out()
+        for namespace in left_out.keys() - self._left_out.keys():
+            reason = left_out[namespace].reason
+            _log.error("policies left out", namespace=namespace, reason=reason)
+        self._left_out = left_out
 
     def _take_namespaces(self, change: Change) -> None:
         match change:
-            case Listed(items):
-                self._store.replace_namespaces(_namespaces(items))
+            case Begun():
+                self._listed_namespaces = []
+            case Found(item):
+                self._listed_namespaces += _namespaces([item])
+            case Listed():
+                self._store.replace_namespaces(self._listed_namespaces)
+                self._listed_namespaces = []
             case Changed(item):
                 for options in _namespaces([item]):
                     self._store.put_namespace(options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from webhook.metrics import Metrics
-    from webhook.policies.choice import Policy
+    from webhook.policies.choice import LeftOut, Policy
 
 RELOAD_SECONDS: Final = 2
 """Between two looks at the directory."""
@@ -53,7 +54,7 @@ class DirectorySource:
         self.ready = False
         self.stale = False
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return the policies of a namespace and those of all."""
         return self._store.policies(namespace)
 
@@ -115,7 +116,7 @@ class DirectorySource:
         self._store.replace(policies)
         self._store.replace_namespaces(namespaces)
         self._seen, self._complaint, self.ready = _digest(contents), "", True
-        self._metrics.count_policies(*self._store.count())
+        self._metrics.count_policies(**asdict(self._store.count()))
         _log.info("policies read", directory=str(self._directory), policies=len(policies))
 
 

@@ -16,17 +16,23 @@ import msgspec
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.text import quoted
-from webhook.policies.choice import BrokenPolicy, Policy
+from webhook.policies.choice import BrokenPolicy, LeftOut, Policy
+from webhook.policies.holdings import Bounds, Holdings, Key, key
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from webhook.policies.holdings import Held
 
 PREVIOUS_SECONDS: Final = 30
 """For which a replaced generation is accepted: another replica may still know only that one."""
 
 PREVIOUS_LIMIT: Final = 8
 """Generations of one policy that are remembered for that time."""
+
+PREVIOUS_TOTAL: Final = 128
+"""Generations of all policies that are remembered; the largest take 12 MiB as JSON."""
 
 
 class Source(Protocol):
@@ -40,7 +46,7 @@ class Source(Protocol):
     def stale(self) -> bool:
         """Whether the known policies may be outdated, so that only a live read decides."""
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace."""
 
     def namespace(self, name: str) -> NamespaceOptions | None:
@@ -65,63 +71,87 @@ class Source(Protocol):
 
 
 class Store:
-    """The policies and namespaces that are known now, and what was replaced a moment ago."""
+    """The policies and namespaces that are known now, and what was replaced a moment ago.
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        bounds: Of the policies; `None` for what is bounded elsewhere.
+        clock: Monotonic, in seconds.
+    """
+
+    def __init__(
+        self, *, bounds: Bounds | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
-        self._policies: dict[str | None, dict[str, Policy]] = {}
-        self._previous: dict[tuple[str | None, str], deque[tuple[float, ModelValidation]]] = {}
+        self._bounds = bounds
+        self._held = Holdings(bounds)
+        self._replaced: deque[tuple[float, Key, ModelValidation]] = deque(maxlen=PREVIOUS_TOTAL)
         self._namespaces: dict[str, NamespaceOptions] = {}
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace; what names no namespace is known for all."""
-        everywhere = self._policies.get(None, {})
-        return (*everywhere.values(), *self._policies.get(namespace, {}).values())
+        return (*self._held.of(None), *self._held.of(namespace))
 
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said during the last `PREVIOUS_SECONDS`, latest first."""
-        remembered = self._previous.get((policy.metadata.namespace, policy.metadata.name), deque())
-        since = self._clock() - PREVIOUS_SECONDS
-        return tuple(old for replaced, old in remembered if replaced >= since)
+        self._forget_old()
+        own = key(policy)
+        latest_first = [old for _, whose, old in reversed(self._replaced) if whose == own]
+        return tuple(latest_first[:PREVIOUS_LIMIT])
 
     def namespace(self, name: str) -> NamespaceOptions | None:
         """Return a namespace's options, `None` where it is not known."""
         return self._namespaces.get(name)
 
-    def count(self) -> tuple[int, int]:
-        """Return how many policies can be used, and how many cannot."""
-        known = [policy for by_name in self._policies.values() for policy in by_name.values()]
-        broken = sum(isinstance(policy, BrokenPolicy) for policy in known)
-        return len(known) - broken, broken
+    def count(self) -> Held:
+        """Return how much is held."""
+        return self._held.count()
+
+    def left_out(self) -> dict[str | None, LeftOut]:
+        """Return the namespaces whose policies are more than can be held."""
+        return self._held.left_out()
 
     def put(self, policy: Policy) -> None:
         """Take a policy in, unless a later generation of it is known."""
-        namespace, name, uid, generation = identity(policy)
-        known = self._policies.get(namespace, {}).get(name)
-        if known is not None:
-            _, _, known_uid, known_generation = identity(known)
-            # After a live read, the watch still brings events from before it.
-            same = uid is not None and uid == known_uid
-            if known == policy or (same and (generation or 0) < (known_generation or 0)):
-                return
-            self._remember(known)
-        self._policies.setdefault(namespace, {})[name] = policy
+        known = self._held.get(key(policy))
+        later = self._later(policy)
+        if later is known:
+            return
+        self._remember(known)
+        self._held.put(later)
 
-    def remove(self, namespace: str | None, name: str) -> None:
+    def remove(self, key: Key) -> None:
         """Forget a policy, also what it said before."""
-        self._previous.pop((namespace, name), None)
-        self._policies.get(namespace, {}).pop(name, None)
+        kept = [each for each in self._replaced if each[1] != key]
+        self._replaced = deque(kept, maxlen=PREVIOUS_TOTAL)
+        self._held.remove(key)
 
-    def replace(self, policies: Iterable[Policy], *, namespace: str | None = None) -> None:
+    def listing(self) -> Listing:
+        """Begin a list of policies, which takes no more memory than may be held."""
+        return Listing(Holdings(self._bounds), later=self._later)
+
+    def replace(
+        self, policies: Listing | Iterable[Policy], *, namespace: str | None = None
+    ) -> None:
         """Know exactly these policies, in one namespace or in all."""
-        kept = {identity(policy)[:2]: policy for policy in policies}
-        namespaces = list(self._policies) if namespace is None else [namespace]
-        for where in namespaces:
-            for name in set(self._policies.get(where, {})):
-                if (where, name) not in kept:
-                    self.remove(where, name)
-        for policy in kept.values():
-            self.put(policy)
+        if isinstance(policies, Listing):
+            listing = policies
+        else:
+            listing = self.listing()
+            for policy in policies:
+                listing.add(policy)
+        before = list(self._held if namespace is None else self._held.of(namespace))
+        for known in before:
+            if isinstance(known, LeftOut):
+                continue
+            now = listing.held.get(key(known))
+            if now is None:
+                self.remove(key(known))
+            elif now is not known:
+                self._remember(known)
+        if namespace is None:
+            self._held = listing.held
+        else:
+            self._held.take(namespace, listing.held)
 
     def put_namespace(self, options: NamespaceOptions) -> None:
         """Take a namespace in."""
@@ -135,11 +165,47 @@ class Store:
         """Know exactly these namespaces."""
         self._namespaces = {each.name: each for each in options}
 
-    def _remember(self, policy: Policy) -> None:
-        if isinstance(policy, ModelValidation):
-            key = (policy.metadata.namespace, policy.metadata.name)
-            remembered = self._previous.setdefault(key, deque(maxlen=PREVIOUS_LIMIT))
-            remembered.appendleft((self._clock(), policy))
+    def _later(self, policy: Policy) -> Policy:
+        """Return the policy, or what is known of it already or of a later generation."""
+        known = self._held.get(key(policy))
+        if known is None or known == policy:
+            return known or policy
+        _, _, uid, generation = identity(policy)
+        _, _, known_uid, known_generation = identity(known)
+        # After a live read, the watch still brings events from before it.
+        same = uid is not None and uid == known_uid
+        return known if same and (generation or 0) < (known_generation or 0) else policy
+
+    def _remember(self, policy: Policy | None) -> None:
+        if not isinstance(policy, ModelValidation):
+            return
+        self._forget_old()
+        own = [each for each in self._replaced if each[1] == key(policy)]
+        if len(own) >= PREVIOUS_LIMIT:
+            self._replaced.remove(own[0])
+        self._replaced.append((self._clock(), key(policy), policy))
+
+    def _forget_old(self) -> None:
+        since = self._clock() - PREVIOUS_SECONDS
+        while self._replaced and self._replaced[0][0] < since:
+            self._replaced.popleft()
+
+
+class Listing:
+    """Policies as a list brings them, page by page.
+
+    Args:
+        held: What is filled.
+        later: Returns the policy, or what is known of it already.
+    """
+
+    def __init__(self, held: Holdings, *, later: Callable[[Policy], Policy]) -> None:
+        self.held = held
+        self._later = later
+
+    def add(self, policy: Policy) -> None:
+        """Take the next policy in."""
+        self.held.put(self._later(policy))
 
 
 def identity(policy: Policy) -> tuple[str | None, str, str | None, int | None]:

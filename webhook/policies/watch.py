@@ -25,8 +25,8 @@ Object = dict[str, Any]
 _T = TypeVar("_T")
 
 PAGE: Final = 20
-"""Objects of one page of a list: at most 1.5 MiB each, as etcd limits them. A page is decoded
-whole, so that listing takes at most 60 MiB of answers at a time, however many there are."""
+"""Objects of one page of a list: at most 1.5 MiB each, as etcd limits them. Listing takes at most
+60 MiB of answers at a time, and one object of them decoded, however many there are."""
 
 PAGE_LIMIT: Final = PAGE * 3 * 1024 * 1024
 """Bytes of a page; JSON may make an object longer than etcd counts it."""
@@ -85,10 +85,20 @@ class Api(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """All that there is; what is not among it is gone."""
+class Begun:
+    """A list of all that there is begins."""
 
-    items: list[Object]
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The list's next object."""
+
+    item: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The list is complete: what was not among it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class Unchanged:
     """A word from the server that nothing else has changed until now."""
 
 
-Change = Listed | Changed | Removed | Unchanged
+Change = Begun | Found | Listed | Changed | Removed | Unchanged
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -120,7 +130,7 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Collection(msgspec.Struct, frozen=True):
     metadata: _Metadata
-    items: list[Object] | None = None
+    items: list[msgspec.Raw] | None = None
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -140,8 +150,33 @@ class _Event(msgspec.Struct, frozen=True):
         return metadata.resource_version
 
 
-async def listed(api: Api, path: str, *, seconds: float) -> tuple[list[Object], str]:
-    """Return a collection's objects, and the version from which to watch it.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list.
+
+    Attributes:
+        version: From which to watch the collection, after the last page.
+    """
+
+    path: str
+    version: str
+    raw: list[msgspec.Raw]
+
+    def objects(self) -> Iterator[Object]:
+        """Yield the objects, each decoded when it is asked for.
+
+        Raises:
+            ApiError: One is none.
+        """
+        for each in self.raw:
+            try:
+                yield msgspec.json.decode(each, type=Object)
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                raise ApiError(f"{self.path}: the list has what is no object") from error
+
+
+async def pages(api: Api, path: str, *, seconds: float) -> AsyncGenerator[Page]:
+    """Yield a collection, page by page.
 
     Args:
         api: The client.
@@ -151,13 +186,12 @@ async def listed(api: Api, path: str, *, seconds: float) -> tuple[list[Object], 
     Raises:
         ApiError: It cannot be read whole.
     """
-    items: list[Object] = []
     query = {"limit": str(PAGE)}
     while True:
         page = await api.read(path, _Collection, query=query, seconds=seconds, limit=PAGE_LIMIT)
-        items += page.items or []
+        yield Page(path, page.metadata.resource_version, page.items or [])
         if not page.metadata.continue_:
-            return items, page.metadata.resource_version
+            return
         query = {"limit": str(PAGE), "continue": page.metadata.continue_}
 
 
@@ -193,8 +227,14 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     Raises:
         ApiError: Changes may have been missed; only a new list helps.
     """
-    items, version = await listed(api, path, seconds=timing.read)
-    yield Listed(items)
+    yield Begun()
+    version = ""
+    async with aclosing(pages(api, path, seconds=timing.read)) as listed:
+        async for page in listed:
+            for item in page.objects():
+                yield Found(item)
+            version = page.version
+    yield Listed()
     clock = asyncio.get_running_loop().time
     while True:
         start, before = clock(), version

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import resource
 import struct
 import sys
 import traceback
@@ -22,15 +23,18 @@ from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs
 from webhook.errors import NotReady, RequestError, WebhookError
-from webhook.policies.choice import BrokenPolicy
 from webhook.serving.judged import Asked, Judged, Line, judge
 
 if TYPE_CHECKING:
-    from webhook.policies.choice import Policy
+    from webhook.policies.choice import BrokenPolicy, LeftOut, Policy
     from webhook.policies.store import Source
     from webhook.settings import GateSettings, NamespaceOptions
 
 LENGTH: Final = struct.Struct(">Q")
+MEMORY_LIMIT: Final = 384 * 1024 * 1024
+"""Bytes of data that the process may have. The largest pod that the rules admit takes 130 MiB; a
+review within its limit of bytes, made of empty lists, would take 860."""
+
 NICENESS: Final = 5
 """Small reviews, in the other process, come first where there is one core."""
 
@@ -64,7 +68,7 @@ class Known:
         gate_images: See `webhook.policies.store.Source`.
     """
 
-    policies: tuple[bytes | BrokenPolicy, ...]
+    policies: tuple[bytes | BrokenPolicy | LeftOut, ...]
     options: NamespaceOptions | None
     previous: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     gate_images: tuple[str, ...] = ()
@@ -84,7 +88,7 @@ def known(source: Source, namespace: str) -> Known:
     usable = [policy for policy in policies if isinstance(policy, ModelValidation)]
     return Known(
         policies=tuple(
-            policy if isinstance(policy, BrokenPolicy) else msgspec.json.encode(policy)
+            msgspec.json.encode(policy) if isinstance(policy, ModelValidation) else policy
             for policy in policies
         ),
         options=source.namespace(namespace),
@@ -116,10 +120,10 @@ class Asking:
         """The images that a gate may have besides ours."""
         return () if self._known is None else self._known.gate_images
 
-    def policies(self, namespace: str) -> tuple[Policy, ...]:
+    def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace."""
         return tuple(
-            policy if isinstance(policy, BrokenPolicy) else _policy(policy)
+            _policy(policy) if isinstance(policy, bytes) else policy
             for policy in self._about(namespace).policies
         )
 
@@ -188,6 +192,7 @@ def packed(message: object) -> bytes:
 def main() -> None:
     """Judge one review after another until the other process ends."""
     os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
     logs.configure()  # standard output is for messages
     reader, writer = sys.stdin.buffer, sys.stdout.buffer
     settings: Settings = receive(reader)
@@ -212,6 +217,12 @@ def _reply(asked: Asked, reviewer: Reviewer) -> Reply:
         outcome = asyncio.run(judge(asked, reviewer=reviewer, line=line))
     except (RequestError, NotReady) as error:
         outcome = error
+    except MemoryError:
+        outcome = RequestError(
+            f"the review takes more than {MEMORY_LIMIT // 1024**2} MiB of memory as objects: make "
+            "the pod smaller",
+            status=413,
+        )
     except Exception:  # noqa: BLE001 — one review's failure is not the next one's
         outcome = RuntimeError(traceback.format_exc())
     return Reply(outcome=outcome, line=line)

@@ -41,7 +41,7 @@ def asked(prefix: str) -> set[str]:
 def test_the_webhooks_metrics_are_its_own() -> None:
     """By the names and labels that its registry has."""
     metrics = Metrics(CollectorRegistry())
-    metrics.count_policies(1, 0)
+    metrics.count_policies(usable=1, broken=0)
     metrics.reviews.labels("/mutate", "allowed")
     metrics.seconds.labels("/mutate")
     metrics.watch_restarts.labels("pods")

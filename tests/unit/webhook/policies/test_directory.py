@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from validator.policy.document import ModelValidation
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
+from webhook.policies.choice import LeftOut
 from webhook.policies.directory import FILES_LIMIT, DirectorySource, load_directory
 from webhook.policies.store import identity
 from webhook.settings import NamespaceOptions
@@ -61,7 +62,11 @@ def source(tmp_path: Path, metrics: Metrics) -> Callable[[], DirectorySource]:
 
 def names(source: DirectorySource, namespace: str) -> set[str]:
     """Return the names of the policies that a namespace sees."""
-    return {identity(policy)[1] for policy in source.policies(namespace)}
+    return {
+        identity(policy)[1]
+        for policy in source.policies(namespace)
+        if not isinstance(policy, LeftOut)
+    }
 
 
 async def until(condition: Callable[[], bool], *, source: DirectorySource) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from base64 import b64decode
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import jsonpatch
@@ -141,6 +142,21 @@ async def test_a_bad_request_keeps_its_status(cluster: FakeCluster) -> None:
                 await worker.judge(each, line={})
             assert caught.value.status == status
         assert (await worker.judge(asked(), line={})).verdict == "allowed"
+
+
+async def test_what_takes_too_much_memory_is_refused(cluster: FakeCluster) -> None:
+    """18 MiB that would be 420 as objects: one sentence, and the process goes on."""
+    small = asked({"metadata": {"name": "llm", "labels": {LABEL: "true"}}, "x": 0})
+    objects = b"[" + b'{"a":0},' * (18 * 1024 * 1024 // 8) + b"0]"
+    large = replace(small, body=small.body.replace(b'"x":0', b'"x":' + objects))
+    async with running(cluster) as worker:
+        await worker.judge(asked(), line={})
+        pid = await pid_of(worker)
+        with pytest.raises(RequestError, match=r"more than 384 MiB of memory.*smaller") as caught:
+            await worker.judge(large, line={})
+        assert caught.value.status == 413
+        assert (await worker.judge(asked(), line={})).verdict == "allowed"
+        assert await pid_of(worker) == pid
 
 
 async def test_what_takes_too_long_is_ended(cluster: FakeCluster) -> None:

@@ -32,16 +32,11 @@ demo: venv ## See the main job done: no cluster, root or GPU needed
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
-test: venv ## Run all tests; what cannot run here is skipped, and says why
+test: venv ## Run all tests; what cannot run here is skipped, and says why (COVERAGE=1: a report, too)
 	@$(BIN)/python -m tests.e2e.api_server.building || echo "The tests on a real API server will be skipped."
-	$(BIN)/python -m pytest -n auto
-
-.PHONY: coverage
-coverage: venv ## Run the unit and integration tests, and list the lines that none of them runs
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/coverage run -m pytest -n auto tests/unit tests/integration
-	@$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n auto
+	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 .PHONY: e2e
 e2e: venv ## Install it on a real node and try everything there (root, Debian; minutes)

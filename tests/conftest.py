@@ -14,3 +14,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("project")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers: two more than cores, since half of the time is waiting.
+
+    The tests wait for programs: API servers that start, watches, intervals. A worker takes 0.2 GiB,
+    and its two API servers 0.6.
+    """
+    return len(os.sched_getaffinity(0)) + 2

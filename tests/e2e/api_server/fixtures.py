@@ -1,4 +1,4 @@
-"""Fixtures for tests on a real API server: one server a session, a namespace a test.
+"""Fixtures for tests on a real API server: two servers a session, a namespace a test.
 
 Under xdist each worker starts its own (4 s, 310 MiB): webhook configurations are the whole
 cluster's, so tests that share a server must take turns. Whatever uses it is marked `apiserver`.
@@ -59,11 +59,14 @@ def programs() -> dict[str, Path]:
     pytest.skip(missing)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def empty(
     programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """A control plane of the module's own, with nothing of ours in it."""
+    """A second control plane, with nothing of ours in it.
+
+    A module may install, stop the server and take rights away, and takes its own off again.
+    """
     with empty_cluster(programs, tmp_path_factory.mktemp("control-plane")) as running:
         yield running
 

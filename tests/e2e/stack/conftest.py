@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from tests.e2e.api_server import building
-from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.fixtures import REQUIRE
 from tests.e2e.api_server.installation.manifests import WEBHOOK
 from tests.e2e.stack.static.definitions import DefinitionsMissingError, definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.e2e.api_server.control_plane import ControlPlane
 
 
 def _missing(sentence: str) -> None:
@@ -35,17 +35,14 @@ def tools(programs: dict[str, Path]) -> dict[str, Path]:
         raise
 
 
-@pytest.fixture(scope="module")
-def cluster(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
-    """A control plane of the module's own, with all resource definitions that the stack uses."""
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """The shared control plane, with all resource definitions that the stack uses."""
     try:
         others = definitions()
     except DefinitionsMissingError as error:
         _missing(str(error))
         raise
     ours = yaml.safe_load((WEBHOOK / "base" / "crd.yaml").read_text())
-    with ControlPlane(programs, folder=tmp_path_factory.mktemp("control-plane")) as running:
-        running.apply([ours, *others])
-        yield running
+    control_plane.apply([ours, *others])
+    return control_plane

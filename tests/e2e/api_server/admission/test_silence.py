@@ -13,6 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.e2e.api_server.admission.serving import ACCOUNT, install, kubeconfig
+from tests.e2e.api_server.installation import manifests
+from tests.e2e.api_server.installation.installing import delete
 from tests.e2e.api_server.workloads import policy, workload
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster.api import ClusterApi
@@ -125,33 +127,40 @@ def review(namespace: str) -> Review:
     )
 
 
+@pytest.fixture(scope="module")
+def own(empty: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane on which rights may be taken away, left as empty as it was."""
+    yield empty
+    delete(empty, manifests.overlay_folder("operator-compat"))
+
+
 @pytest.fixture
-def models(empty: ControlPlane) -> Iterator[str]:
+def models(own: ControlPlane) -> Iterator[str]:
     """A namespace with a policy."""
-    install(empty)
+    install(own)
     name = f"test-{os.urandom(5).hex()}"
-    empty.make_namespace(name)
-    empty.created(policy(name))
+    own.make_namespace(name)
+    own.created(policy(name))
     yield name
-    empty.remove_namespace(name)
+    own.remove_namespace(name)
 
 
 async def test_without_its_rights_it_admits_nobody(
-    empty: ControlPlane, models: str, tmp_path: Path
+    own: ControlPlane, models: str, tmp_path: Path
 ) -> None:
     """The policy is deleted after the rights are gone: the webhook cannot know, and says so."""
-    async with followed(empty, tmp_path) as source:
+    async with followed(own, tmp_path) as source:
         reviewer = Reviewer(source=source, gate=GateSettings(image="validator:1"))
         assert (await reviewer.mutate(review(models))).refusal is None
-        role = empty.call("GET", ROLE).document
-        empty.call("PATCH", ROLE, {"rules": []}, content_type=MERGE)
+        role = own.call("GET", ROLE).document
+        own.call("PATCH", ROLE, {"rules": []}, content_type=MERGE)
         try:
-            empty.call("DELETE", POLICY.format(models))
+            own.call("DELETE", POLICY.format(models))
             await until(lambda: source.stale)
             with pytest.raises(NotReady, match="cannot be read from the API server"):
                 await reviewer.mutate(review(models))
         finally:
-            empty.call("PATCH", ROLE, {"rules": role["rules"]}, content_type=MERGE)
+            own.call("PATCH", ROLE, {"rules": role["rules"]}, content_type=MERGE)
         await until(lambda: not source.stale)
         refusal = (await reviewer.mutate(review(models))).refusal
         assert refusal is not None
@@ -159,14 +168,14 @@ async def test_without_its_rights_it_admits_nobody(
 
 
 async def test_with_its_network_cut_it_admits_nobody(
-    empty: ControlPlane, models: str, tmp_path: Path
+    own: ControlPlane, models: str, tmp_path: Path
 ) -> None:
     """No packet arrives, and no connection breaks."""
-    address = urlsplit(kubeconfig(empty, ACCOUNT)["clusters"][0]["cluster"]["server"])
+    address = urlsplit(kubeconfig(own, ACCOUNT)["clusters"][0]["cluster"]["server"])
     wire = Wire(address.hostname or "", address.port or 443)
     async with (
         wire.running() as port,
-        followed(empty, tmp_path, server=f"https://127.0.0.1:{port}") as source,
+        followed(own, tmp_path, server=f"https://127.0.0.1:{port}") as source,
     ):
         reviewer = Reviewer(source=source, gate=GateSettings(image="validator:1"))
         assert (await reviewer.mutate(review(models))).refusal is None

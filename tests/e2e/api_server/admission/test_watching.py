@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.admission.serving import in_force, running_webhook
-from tests.e2e.api_server.control_plane import ControlPlane
+from tests.e2e.api_server.installation import manifests
+from tests.e2e.api_server.installation.installing import delete
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.webhook_registration import mutating, registered, validating
 from tests.e2e.api_server.workloads import MODEL, policy, workload
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.api_server.admission.serving import ServingWebhook
-    from tests.e2e.api_server.control_plane import Answer, Document
+    from tests.e2e.api_server.control_plane import Answer, ControlPlane, Document
 
 pytestmark = pytest.mark.apiserver
 
@@ -34,12 +35,10 @@ ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/model-validation-webhook
 
 
 @pytest.fixture(scope="module")
-def own(
-    programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
-    """A control plane of this module's own, which it may stop."""
-    with ControlPlane(programs, folder=tmp_path_factory.mktemp("own")) as running:
-        yield running
+def own(empty: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane that may be stopped, left as empty as it was."""
+    yield empty
+    delete(empty, manifests.overlay_folder("operator-compat"))
 
 
 @pytest.fixture(scope="module")

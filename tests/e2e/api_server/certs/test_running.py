@@ -57,7 +57,7 @@ PATIENCE = 30
 
 @pytest.fixture(scope="module")
 def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
-    """A control plane of this module's own, with what `kubectl apply -k` installs."""
+    """A control plane with what `kubectl apply -k` installs."""
     with installed(empty, OVERLAY):
         yield empty
 

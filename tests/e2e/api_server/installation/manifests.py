@@ -74,4 +74,5 @@ def _built(folder: Path) -> tuple[Document, ...]:
         [kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.returncode == 0, ran.stderr
-    return tuple(yaml.safe_load_all(ran.stdout))
+    # libyaml's reader is nine times as fast, and the tests build some sixty kustomizations.
+    return tuple(yaml.load_all(ran.stdout, yaml.CSafeLoader))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.apiserver
 
 @pytest.fixture(scope="module")
 def cluster(empty: ControlPlane) -> ControlPlane:
-    """A control plane of this module's own, with nothing of ours in it."""
+    """A control plane with nothing of ours in it."""
     return empty
 
 

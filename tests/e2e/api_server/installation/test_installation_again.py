@@ -39,7 +39,7 @@ pytestmark = pytest.mark.apiserver
 
 @pytest.fixture(scope="module")
 def cluster(empty: ControlPlane) -> ControlPlane:
-    """A control plane of this module's own, with nothing of ours in it."""
+    """A control plane with nothing of ours in it."""
     return empty
 
 
@@ -185,6 +185,7 @@ def _rename(cluster: ControlPlane, old: str, new: str) -> None:
 @pytest.fixture
 def namespace_of_models(cluster: ControlPlane) -> Iterator[str]:
     """A user's namespace."""
-    cluster.make_namespace("models")
-    yield "models"
-    cluster.remove_namespace("models")
+    name = f"test-{os.urandom(5).hex()}"
+    cluster.make_namespace(name)
+    yield name
+    cluster.remove_namespace(name)

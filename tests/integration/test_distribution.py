@@ -41,7 +41,7 @@ def test_it_has_the_packages_and_their_types(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"validator", "webhook", "certs"}
-    assert {"validator/py.typed", "validator/vllm/options.json"} <= names
+    assert {"validator/py.typed", "validator/vllm/releases/0.33.json"} <= names
 
 
 def test_it_says_what_it_is(wheel: zipfile.ZipFile) -> None:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 from validator.paths import canonical, covers, nearest
 from validator.text import printable, quoted
 from validator.vllm.facts import OFFLINE, is_on
-from validator.vllm.options import TABLE, Kind, Variable
+from validator.vllm.option_kinds import Kind
+from validator.vllm.options import TABLE
+from validator.vllm.variable_kinds import Variable
 from webhook.vllm.command_line import Environment, is_known
 
 if TYPE_CHECKING:

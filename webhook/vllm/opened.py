@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator.text import quoted
 from validator.vllm.facts import is_pathlike
-from validator.vllm.options import TABLE, Kind
+from validator.vllm.option_kinds import Kind
+from validator.vllm.options import TABLE
 from webhook.vllm.command_line import Form, is_known
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def find(parsed: Parsed, *, form: Form) -> Opened:
             reader.read(given)
         else:  # a module ignores its positional
             strange += given.values
-    unread = [f"{quoted(text)} is none of the options of vLLM {TABLE.vllm}" for text in strange]
+    unread = [f"{quoted(text)} is none of the options of {TABLE.reading}" for text in strange]
     reader.unreadable += [
         f"{quoted(text)} may be any option" for text in strange if not is_known(text)
     ]
@@ -171,7 +172,7 @@ class _Reader:
         revision = settings.get("revision")
         draft = frozenset({revision}) if isinstance(revision, str) else None
         for key, value in _named_values(settings):
-            rule = option.keys.get(key)
+            rule = option.keys.get(key.replace("-", "_"))  # vLLM takes both in a draft's settings
             if rule is not None:
                 self._keyed(f"{name}.{key}", given, rule, value, draft)
             elif isinstance(value, str) and is_pathlike(value):

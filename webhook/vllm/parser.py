@@ -1,10 +1,12 @@
-"""Reads a command line as vLLM's own parser does, by the table that was generated from it.
+"""Reads a command line as vLLM's own parser does, by the tables of its releases.
 
 Belongs here: how vLLM spells (underscores, prefixes, `-O3`, dotted JSON), which
 option takes how many values. Does not belong here: what may be opened.
 
 vLLM parses with argparse, after rewriting the list of arguments. The rewriting
-is repeated here; the parsing is argparse itself, with vLLM's options.
+is repeated here; the parsing is argparse itself, with the options of all releases that
+are known. A release that lacks one of them ends with an error, so it opens nothing. A flag
+that two releases read in different ways is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from validator.vllm.options import TABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from validator.vllm.options import Option
+    from validator.vllm.options import Option, Table
 
 ARGUMENTS_LIMIT: Final = 256
 """Arguments of one command line that are read: many times what anybody writes."""
@@ -42,7 +44,7 @@ class Parsed:
 
     Attributes:
         given: The options, in vLLM's order: dotted ones come last.
-        unknown: What is not an option of this vLLM, nor a value of one.
+        unknown: What is an option of no release, nor a value of one.
     """
 
     given: tuple[Given, ...] = field(default=())
@@ -53,15 +55,17 @@ class UnreadableError(Exception):
     """vLLM would not read this command line, or reads it in a way that is not known here."""
 
 
-def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:
+def parse(arguments: Sequence[str], *, serve: bool, table: Table = TABLE) -> Parsed:
     """Read vLLM's arguments.
 
     Args:
         arguments: Those after `vllm serve` or after the module's name.
         serve: Whether it is `vllm serve`, which takes its first `--model` for its positional.
+        table: The options.
 
     Raises:
-        UnreadableError: They are too many, ambiguous, or lack a value.
+        UnreadableError: They are too many, ambiguous, or lack a value; or one of them means one
+            thing to one release, and another to another.
     """
     if len(arguments) > ARGUMENTS_LIMIT:
         raise UnreadableError(
@@ -69,12 +73,18 @@ def parse(arguments: Sequence[str], *, serve: bool) -> Parsed:
         )
     rewritten = _model_first(arguments) if serve else list(arguments)
     given: list[Given] = []
+    parser = _parser() if table is TABLE else _made(table)
     try:
-        _, unknown = _parser().parse_known_args(
+        _, unknown = parser.parse_known_args(
             _undotted(_dashed(rewritten)), argparse.Namespace(given=given)
         )
     except RecursionError as error:
         raise UnreadableError("a JSON value is nested too deeply") from error
+    for each in given:
+        if each.flag in table.disputed:
+            raise UnreadableError(
+                f"{each.flag} means different things to {table.reading}: leave it out"
+            )
     return Parsed(given=tuple(given), unknown=tuple(unknown))
 
 
@@ -189,10 +199,14 @@ class _Collect(argparse.Action):
         )
 
 
-@functools.cache  # built once: 318 options take 10 ms
+@functools.cache  # made once: 323 options take 10 ms
 def _parser() -> argparse.ArgumentParser:
+    return _made(TABLE)
+
+
+def _made(table: Table) -> argparse.ArgumentParser:
     parser = _Parser(prog="vllm", add_help=False, usage="")
-    for option in TABLE.options:
+    for option in table.options:
         if option.flags:
             parser.add_argument(
                 *option.flags,

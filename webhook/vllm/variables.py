@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.paths import canonical, covers
 from validator.vllm.facts import is_off
-from validator.vllm.options import TABLE, Variable
+from validator.vllm.options import TABLE
+from validator.vllm.variable_kinds import Variable
 from webhook.vllm.command_line import is_known
 from webhook.vllm.covered import is_plain
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from validator.errors import Refused
 from validator.text import quoted
 from validator.vllm.facts import OFFLINE, is_off, is_on, is_pathlike
-from validator.vllm.options import OPTIONS, TABLE, Kind, Variable
+from validator.vllm.option_kinds import LOAD_FORMATS, Kind
+from validator.vllm.options import OPTIONS, TABLE
+from validator.vllm.variable_kinds import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,15 +51,28 @@ ADAPTERS: Final = tuple(
 REMOTE: Final = tuple(
     option.dest for option in TABLE.options if option.kind is Kind.REMOTE and not option.known
 )
-"""Fields, and keys of settings, that load what no signature covers, if they are set."""
+"""Fields, and keys of any settings, that load what no signature covers, if they are set."""
 
-LOAD_FORMATS: Final = frozenset(OPTIONS["load_format"].known)
-"""Ways to load weights that read the model's files. `dummy` makes them up; a plugin's may fetch."""
+REMOTE_SETTINGS: Final[dict[str, dict[str, frozenset[str]]]] = {
+    field: {
+        key: frozenset(rule.known)
+        for key, rule in OPTIONS[field].keys.items()
+        if rule.kind is Kind.REMOTE
+    }
+    for field in SETTINGS
+}
+"""Keys of settings that load what no signature covers, unless their value is one of these."""
 
 FIELDS: Final = frozenset(
-    {"model", *PATHS, *SETTINGS, *REMOTE, *ADAPTERS, "load_format", "trust_remote_code"}
+    {"model", "model_weights", "load_format", "trust_remote_code"}
+    | {
+        field
+        for field in (*PATHS, *SETTINGS, *REMOTE, *ADAPTERS)
+        if field != "model_weights" and OPTIONS[field].everywhere
+    }
 )
-"""All fields of `EngineArgs` that are looked at; a vLLM without one of them is another one."""
+"""All fields of `EngineArgs` that each known release has, and that are looked at; a vLLM without
+one of them is another one."""
 
 VARIABLES: Final = sorted(TABLE.variables(Variable.REMOTE, Variable.PATH))
 """Variables that let vLLM load something else, or load more while it serves."""
@@ -84,16 +99,16 @@ def of_engine(arguments: Any) -> Iterator[NamedPath]:
     """
     yield NamedPath(option="--model", value=arguments.model)
     for field, silent in PATHS.items():
-        value = getattr(arguments, field)
+        value = getattr(arguments, field, None)
         if value is not None and value not in silent:
             yield NamedPath(option=_option(field), value=value)
     for field, keys in SETTINGS.items():
-        for key, value in _leaves(getattr(arguments, field) or {}):
+        for key, value in _leaves(getattr(arguments, field, None) or {}):
             always = keys.get(key)
             if value not in always if always is not None else is_pathlike(value):
                 yield NamedPath(option=f"{_option(field)}.{key}", value=value)
     for field in ADAPTERS:
-        for name, path in (getattr(arguments, field) or {}).items():
+        for name, path in (getattr(arguments, field, None) or {}).items():
             yield NamedPath(option=f"{_option(field)}.{name}", value=path)
 
 
@@ -120,11 +135,11 @@ def refuse_remote(arguments: Any) -> None:
         Refused: There is one.
     """
     for field in REMOTE:
-        if getattr(arguments, field) is not None:
+        if getattr(arguments, field, None) is not None:
             raise Refused(f"{_option(field)} loads what no signature covers; remove it")
-    for field in SETTINGS:
-        for key, value in _leaves(getattr(arguments, field) or {}):
-            if key in REMOTE:
+    for field, keys in REMOTE_SETTINGS.items():
+        for key, value in _leaves(getattr(arguments, field, None) or {}):
+            if key in REMOTE or (key in keys and value not in keys[key]):
                 raise Refused(
                     f"{_option(field)}.{key} {quoted(value)} loads what no signature covers; "
                     "remove it"

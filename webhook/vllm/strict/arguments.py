@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from validator.text import quoted
-from validator.vllm.options import TABLE, Kind, Option
+from validator.vllm.option_kinds import Kind
+from validator.vllm.options import TABLE, Option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

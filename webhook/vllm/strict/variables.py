@@ -1,8 +1,8 @@
 """The variables that `Strict` allows in the container that serves.
 
-Each was read where vLLM 0.32 or the library uses it, and is harmless with any literal
-value: it names no file, module, host or other variable. A number or switch that decides
-how vLLM computes or where it listens is not here, unless people need it.
+Each was read where the library uses it, or vLLM in each release that is known, and is harmless
+with any literal value: it names no file, module, host or other variable. A number or switch
+that decides how vLLM computes or where it listens is not here, unless people need it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from validator.vllm.option_kinds import LOAD_FORMATS
 from validator.vllm.plugin import engine_arguments
 
 ROOT: Final = Path(__file__).parents[4]
@@ -35,11 +36,20 @@ def test_values_that_name_no_file_are_few() -> None:
     assert {
         "speculative_config": {"model": {"ngram", "[ngram]"}, "tokenizer": set()},
         "model_loader_extra_config": {},
-        "hf_overrides": {"audio_model_id": set(), "text_model_id": set()},
+        "hf_overrides": {
+            "audio_model_id": set(),
+            "text_model_id": set(),
+            "_name_or_path": set(),
+            "name_or_path": set(),
+        },
         "mm_processor_kwargs": {},
     } == engine_arguments.SETTINGS
-    assert "dummy" not in engine_arguments.LOAD_FORMATS
-    assert "safetensors" in engine_arguments.LOAD_FORMATS
+    assert engine_arguments.REMOTE_SETTINGS["speculative_config"].keys() == {
+        "code_revision",
+        "load_format",
+    }
+    assert "dummy" not in LOAD_FORMATS
+    assert "safetensors" in LOAD_FORMATS
 
 
 def test_variables_that_let_other_models_in_are_refused() -> None:

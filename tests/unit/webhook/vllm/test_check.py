@@ -110,6 +110,12 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
         [MODEL, "--speculative-config.model+", "/elsewhere"],
         [MODEL, "--speculative-config.model.x", "/elsewhere"],
         [MODEL, "--speculative-config", "{model: /elsewhere}"],
+        [MODEL, "--speculative-config", '{"code-revision": "main"}'],
+        [MODEL, "--speculative-config", '{"method": "custom_class", "model": "package.Class"}'],
+        [MODEL, "--speculative-config.draft_load_config.load_format", "dummy"],
+        [MODEL, "--speculative-config.draft_load_config.download_dir", "/elsewhere"],
+        [MODEL, "--hf-overrides", '{"_name_or_path": "org/name"}'],
+        [MODEL, "--hf-overrides.name_or_path", "org/name"],
         [MODEL, "--speculative-config", "[" * 20000],
         [MODEL, "--spec-model", "/elsewhere"],
         [MODEL, "--lora-modules", "a=/elsewhere"],
@@ -322,6 +328,25 @@ def test_code_of_the_model_needs_no_network() -> None:
         ["--logits-processors", "package:Processor"],
         ["--compilation-config.backend", "package.backend"],
         ["--kv-transfer-config", '{"kv_connector_module_path": "package.module"}'],
+        ["--kv-transfer-config.kv_connector_extra_config.spec_module_path", "package.module"],
+        *(
+            ["--kv-transfer-config", f'{{"kv_connector_extra_config": {{"tiers": [{tier}]}}}}']
+            for tier in (
+                '{"module_path": "package.module"}',
+                '{"backpressure": {"backpressure_cls": "package.Class"}}',
+                '{"backpressure": {"policy_cls": "package.Class"}}',
+                '{"policy": "package.Class"}',
+                '{"cache_policy_module_path": "package.module"}',
+            )
+        ),
+        ["--ec-transfer-config.ec_connector_module_path", "package.module"],
+        ["--ec-manager-config.encoder_cache_manager_cls", "package.Class"],
+        ["--compilation-config", '{"inductor_passes": {"post_grad_custom_pre_pass": "a.b"}}'],
+        ["--compilation-config", '{"inductor_compile_config": {"cpp.cxx": "compiler"}}'],
+        ["--structured-outputs-config.reasoning_parser_plugin", "plugin.py"],
+        ["--io-processor-plugin", "name"],
+        ["--scheduler-cls", "package.Class"],
+        ["--worker-extension-cls", "package.Class"],
         ["--model-class-overrides", '{"GraniteForCausalLM": "package:Class"}'],
     ],
     ids=repr,
@@ -329,8 +354,41 @@ def test_code_of_the_model_needs_no_network() -> None:
 def test_code_by_name_is_the_images_own_and_reported(arguments: list[str]) -> None:
     """It is imported from the image, unless a variable says otherwise."""
     judgement = judged(serving(MODEL, *arguments))
-    assert judgement.warnings
+    assert any("may bring code" in warning for warning in judgement.warnings)
     assert not judgement.refusals
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--profiler-config.torch_profiler_dir", "/traces"],
+        ["--watchdog-config.dump_dir", "/dumps"],
+        ["--compilation-config.debug_dump_path", "/dumps"],
+        ["--additional-config", '{"a": ["/elsewhere"]}'],
+        ["--kv-transfer-config.kv_connector_extra_config.shared_storage_path", "/cache"],
+    ],
+    ids=repr,
+)
+def test_a_path_in_settings_that_are_not_known_is_reported(arguments: list[str]) -> None:
+    """It is written to, or read by code that is not vLLM's own."""
+    (warning,) = judged(serving(MODEL, *arguments)).warnings
+    assert "and what it opens cannot be read" in warning
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--kv-transfer-config", '{"kv_connector_extra_config": {"policy": "g3_lru"}}'],
+        ["--compilation-config", '{"inductor_compile_config": {"max_autotune": true}}'],
+        ["--profiler-config.profiler", "torch"],
+        ["--speculative-config", '{"draft_load_config": {"load_format": "safetensors"}}'],
+        ["--reasoning-effort-map", '{"low": "high"}'],
+    ],
+    ids=repr,
+)
+def test_settings_that_open_nothing_are_let_pass(arguments: list[str]) -> None:
+    """Names of vLLM's own parts, numbers and switches."""
+    assert judged(serving(MODEL, *arguments)) == Judgement(cover=(MODEL,))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validator.vllm.options import TABLE, Kind, Variable
+from validator.vllm.option_kinds import Kind
+from validator.vllm.options import TABLE
+from validator.vllm.variable_kinds import Variable
 from webhook.vllm.check import check
 from webhook.vllm.reading import Reading
 from webhook.vllm.recognition import recognised
@@ -118,9 +120,9 @@ def test_what_is_covered_is_canonical_and_in_the_model(arguments: list[str], pat
 
 
 def test_the_table_is_whole() -> None:
-    """Every option and variable has a kind that this code knows, and says so in words."""
-    assert set(TABLE.kinds["options"]) == set(Kind)
-    assert set(TABLE.kinds["environment"]) == set(Variable)
+    """Every kind is some option's or variable's, and no flag is that of two options."""
+    assert {option.kind for option in TABLE.options} == set(Kind)
+    assert set(TABLE.environment.values()) == set(Variable)
     assert len({flag for option in TABLE.options for flag in option.flags}) == len(FLAGS)
     assert {option.dest for option in TABLE.options if option.kind is Kind.MODEL} == {
         "model",

@@ -1,0 +1,40 @@
+"""Command lines are read by the tables of several releases at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.validator.vllm.test_options import release
+from validator.vllm.option_kinds import KINDS, Kind
+from validator.vllm.options import merged
+from webhook.vllm.parser import UnreadableError, parse
+
+
+def test_an_option_of_the_oldest_and_one_of_the_newest_release_are_read() -> None:
+    """Each has its value, though no release has both."""
+    parsed = parse(["--no-enable-mamba-fine-grained-prefix-cache", "--log-level=info"], serve=False)
+    assert [given.option.dest for given in parsed.given] == [
+        "enable_mamba_fine_grained_prefix_cache",
+        "log_level",
+    ]
+    assert parsed.unknown == ()
+
+
+@pytest.mark.parametrize("flag", ["--disable-prefix-caching", "--enable-uvicorn-access-log"])
+def test_the_newest_release_has_an_opposite_for_each_switch(flag: str) -> None:
+    """VLLM 0.33 takes `--disable-x` for `--enable-x`, and the other way about."""
+    parsed = parse([flag, "/models/granite"], serve=True)
+    assert [given.values for given in parsed.given] == [(), ("/models/granite",)]
+
+
+@pytest.mark.parametrize("word", ["--mode", "--mode=/models/granite", "--mod"])
+def test_a_flag_that_releases_read_in_different_ways_is_refused(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one takes for the option's value is the model to the other."""
+    monkeypatch.setitem(KINDS, "mode", Kind.SAFE)
+    table = merged([release("1.0", "--mode", mode=0), release("1.1", "--mode", mode="?")])
+    with pytest.raises(
+        UnreadableError, match=r"--mode means different things to vLLM 1\.0 or 1\.1"
+    ):
+        parse([word], serve=True, table=table)

@@ -160,7 +160,8 @@ class Authority:
         profile: LeafProfile = HONEST,
     ) -> x509.Certificate:
         """Issue a leaf that says that the key speaks for the identity."""
-        begin = datetime.now(UTC) - profile.age
+        # Attacks combine parts of two bundles, of which one was made a moment before the other.
+        begin = datetime.now(UTC) - profile.age - timedelta(minutes=1)
         draft = draft_of(
             key,
             self.intermediate.key.public_key(),

@@ -103,6 +103,13 @@ generate: venv ## Write the generated files again
 remove-steps: venv ## Take each refusal out once, and list those that no test misses (SINCE=REVISION MINUTES=...)
 	$(BIN)/python scripts/remove_steps.py $(if $(SINCE),--since $(SINCE)) $(if $(MINUTES),--minutes $(MINUTES))
 
+SECONDS_EACH ?= 60
+.PHONY: fuzz
+fuzz: venv ## Search for input that ends in anything but our own errors (SECONDS_EACH=60; CPython 3.11 to 3.13)
+	@# atheris, which is libFuzzer for Python: nothing else needs it.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_EACH)
+
 .PHONY: bench
 bench: venv ## Measure, side by side with the reference
 	$(BIN)/python -m benchmarks.verification
@@ -116,6 +123,7 @@ lock: venv ## Resolve the locks again (with the oldest Python that is supported)
 	$(COMPILE) --build-deps-for wheel --only-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) --extra validator --extra blake3 --extra webhook --extra dev \
 	  --output-file requirements/dev.txt pyproject.toml
+	echo atheris | $(COMPILE) --output-file requirements/fuzz.txt -
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -66,10 +66,10 @@ class CertificateVerifier:
                 expression cannot be used.
         """
         try:
-            anchors = tuple(x509.load_pem_x509_certificates(pem))
-            not_authorities = [anchor for anchor in anchors if not path.is_authority(anchor)]
-        except (ValueError, x509.DuplicateExtension, x509.InvalidVersion) as error:
+            anchors = tuple(map(_parsed, x509.load_pem_x509_certificates(pem)))
+        except _UNREADABLE as error:
             raise PolicyError(f"{source}: not certificates in PEM form") from error
+        not_authorities = [anchor for anchor in anchors if not path.is_authority(anchor)]
         if not_authorities:
             raise PolicyError(
                 f"{source}: {path.name(not_authorities[0])} is not a certificate authority, so it "
@@ -125,6 +125,18 @@ class CertificateVerifier:
         )
 
 
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""Errors of cryptography on certificates that cannot be read."""
+
+
 def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """Return a bundle's DER certificates, each fully parsed.
 
@@ -134,24 +146,20 @@ def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     loaded = []
     for number, der in enumerate(certificates):
         try:
-            certificate = x509.load_der_x509_certificate(der)
-            # Parsed lazily, so a malformed one is found here.
-            _ = certificate.extensions, certificate.subject, certificate.issuer
-            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        except (
-            ValueError,
-            OverflowError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-            x509.InvalidVersion,
-            x509.UnsupportedGeneralNameType,
-        ) as error:
+            loaded.append(_parsed(x509.load_der_x509_certificate(der)))
+        except _UNREADABLE as error:
             raise SignatureError(
                 f"certificate {number + 1} of the bundle's chain cannot be read: sign again with a "
                 "certificate in DER form"
             ) from error
-        loaded.append(certificate)
     return tuple(loaded)
+
+
+def _parsed(certificate: x509.Certificate) -> x509.Certificate:
+    """Read all of a certificate now, since cryptography would fail later on a malformed part."""
+    _ = certificate.extensions, certificate.subject, certificate.issuer
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate
 
 
 def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

@@ -26,7 +26,7 @@ _SOURCES: list[Document] = [
     {"projected": {"sources": []}},
 ]
 _NAMES = ["model", "again", "cache", "settings"]
-_PATHS = ["/models", MODEL, "/data", "/cache", "/root/.cache", "/models/other"]
+_PATHS = ["/models", MODEL, "/data", "/root/.cache", "/root/.cache/vllm", "/models/other"]
 _FLAGS: list[Document] = [
     {},
     {"readOnly": True},
@@ -36,6 +36,14 @@ _FLAGS: list[Document] = [
     {"subPath": "granite"},
     {"mountPropagation": "None"},
 ]
+
+_BESIDE: list[list[Document]] = [
+    [],
+    [mount("again", "/x")],
+    [mount("cache", "/models/other")],
+    [mount("cache", "/root/.cache"), mount("settings", "/root/.cache/vllm")],
+]
+"""Mounts of the serving container beside the model's."""
 
 mounts = st.lists(
     st.builds(
@@ -50,7 +58,8 @@ mounts = st.lists(
 """Mounts of one container, most of them harmless."""
 
 
-def _containers(prefix: str, *, sidecars: bool) -> st.SearchStrategy[list[Document]]:
+def containers(prefix: str, *, sidecars: bool) -> st.SearchStrategy[list[Document]]:
+    """Return a strategy of containers whose names begin with a prefix."""
     extras: list[Document] = [{}, {"resources": {"limits": {"cpu": "500m"}}}]
     extras += [{"securityContext": {"runAsUser": 1000, "runAsGroup": 3000}}]
     extras += [{"restartPolicy": "Always"}] * 2 if sidecars else []
@@ -64,16 +73,16 @@ def _containers(prefix: str, *, sidecars: bool) -> st.SearchStrategy[list[Docume
 def pods(draw: st.DrawFn) -> Document:
     """Draw a pod with vLLM among its containers, which may or may not be fit for a gate."""
     own = draw(st.sampled_from([[mount()], [mount(at=MODEL)], [mount(subPath="m")], []]))
-    containers = [vllm(volumeMounts=[*own, *draw(st.sampled_from([[], [mount("again", "/x")]]))])]
-    containers += draw(_containers("beside-", sidecars=False))
-    init = draw(_containers("init-", sidecars=True))
+    serving = [vllm(volumeMounts=[*own, *draw(st.sampled_from(_BESIDE))])]
+    serving += draw(containers("beside-", sidecars=False))
+    init = draw(containers("init-", sidecars=True))
     for name in draw(st.sets(st.sampled_from([GATE_CONTAINER, MONITOR_CONTAINER]))):
         at = draw(st.integers(0, len(init)))
         brought = container(name, mount(), image="registry.example/yes:1")
         init.insert(at, brought | draw(st.sampled_from([{}, {"restartPolicy": "Always"}])))
     volumes = [{"name": name} | draw(st.sampled_from(_SOURCES)) for name in _NAMES]
     return pod(
-        *draw(st.permutations(containers)),
+        *draw(st.permutations(serving)),
         initContainers=init,
         volumes=draw(st.permutations(volumes)),
         **draw(st.sampled_from([{}, {"securityContext": {"runAsUser": 0}}])),

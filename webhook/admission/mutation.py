@@ -54,18 +54,27 @@ def mutate(
     *,
     gate: GateSettings,
     namespace: NamespaceOptions,
+    in_place: bool = False,
 ) -> Mutation:
     """Return the pod with its gate.
 
     A policy in Audit refuses nothing: what would be refused is a warning, and a pod that
     cannot get a gate stays as it is, but for the mark of Audit.
 
+    Args:
+        manifest: The pod.
+        policy: Its policy.
+        gate: The gate's image and program.
+        namespace: The pod's namespace.
+        in_place: Whether a gate that the pod has already may stay where it is, if nothing after it
+            could change or serve the model before the verdict.
+
     Raises:
         PodRefused: The pod cannot be made to serve the signed model and nothing else.
     """
     if policy.spec.mode == "Audit":
-        return _audited(manifest, policy, settings=gate, namespace=namespace)
-    case = _placed(manifest.pod, policy, namespace=namespace)
+        return _audited(manifest, policy, gate, namespace, in_place=in_place)
+    case = _placed(manifest.pod, policy, namespace, in_place=in_place)
     verdict = rules.judge(case)
     if verdict.refusals:
         raise PodRefused("; ".join(verdict.refusals))
@@ -76,14 +85,15 @@ def mutate(
 def _audited(
     manifest: Manifest,
     policy: ModelValidation,
-    *,
     settings: GateSettings,
     namespace: NamespaceOptions,
+    *,
+    in_place: bool,
 ) -> Mutation:
     """Return the pod with its gate if it can have one, and every refusal as a warning."""
     refusals: tuple[str, ...] = ()
     try:
-        case = _placed(manifest.pod, policy, namespace=namespace)
+        case = _placed(manifest.pod, policy, namespace, in_place=in_place)
         verdict = rules.judge(case)
         refusals = verdict.refusals
         mutation = _with_gate(manifest.pod, case, verdict, settings=settings)
@@ -95,7 +105,9 @@ def _audited(
     return Mutation(pod=pod, warnings=warnings, unread=mutation.unread)
 
 
-def _placed(given: Pod, policy: ModelValidation, *, namespace: NamespaceOptions) -> Case:
+def _placed(
+    given: Pod, policy: ModelValidation, namespace: NamespaceOptions, *, in_place: bool
+) -> Case:
     """Return the pod with a place for its gate: steps 1 to 3.
 
     Raises:
@@ -120,8 +132,41 @@ def _placed(given: Pod, policy: ModelValidation, *, namespace: NamespaceOptions)
     writers = tuple(
         placed for placed in pod.init if not placed.is_sidecar and located.writes(placed)
     )
-    position = _after_servers(pod, located, writers[-1].index + 1 if writers else 0)
+    earliest = writers[-1].index + 1 if writers else 0
+    position = _after_servers(pod, located, earliest)
+    if in_place:
+        position = _in_place(given, pod, located, earliest=earliest, otherwise=position)
     return Case(pod=pod, policy=policy, storage=located, writers=writers, position=position)
+
+
+def _in_place(given: Pod, pod: Pod, located: ModelStorage, *, earliest: int, otherwise: int) -> int:
+    """Return the place of a gate that is there, if it is one that serves as well.
+
+    Between the last writer and the first container that has the model or starts vLLM, no verdict
+    depends on which of them starts first; only those that fill an outer volume come first.
+    """
+    stands = _place_of_gate(given)
+    fillers = [
+        placed.index + 1 for placed in pod.init[earliest:otherwise] if _fills(placed, located)
+    ]
+    between = pod.init[earliest:stands]
+    if (
+        stands is None
+        or stands < max([earliest, *fillers])
+        or any(located.sees(placed) or recognised(placed.reading) for placed in between)
+    ):
+        return otherwise
+    return stands
+
+
+def _place_of_gate(given: Pod) -> int | None:
+    """Return how many init containers of other people's stand before a gate that is there."""
+    before = 0
+    for placed in given.init:
+        if placed.is_gate:
+            return before
+        before += not placed.is_injected
+    return None
 
 
 def _after_servers(pod: Pod, located: ModelStorage, position: int) -> int:
@@ -134,9 +179,13 @@ def _after_servers(pod: Pod, located: ModelStorage, position: int) -> int:
     for placed in pod.init[position:]:
         if located.sees(placed) or recognised(placed.reading):
             break
-        if placed.is_sidecar or not located.outer.isdisjoint(located.families(placed)):
+        if placed.is_sidecar or _fills(placed, located):
             position = placed.index + 1
     return position
+
+
+def _fills(placed: Placed, located: ModelStorage) -> bool:
+    return not placed.is_sidecar and not located.outer.isdisjoint(located.families(placed))
 
 
 def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettings) -> Mutation:

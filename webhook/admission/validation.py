@@ -55,7 +55,7 @@ def check_created(
     Raises:
         PodRefused: Mutation would change it; the sentence names the field.
     """
-    expected = mutation.mutate(manifest, policy, gate=gate, namespace=namespace).pod
+    expected = mutation.mutate(manifest, policy, gate=gate, namespace=namespace, in_place=True).pod
     pod = manifest.raw
     difference = None if expected is pod else _difference(pod, expected, gate)
     if difference is None:
@@ -136,11 +136,7 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
                 "image by that digest or mirror (--gate-image), or have that webhook leave it out"
             )
         if at != wanted_at:
-            return (
-                f"initContainers[{at}] {name} must be initContainers[{wanted_at}], after the "
-                "last one that writes the model: the order was changed after mutation, and its "
-                "webhook needs reinvocationPolicy IfNeeded to follow"
-            )
+            return _misplaced(pod, at, wanted_at)
         # Other replicas inject another image while a new release is rolled out.
         init[at] = {**wanted, "image": given["image"]}
         own.append(f"/spec/initContainers/{at}/")
@@ -153,6 +149,21 @@ def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None
         (each for each in operations if each["path"].startswith(tuple(own))), operations[0]
     )
     return _sentence(pod, first, injected=first["path"].startswith(tuple(own)))
+
+
+def _misplaced(pod: JSON, at: int, wanted_at: int) -> str:
+    """Say that an injected container stands in the wrong place, and because of which other one."""
+    init = pod["spec"]["initContainers"]
+    own = INJECTED_NAMES if init[at]["name"] == contract.GATE_CONTAINER else (init[at]["name"],)
+    others = [(index, each) for index, each in enumerate(init) if each["name"] not in own]
+    early = at < wanted_at
+    index, culprit = others[wanted_at - 1] if early else (wanted_at, init[wanted_at])
+    return (
+        f"initContainers[{at}] {quoted(init[at]['name'])} must be initContainers[{wanted_at}], "
+        f"{'after' if early else 'before'} initContainers[{index}] {quoted(culprit['name'])}: the "
+        "order was changed after mutation; have that one added before this webhook is called, or "
+        "give the other webhook a name that sorts before this one's"
+    )
 
 
 def _injected(pod: JSON) -> list[tuple[int, JSON]]:

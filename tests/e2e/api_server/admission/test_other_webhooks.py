@@ -80,8 +80,31 @@ CHANGES: dict[str, Callable[[Document], None]] = {
 }
 
 
+def agent(**changes: Any) -> Document:
+    """Return a native sidecar of somebody else's."""
+    return {"name": "agent", "image": "registry.test/agent:1", "restartPolicy": "Always"} | changes
+
+
+def last(container: Document) -> Callable[[Document], Patch]:
+    """Return a webhook whose init container always stands last, as meshes order theirs."""
+
+    def patch(pod: Document) -> Patch:
+        given = pod["spec"].get("initContainers", [])
+        wanted = [each for each in given if each["name"] != container["name"]] + [container]
+        # The API server fills in defaults between two calls.
+        if [each["name"] for each in given] == [each["name"] for each in wanted]:
+            return []
+        return [{"op": "add", "path": "/spec/initContainers", "value": wanted}]
+
+    return patch
+
+
 def patching(change: str) -> Callable[[Document], Patch]:
     """Return a webhook that changes each container, as Go's do: by whole lists."""
+    if change == "sidecar":
+        return last(agent())
+    if change == "writer":
+        return last(agent(volumeMounts=[{"name": "model", "mountPath": "/m"}], restartPolicy=None))
 
     def patch(pod: Document) -> Patch:
         if change == "label":
@@ -147,6 +170,28 @@ def test_what_cannot_weaken_the_gate_is_kept(
     gate = answer.document["spec"]["initContainers"][0]
     assert change != "resources" or gate["resources"]["limits"]["memory"] == "2Gi"
     assert change != "capabilities" or "MKNOD" in gate["securityContext"]["capabilities"]["drop"]
+
+
+@pytest.mark.parametrize("name", [BEFORE, AFTER])
+@pytest.mark.parametrize("again", ["Never", "IfNeeded"])
+def test_a_native_sidecar_is_admitted_wherever_it_comes(
+    name: str, again: str, control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
+) -> None:
+    """Before the gate, or after it where the other one has the last word."""
+    answer = created(control_plane, team, tmp_path, name=name, again=again, change="sidecar")
+    assert answer.status == 201, answer.message
+    names = [each["name"] for each in answer.document["spec"]["initContainers"]]
+    insists = (name, again) == (AFTER, "IfNeeded")
+    assert names == ([GATE_CONTAINER, "agent"] if insists else ["agent", GATE_CONTAINER])
+
+
+def test_a_writer_that_insists_on_coming_last_is_named(
+    control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
+) -> None:
+    """It would write the model after the verdict."""
+    answer = created(control_plane, team, tmp_path, name=AFTER, again="IfNeeded", change="writer")
+    assert answer.status == 403
+    assert "must be initContainers[1], after initContainers[1] 'agent'" in answer.message
 
 
 @pytest.mark.parametrize(

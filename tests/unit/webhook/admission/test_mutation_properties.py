@@ -11,8 +11,10 @@ import jsonpatch
 from hypothesis import HealthCheck, assume, event, given, reject, settings
 from hypothesis import strategies as st
 
-from tests.support.generated_pods import anything, damaged, pods, policies
-from tests.support.pods import NAMESPACE, SETTINGS, gate_of, run
+from tests.support.generated_pods import anything, containers, damaged, pods, policies
+from tests.support.pods import MODEL, NAMESPACE, SETTINGS, gate_of, run
+from validator.contract import NESTED_VARIABLE
+from validator.paths import covers
 from webhook.admission import storage
 from webhook.admission.json_patch import patch
 from webhook.admission.pod import INJECTED_NAMES, Manifest, read_pod
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+UNLINKED = frozenset({"configMap", "secret", "projected", "emptyDir"})
+"""Kinds on which no link is looked for: an emptyDir only where it is a container's own."""
+
 thorough = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
 )
@@ -33,12 +38,21 @@ thorough = settings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutated:
-    """A generated pod that was mutated, and its volumes in another order."""
+    """A generated pod that was mutated, its volumes in another order, and what comes later.
+
+    Attributes:
+        before: The pod.
+        after: The mutated pod.
+        policy: Its policy.
+        shuffled: Its volumes in another order.
+        late: Init containers that another webhook adds, each with its place.
+    """
 
     before: Document
     after: Document
     policy: ModelValidation
     shuffled: list[Document]
+    late: list[tuple[int, Document]]
 
 
 def done_twice_it_is_done_once(mutated: Mutated) -> None:
@@ -64,9 +78,48 @@ def it_passes_validation(mutated: Mutated) -> None:
 
 def nobody_writes_the_model_after_the_gate(mutated: Mutated) -> None:
     """Under Enforce: none after or beside it has a writable way to the volume, or is early."""
+    if mutated.policy.spec.mode == "Enforce":
+        _guarded(mutated.after)
+
+
+def nor_does_whoever_is_added_later(mutated: Mutated) -> None:
+    """Another webhook's init containers, wherever it puts them, are harmless or refused."""
+    if mutated.policy.spec.mode != "Enforce":
+        return
+    after = json.loads(json.dumps(mutated.after))
+    for place, late in mutated.late:
+        after["spec"]["initContainers"].insert(place, late)
+    with contextlib.suppress(PodRefused):
+        check_created(Manifest(raw=after), mutated.policy, gate=SETTINGS, namespace=NAMESPACE)
+        event("a later init container is admitted")
+        _guarded(after)
+
+
+def the_gate_looks_where_a_link_could_lead_a_mount(mutated: Mutated) -> None:
+    """Mounts are compared in pairs, where links can lie and others can place them."""
     if mutated.policy.spec.mode != "Enforce":
         return
     after = read_pod(mutated.after)
+    (gate,) = (placed for placed in after.init if placed.is_gate)
+    kinds = {name: volume.kind for name, volume in storage.read_volumes(after).items()}
+    own = {mount.at for mount in gate.mounts}
+    looked_at = {
+        path
+        for variable in gate.raw["env"]
+        if variable["name"] == NESTED_VARIABLE
+        for path in json.loads(variable["value"]).values()
+    }
+    for placed in (*after.containers, *after.init[gate.index + 1 :]):
+        has_model = any(mount.at in own & {"/models", MODEL} for mount in placed.mounts)
+        for outer in placed.mounts if has_model and not placed.is_injected else ():
+            for inner in placed.mounts:
+                if inner is not outer and covers(outer.at, inner.at):
+                    event("a mount within a mount")
+                    assert kinds[outer.name] in UNLINKED or inner.at in looked_at, placed.where
+
+
+def _guarded(pod: Document) -> None:
+    after = read_pod(pod)
     declared = storage.read_volumes(after)
     (position,) = (placed.index for placed in after.init if placed.is_gate)
     model = declared[after.init[position].mounts[0].name]
@@ -104,6 +157,8 @@ PROPERTIES: Final[tuple[Callable[[Mutated], None], ...]] = (
     its_patch_gives_the_mutated_pod,
     it_passes_validation,
     nobody_writes_the_model_after_the_gate,
+    nor_does_whoever_is_added_later,
+    the_gate_looks_where_a_link_could_lead_a_mount,
     gate_and_monitor_stand_together,
     the_order_of_volumes_does_not_matter,
 )
@@ -125,7 +180,11 @@ def test_each_mutated_pod_has_all_properties(
     assert json.dumps(pod) == before
     assume(after["spec"] is not pod["spec"])
     shuffled = data.draw(st.permutations(pod["spec"]["volumes"]))
-    mutated = Mutated(before=pod, after=after, policy=policy, shuffled=shuffled)
+    late = [
+        (data.draw(st.integers(0, len(after["spec"]["initContainers"]))), each)
+        for each in data.draw(containers("late-", sidecars=True))
+    ]
+    mutated = Mutated(before=pod, after=after, policy=policy, shuffled=shuffled, late=late)
     for holds in PROPERTIES:
         holds(mutated)
 

@@ -14,6 +14,7 @@ from tests.support.pods import (
     container,
     mount,
     mutated,
+    names,
     pod,
     policy,
     vllm,
@@ -26,6 +27,11 @@ from webhook.errors import PodRefused
 Document = dict[str, Any]
 Change = Callable[[Document, Document], object]
 """A change of a mutated pod's spec and of its gate."""
+
+
+def sidecar(*mounts: Document, **changes: Any) -> Document:
+    """Return a native sidecar, as a webhook that sorts after ours adds it."""
+    return container("zzz", *mounts, restartPolicy="Always", **changes)
 
 
 def admitted(change: Change, given: Document | None = None) -> Document:
@@ -59,6 +65,13 @@ def check(created: Document, **changes: Any) -> None:
         lambda spec, _: spec["volumes"].append({"name": "token", "projected": {"sources": []}}),
         lambda spec, _: spec["containers"][0]["volumeMounts"].append(mount("token", "/token")),
         lambda spec, _: spec["initContainers"].append(container("mesh")),
+        lambda spec, _: spec["initContainers"].insert(0, container("mesh")),
+        lambda spec, _: spec["initContainers"].append(sidecar()),
+        lambda spec, _: spec["initContainers"].insert(0, sidecar()),
+        lambda spec, _: spec["initContainers"].extend([container("mesh"), sidecar()]),
+        lambda spec, _: spec["initContainers"].append(
+            sidecar(mount(readOnly=True, recursiveReadOnly="IfPossible"))
+        ),
         lambda spec, _: spec.update(tolerations=[{"operator": "Exists"}], priority=0),
     ],
 )
@@ -129,11 +142,32 @@ def test_refuses_what_another_webhook_does_to_the_gate(change: Change, words: st
         (lambda spec, _: spec.pop("initContainers"), "has not been mutated"),
         (
             lambda spec, _: spec["initContainers"].append(container("late", mount())),
-            r"initContainers\[0\].* must be initContainers\[1\]",
+            r"initContainers\[0\].* must be initContainers\[1\], after initContainers\[1\] 'late'",
         ),
         (
-            lambda spec, _: spec["initContainers"].insert(0, container("mesh")),
-            r"initContainers\[1\].* must be initContainers\[0\]",
+            lambda spec, _: spec["initContainers"].insert(0, container("a", mount(readOnly=True))),
+            r"initContainers\[1\].* must be initContainers\[0\], before initContainers\[0\] 'a'",
+        ),
+        (
+            lambda spec, _: spec["initContainers"].insert(0, vllm(name="a", volumeMounts=[])),
+            "container 'a': .* not mounted in this container",
+        ),
+        (
+            lambda spec, _: spec["initContainers"].append(sidecar(mount())),
+            r"initContainers\[1\] 'zzz': volumeMounts\[0\] 'model'",
+        ),
+        (
+            lambda spec, _: (
+                spec["initContainers"].append(sidecar(mount("other", "/models/x/..")))
+                or spec["volumes"].append(claim("other"))
+            ),
+            "'zzz' mounts the volume 'other'",
+        ),
+        (
+            lambda spec, _: spec["initContainers"].append(
+                sidecar(securityContext={"privileged": True})
+            ),
+            "'zzz' is privileged",
         ),
         (
             lambda spec, _: spec["containers"].append(container("x", mount())),
@@ -182,6 +216,9 @@ def watched(change: Change) -> Document:
         lambda _, monitor: monitor.update(image="registry.example/model-validator:0"),
         lambda _, monitor: monitor["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
         lambda spec, _: spec["initContainers"].append(container("mesh")),
+        lambda spec, _: spec["initContainers"].insert(0, container("mesh")),
+        lambda spec, _: spec["initContainers"].append(sidecar()),
+        lambda spec, _: spec["initContainers"].insert(0, sidecar()),
     ],
 )
 def test_admits_what_kubernetes_may_change_of_the_monitor(change: Change) -> None:
@@ -211,7 +248,7 @@ def test_admits_what_kubernetes_may_change_of_the_monitor(change: Change) -> Non
         (lambda _, monitor: monitor["volumeMounts"][0].pop("readOnly"), "readOnly is missing"),
         (
             lambda spec, _: spec["initContainers"].insert(1, container("mesh")),
-            r"initContainers\[2\].* must be initContainers\[1\]",
+            r"initContainers\[2\].* must be initContainers\[1\], before initContainers\[1\] 'mesh'",
         ),
     ],
 )
@@ -227,6 +264,32 @@ def test_refuses_a_monitor_that_the_policy_does_not_ask_for() -> None:
     other = container(MONITOR_CONTAINER, restartPolicy="Always")
     with pytest.raises(PodRefused, match=r"initContainers\[1\] '.*-monitor' must not be there"):
         check(admitted(lambda spec, _: spec["initContainers"].append(other)))
+
+
+def test_a_late_sidecar_is_placed_before_the_gate_when_we_are_asked_again() -> None:
+    """It may serve the model's volume; where nobody asks us again, it stands where it is."""
+    late = admitted(lambda spec, _: spec["initContainers"].append(sidecar()))
+    again = mutated(late)
+    assert names(again["spec"]["initContainers"]) == ["zzz", GATE_CONTAINER]
+    check(late)
+    check(again)
+
+
+@pytest.mark.parametrize(
+    "revalidation", [{}, {"revalidation": {}}], ids=["the gate", "the gate and its monitor"]
+)
+def test_a_late_filler_of_a_cache_is_named(revalidation: Document) -> None:
+    """A link that it leaves would lead the inner mount over the model."""
+    home, inner = mount("home", "/root/.cache"), mount("inner", "/root/.cache/vllm")
+    volumes = [claim(), claim("home", of="home"), claim("inner", of="inner")]
+    late = mutated(pod(vllm(mount(), home, inner), volumes=volumes), policy(**revalidation))
+    late["spec"]["initContainers"].append(container("late", mount("home", "/h")))
+    at = len(late["spec"]["initContainers"]) - 1
+    with pytest.raises(
+        PodRefused,
+        match=rf"'model-validation' must be initContainers\[1\], after .*\[{at}\] 'late'",
+    ):
+        check(late, **revalidation)
 
 
 def test_names_the_gate_before_all_that_follows_from_it() -> None:

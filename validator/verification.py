@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from validator.bundle import Bundle, read_bundle
+from validator.bundle import Bundle, Method, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.report import Report, Verdict
@@ -200,13 +200,22 @@ def verify(
     )
 
 
+_BY: Final = {
+    Method.KEY: "with a key",
+    Method.CERTIFICATE: "with a certificate",
+    Method.SIGSTORE: "keylessly (sigstore)",
+}
+"""Each signing method, for a sentence."""
+
+
 def _fitting_verifiers(bundle: Bundle, request: Request) -> list[Verifier]:
     """Step 2: the accepted signers that sign by the bundle's method."""
     fitting = [verifier for verifier in request.verifiers if verifier.method is bundle.method]
     if not fitting:
-        accepted = " or ".join(sorted({str(verifier.method) for verifier in request.verifiers}))
+        accepted = sorted({_BY[verifier.method] for verifier in request.verifiers})
         raise MethodError(
-            f"the model was signed by {bundle.method}, and only {accepted or 'nothing'} is accepted"
+            f"the model was signed {_BY[bundle.method]}, and only signatures "
+            f"{' or '.join(accepted) or 'of nobody'} are accepted"
         )
     return fitting
 

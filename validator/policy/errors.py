@@ -74,6 +74,8 @@ def _advice(name: str, where: str, root: type[msgspec.Struct]) -> str:
     fields = list(_fields(msgspec.inspect.type_info(root), ""))
     here = {path.rpartition(".")[2] for path in fields if path.rpartition(".")[0] == place}
     lower = {each.lower(): each for each in here}
+    if same := lower.get(name.lower()):
+        return f": {same} was probably meant"
     if close := difflib.get_close_matches(name.lower(), lower, n=2):
         return f": {' or '.join(lower[each] for each in close)} was probably meant"
     for path in fields:

@@ -68,7 +68,7 @@ class CertificateVerifier:
         try:
             anchors = tuple(map(_parsed, x509.load_pem_x509_certificates(pem)))
         except _UNREADABLE as error:
-            raise PolicyError(f"{source}: not certificates in PEM form") from error
+            raise PolicyError(f"{source}: {_flaw(pem)}") from error
         not_authorities = [anchor for anchor in anchors if not path.is_authority(anchor)]
         if not_authorities:
             raise PolicyError(
@@ -212,3 +212,15 @@ def _notes(leaf: x509.Certificate) -> tuple[str, ...]:
         "the signer's certificate names itself as its issuer": leaf.subject == leaf.issuer,
     }
     return tuple(remark for remark, applies in remarks.items() if applies)
+
+
+def _flaw(pem: bytes) -> str:
+    """Return why a text holds no PEM certificates."""
+    if b"PRIVATE KEY" in pem:
+        return "not certificates in PEM form (it looks like a private key): name its certificate"
+    if b"PUBLIC KEY-----" in pem:
+        return (
+            "not certificates in PEM form (it is a public key): use `verify key`, or "
+            "publicKeyConfig in a policy"
+        )
+    return "not certificates in PEM form"

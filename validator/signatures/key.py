@@ -89,7 +89,10 @@ class KeyVerifier:
 def _flaw(pem: bytes) -> str:
     """Return why a text is no PEM public key."""
     if b"PRIVATE KEY" in pem:
-        return "not a public key in PEM form (it looks like a private key)"
+        return (
+            "not a public key in PEM form (it looks like a private key): name its public half, "
+            "which `openssl pkey -pubout` prints"
+        )
     if b"BEGIN CERTIFICATE" in pem:
         return (
             "not a public key in PEM form (it is a certificate): use `verify certificate`, or "

@@ -45,6 +45,9 @@ DIFF_COLUMNS: Final = 160
 KINDS_SHOWN: Final = 10
 """Kinds without a pod template that a sentence names."""
 
+LIKENESS: Final = 0.85
+"""From which on a label's key is taken for ours, misspelt (difflib's ratio)."""
+
 _COLOURS: Final = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 _PLAIN: Final = "\x1b[0m"
 
@@ -216,11 +219,16 @@ def _unlabelled(template: Template, document: Document) -> str:
             f"inherit it: put it on {templates.shown(template.labels_at)}"
         )
     said = f"left alone: its pods do not carry the label {contract.LABEL}"
-    if contract.OPERATOR_LABEL in templates.labels(template.pod):
-        said += (
-            f" but the operator's, {contract.OPERATOR_LABEL}: `python -m webhook convert` replaces "
-            "it, and --operator-compat honours it"
+    labels = templates.labels(template.pod)
+    if contract.OPERATOR_LABEL in labels:
+        return (
+            f"{said} but the operator's, {contract.OPERATOR_LABEL}: `python -m webhook convert` "
+            "replaces it, and --operator-compat honours it"
         )
+    if contract.LABEL in templates.pod_annotations(template.pod):
+        return f"{said}: it is an annotation of theirs, which asks for nothing"
+    if close := difflib.get_close_matches(contract.LABEL, labels, n=1, cutoff=LIKENESS):
+        return f"{said}: {quoted(close[0])} was probably meant to be it"
     return said
 
 

@@ -209,6 +209,11 @@ def labels(document: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
+def pod_annotations(pod: Document) -> Mapping[str, Any]:
+    """Return the annotations of a pod, whatever their values are."""
+    return _mapping(_mapping(pod, "metadata"), "annotations")
+
+
 def _claims(document: Document) -> list[str]:
     """Return the names of a StatefulSet's claim templates."""
     if document["kind"] != "StatefulSet":

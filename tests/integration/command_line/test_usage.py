@@ -38,11 +38,15 @@ MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     ),
     "key that is private": (
         ("verify", "key", "{model}", "--public-key", "{private}"),
-        "it looks like a private key",
+        "(it looks like a private key): name its public half, which `openssl pkey -pubout` prints",
     ),
     "authority that is a key": (
         ("verify", "certificate", "{model}", "--certificate-chain", "{key}"),
-        "not certificates in PEM form",
+        "not certificates in PEM form (it is a public key): use `verify key`, or publicKeyConfig",
+    ),
+    "authority that is a private key": (
+        ("verify", "certificate", "{model}", "--certificate-chain", "{private}"),
+        "not certificates in PEM form (it looks like a private key): name its certificate",
     ),
     "two roots": (
         (

@@ -20,7 +20,7 @@ from validator.signatures.matching import compiled, matches_any
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
 """Fulcio's "other name" for user names (fulcio, page oid-info)."""
@@ -65,8 +65,8 @@ class ExpectedSigner:
     """A policy for sigstore-python: every expectation holds; failures have their own class."""
 
     def __init__(self, expected: Expected) -> None:
+        self._expected = expected
         self._policies = _policies(expected)
-        self._accepted = _described(expected)
 
     def verify(self, cert: Certificate) -> None:
         """Raise SomebodyElseError unless they do."""
@@ -74,8 +74,10 @@ class ExpectedSigner:
         if differing:
             signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
             verb = "differs" if len(differing) == 1 else "differ"
+            hints = _hints(self._expected, cert)
             raise SomebodyElseError(
-                f"{signer}, and {self._accepted} is accepted: {' and '.join(differing)} {verb}"
+                f"{signer}, and {_described(self._expected)} is accepted: "
+                f"{' and '.join(differing)} {verb}{''.join(hints)}"
             )
 
 
@@ -127,6 +129,23 @@ def issuers(certificate: Certificate) -> list[str]:
     except ExtensionNotFound:
         return []
     return [extension.value.value.decode(errors="replace")]  # type: ignore[attr-defined]  # unrecognized to cryptography: raw bytes
+
+
+def _hints(expected: Expected, certificate: Certificate) -> Iterator[str]:
+    """Yield what is nearly right in the expected signer, each with its semicolon."""
+    pairs = (
+        ("the identity", expected.identity, identities(certificate)),
+        ("the issuer", expected.issuer, issuers(certificate)),
+    )
+    for what, wanted, found in pairs:
+        if wanted is None or wanted in found:
+            continue
+        if wanted.removeprefix("email:") in found:
+            yield f"; write {what} without 'email:'"
+        elif wanted.rstrip("/") in {each.rstrip("/") for each in found}:
+            yield f"; only the '/' at the end of {what} is different"
+        elif wanted.casefold() in {each.casefold() for each in found}:
+            yield f"; only capital and small letters of {what} are different"
 
 
 def _described(expected: Expected) -> str:

@@ -20,7 +20,11 @@ KNOWN: dict[str, Any] = {
     ("spec", "said"),
     [
         ({"modle": {}}, "spec: object contains unknown field `modle`: mode or model was probably"),
-        ({"model": {"ignorepaths": []}}, "`ignorepaths`: ignorePaths "),
+        ({"model": {"ignorepaths": []}}, "`ignorepaths`: ignorePaths was probably meant"),
+        (
+            {"config": {"sigstoreConfig": {"certificateOIDCIssuer": "https://issuer"}}},
+            "`certificateOIDCIssuer`: certificateOidcIssuer was probably meant",
+        ),
         ({"config": {"privateKeyConfig": {"path": "/k"}}}, "`path`: keyPath was probably meant"),
         ({"config": {"anyOf": [{"sigstore": {}}]}}, "`sigstore`: sigstoreConfig was probably"),
         (

@@ -208,6 +208,27 @@ def test_an_unlabelled_pod_is_left_alone(run: Run) -> None:
     assert "left alone: its pods do not carry the label" in err
 
 
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"labels": {"validation.rhtas.redhat.com/nl": "true"}}, "/nl' was probably meant to be"),
+        ({"labels": {"validation.redhat.com/ml": "true"}}, "was probably meant to be it"),
+        ({"annotations": {LABEL: "true"}}, "it is an annotation of theirs, which asks for nothing"),
+        ({"labels": {"app.kubernetes.io/name": "llm"}}, f"do not carry the label {LABEL}\n"),
+        ({"annotations": 7}, f"do not carry the label {LABEL}\n"),
+    ],
+)
+def test_what_was_probably_meant_to_be_the_label_is_named(
+    run: Run, metadata: dict[str, Any], said: str
+) -> None:
+    """A pod without its gate must not look like one that is fine."""
+    document = deployment()
+    document["spec"]["template"]["metadata"] = metadata
+    code, out, err = run(document)
+    assert (code, out) == (0, "")
+    assert said in err
+
+
 def test_a_label_on_the_workload_is_pointed_out(run: Run) -> None:
     """The most common mistake: pods do not inherit their Deployment's labels."""
     document = deployment()

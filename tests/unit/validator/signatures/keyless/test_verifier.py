@@ -270,6 +270,24 @@ def test_issuers_match_in_full_too(
         )
 
 
+@pytest.mark.parametrize(
+    ("identity", "issuer", "hint"),
+    [
+        ("email:alice@example.com", ALICE.issuer, "write the identity without 'email:'"),
+        ("Alice@example.com", ALICE.issuer, "only capital and small letters of the identity are"),
+        (ALICE.name, f"{ALICE.issuer}/", "only the '/' at the end of the issuer is different"),
+        ("bob@example.com", ALICE.issuer, "the identity differs"),
+    ],
+)
+def test_what_is_nearly_right_is_named(
+    private_sigstore: PrivateSigstore, judge: Judge, identity: str, issuer: str, hint: str
+) -> None:
+    """Nobody sees a '/' at the end of a line."""
+    bundle = private_sigstore.sign_statement(b"payload")
+    said = sentence(lambda: judge(bundle, Expected(identity=identity, issuer=issuer)))
+    assert said.split("; ")[-1].startswith(hint) or said.endswith(hint)
+
+
 def test_an_expression_that_only_compiling_finds_wrong(private_sigstore: PrivateSigstore) -> None:
     """A policy is only read by the webhook; the gate compiles it, and says what is wrong."""
     root = TrustedRoot.from_json(private_sigstore.trusted_root_json.encode(), source="private")

@@ -176,6 +176,12 @@ class Site:
         """Sign a statement."""
         self.signature.write_bytes(self.signer.bundle(document))
 
+    def sign_with(self, name: str, content: bytes) -> None:
+        """Sign the honest files, with another one or another content of one."""
+        files = FILES | {name: content}
+        write(self.model, files)
+        self.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
+
     def request(self, **changes: Any) -> Request:
         """Return the request to verify it, by its signer."""
         asked: Document = {

@@ -14,6 +14,16 @@ HOOK_DIRECTORY: Final = "/opt/ml/model"
 """Where vLLM's hook for SageMaker looks for `model.py`, which it runs, whatever else is said
 (`SageMakerDefaults` of model_hosting_container_standards)."""
 
+HOOK_HANDLERS: Final = (
+    "CUSTOM_FASTAPI_INVOCATION_HANDLER",
+    "CUSTOM_FASTAPI_MIDDLEWARE_PRE_POST_PROCESS",
+    "CUSTOM_FASTAPI_MIDDLEWARE_THROTTLE",
+    "CUSTOM_FASTAPI_PING_HANDLER",
+    "CUSTOM_POST_PROCESS",
+    "CUSTOM_PRE_PROCESS",
+)
+"""Variables by which that hook runs a function of a file or a module (its `FastAPIEnvVars`)."""
+
 _ON: Final = frozenset({"1", "ON", "TRUE", "YES"})
 """Texts that huggingface_hub takes for true, in any case (`constants.ENV_VARS_TRUE_VALUES`)."""
 

@@ -8,10 +8,11 @@ whoever starts vLLM decides which code runs.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from validator.errors import Refused
+from validator.errors import Refused, Undecided
 from validator.text import quoted
 from validator.vllm.facts import OFFLINE, is_off, is_on, is_pathlike
 from validator.vllm.option_kinds import LOAD_FORMATS, Kind
@@ -85,17 +86,19 @@ class NamedPath:
     Attributes:
         option: Whose value it is, as a person writes it: `--speculative-config.model`.
         value: A path, as vLLM was given it, or what is none.
+        instead: What to do where it must not be opened; None for the name of a verified path.
     """
 
     option: str
     value: object
+    instead: str | None = None
 
 
 def of_engine(arguments: Any) -> Iterator[NamedPath]:
     """Yield what an engine opens.
 
     Args:
-        arguments: vLLM's `EngineArgs`.
+        arguments: vLLM's `EngineArgs`, or its `ModelConfig`, which has some of their fields.
     """
     yield NamedPath(option="--model", value=arguments.model)
     for field, silent in PATHS.items():
@@ -103,12 +106,12 @@ def of_engine(arguments: Any) -> Iterator[NamedPath]:
         if value is not None and value not in silent:
             yield NamedPath(option=_option(field), value=value)
     for field, keys in SETTINGS.items():
-        for key, value in _leaves(getattr(arguments, field, None) or {}):
+        for key, value in _leaves(_settings(arguments, field)):
             always = keys.get(key)
             if value not in always if always is not None else is_pathlike(value):
                 yield NamedPath(option=f"{_option(field)}.{key}", value=value)
     for field in ADAPTERS:
-        for name, path in (getattr(arguments, field, None) or {}).items():
+        for name, path in _settings(arguments, field).items():
             yield NamedPath(option=f"{_option(field)}.{name}", value=path)
 
 
@@ -125,11 +128,35 @@ def of_server(arguments: Any) -> Iterator[NamedPath]:
         yield NamedPath(option="--lora-modules", value=adapter.path)
 
 
+def is_server(arguments: Any) -> bool:
+    """Tell whether a parsed command line is a server's."""
+    return hasattr(arguments, "middleware")
+
+
+def refuse_another_vllm(arguments: Any) -> None:
+    """Refuse `EngineArgs` that lack a field: a release that has renamed it would be unchecked.
+
+    Args:
+        arguments: vLLM's `EngineArgs`; anything else has other fields, and is let be.
+
+    Raises:
+        Undecided: It is not the class that we know.
+    """
+    if not any(kind.__name__ == "EngineArgs" for kind in type(arguments).__mro__):
+        return
+    missing = sorted(FIELDS - {field.name for field in dataclasses.fields(arguments)})
+    if missing:
+        raise Undecided(
+            f"this vLLM cannot be guarded: its EngineArgs has no {', '.join(missing)}; use a "
+            "release of vLLM and of model-validation that fit together"
+        )
+
+
 def refuse_remote(arguments: Any) -> None:
     """Refuse arguments by which an engine loads what no signature covers.
 
     Args:
-        arguments: vLLM's `EngineArgs`.
+        arguments: vLLM's `EngineArgs`, its `ModelConfig` or its `LoadConfig`.
 
     Raises:
         Refused: There is one.
@@ -138,15 +165,16 @@ def refuse_remote(arguments: Any) -> None:
         if getattr(arguments, field, None) is not None:
             raise Refused(f"{_option(field)} loads what no signature covers; remove it")
     for field, keys in REMOTE_SETTINGS.items():
-        for key, value in _leaves(getattr(arguments, field, None) or {}):
+        for key, value in _leaves(_settings(arguments, field)):
             if key in REMOTE or (key in keys and value not in keys[key]):
                 raise Refused(
                     f"{_option(field)}.{key} {quoted(value)} loads what no signature covers; "
                     "remove it"
                 )
-    if arguments.load_format not in LOAD_FORMATS:
+    load_format = getattr(arguments, "load_format", None)
+    if load_format is not None and load_format not in LOAD_FORMATS:
         raise Refused(
-            f"--load-format {quoted(arguments.load_format)} is not known to read the model's own "
+            f"--load-format {quoted(load_format)} is not known to read the model's own "
             "files; leave it out"
         )
 
@@ -169,6 +197,12 @@ def refuse_variables(environment: Mapping[str, str]) -> None:
 
 def _option(field: str) -> str:
     return f"--{field.replace('_', '-')}"
+
+
+def _settings(arguments: Any, field: str) -> Mapping[str, Any]:
+    """Return a field's settings; none where it is a function, as vLLM sets for a draft model."""
+    settings = getattr(arguments, field, None)
+    return settings if isinstance(settings, dict) else {}
 
 
 def _leaves(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

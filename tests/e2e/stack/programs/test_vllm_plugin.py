@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.e2e.stack import environments, tiny_model
 from tests.e2e.stack.engines import SERVER, Installation
-from tests.support.signers import KeyPair, quiet
 from tests.unit.webhook.vllm import test_parser_beside_vllm
 from validator import contract
 
@@ -23,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Policies = Callable[..., dict[str, str]]
+    Sign = Callable[[Path], None]
 
 ROOT: Final = Path(__file__).parents[4]
 LANE: Final = "MODEL_VALIDATION_E2E_VLLM"
@@ -39,59 +35,6 @@ pytestmark = [
         "`python -m tests.e2e.stack.environments vllm` (7 GB, once) and takes minutes",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def vllm(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Return a vLLM with this project installed beside it, as `pip install` does."""
-    site = tmp_path_factory.mktemp("site")
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    offline = ("--no-deps", "--no-build-isolation", "--no-index")
-    subprocess.run([*pip, *offline, "--target", site, ROOT], check=True)
-    return Installation(python=environments.find("vllm").python, site=site)
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
-    """Return the keys of who signs."""
-    return KeyPair.new(tmp_path_factory.mktemp("keys"), ec.SECP256R1())
-
-
-@pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory, vllm: Installation, keys: KeyPair) -> Path:
-    """Return a model, signed by the reference implementation."""
-    from model_signing import signing  # noqa: PLC0415 — slow, and other tests need it not
-
-    model = tiny_model.make(tmp_path_factory.mktemp("models") / "tiny", python=vllm.python)
-    with quiet():
-        signer = signing.Config().use_elliptic_key_signer(private_key=keys.private_path)
-        signer.sign(model, model / "model.sig")
-    return model
-
-
-@pytest.fixture
-def model(signed: Path, tmp_path: Path) -> Path:
-    """Return a copy of the signed model, for the test to change."""
-    return Path(shutil.copytree(signed, tmp_path / "tiny"))
-
-
-@pytest.fixture
-def policy(keys: KeyPair) -> Policies:
-    """Return a function that gives the variables with a policy for a model."""
-
-    def made(model: Path, **others: str) -> dict[str, str]:
-        document: dict[str, Any] = {
-            "apiVersion": contract.API_VERSION,
-            "kind": contract.KIND,
-            "metadata": {"name": "tiny"},
-            "spec": {
-                "model": {"path": str(model)},
-                "config": {"privateKeyConfig": {"keyPath": str(keys.public_path)}},
-            },
-        }
-        return {contract.POLICY_VARIABLE: json.dumps(document), **others}
-
-    return made
 
 
 def _refused(
@@ -170,15 +113,12 @@ def test_what_the_policy_does_not_verify_is_not_opened(
 def test_a_signed_model_that_names_another_one_is_stopped_there(
     vllm: Installation,
     signed: Path,
-    keys: KeyPair,
+    sign: Sign,
     policy: Policies,
     tmp_path: Path,
 ) -> None:
     """A draft's config.json says whom it drafts for, and vLLM would serve that: not unverified."""
-    from model_signing import signing  # noqa: PLC0415 — as above
-
     draft = Path(shutil.copytree(signed, tmp_path / "draft"))
-    (draft / "model.sig").unlink()
     config = json.loads((draft / "config.json").read_text())
     config["speculators_model_type"] = "eagle3"
     config["speculators_config"] = {
@@ -189,9 +129,7 @@ def test_a_signed_model_that_names_another_one_is_stopped_there(
     }
     config["transformer_layer_config"] = {"num_hidden_layers": 1}
     (draft / "config.json").write_text(json.dumps(config))
-    with quiet():
-        signer = signing.Config().use_elliptic_key_signer(private_key=keys.private_path)
-        signer.sign(draft, draft / "model.sig")
+    sign(draft)
     command = (*SERVER, "--enforce-eager", "--model", str(draft))
     code, output = vllm.ended(*command, environment=policy(draft), log=tmp_path / "log")
     assert code != 0
@@ -202,36 +140,58 @@ def test_a_signed_model_that_names_another_one_is_stopped_there(
     )
 
 
-@pytest.mark.parametrize(
-    "leads",
-    [
-        ("auto_map", {"AutoModel": "org/base--m.Model"}, "names code of another repository"),
-        ("audio_model_id", "org/whisper", "config.json: audio_model_id 'org/whisper' is not an"),
-    ],
-    ids=["code", "model"],
-)
-def test_a_signed_configuration_that_leads_elsewhere_is_refused(
-    vllm: Installation,
-    model: Path,
-    keys: KeyPair,
-    policy: Policies,
-    leads: tuple[str, Any, str],
-) -> None:
-    """It is verified, and read before vLLM follows it."""
-    from model_signing import signing  # noqa: PLC0415 — as above
+LEADING: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "names code of another repository, 'org/base--m.Model'": (
+        "config.json",
+        {"auto_map": {"AutoModel": "org/base--m.Model"}},
+    ),
+    "config.json: audio_model_id 'org/whisper' is not an absolute path": (
+        "config.json",
+        {"audio_model_id": "org/whisper"},
+    ),
+    "processor_config.json: audio_tokenizer_name_or_path 'org/dac' is not an absolute path": (
+        "processor_config.json",
+        {"audio_tokenizer": {"audio_tokenizer_name_or_path": "org/dac"}},
+    ),
+    "modules.json: path '/elsewhere' lies in no model": (
+        "modules.json",
+        {"modules": [{"type": "sentence_transformers.models.Dense", "path": "/elsewhere"}]},
+    ),
+    "tokenizer_config.json: vocab_file '/elsewhere/vocab.json' lies in no model": (
+        "tokenizer_config.json",
+        {"vocab_file": "/elsewhere/vocab.json"},
+    ),
+}
+"""What a file of a signed model says, by the words with which it is refused."""
 
-    field, value, words = leads
-    (model / "model.sig").unlink()
-    config = json.loads((model / "config.json").read_text())
-    (model / "config.json").write_text(json.dumps(config | {field: value}))
-    with quiet():
-        signer = signing.Config().use_elliptic_key_signer(private_key=keys.private_path)
-        signer.sign(model, model / "model.sig")
-    command = (*SERVER, "--enforce-eager", "--trust-remote-code", "--model", str(model))
-    code, output = vllm.ended(*command, environment=policy(model), log=model.parent / "log")
-    assert code != 0
-    assert output.splitlines()[-1].startswith("validator.errors.Refused: ")
-    assert words in output.splitlines()[-1]
+
+def test_signed_configurations_that_lead_elsewhere_are_refused(
+    vllm: Installation, signed: Path, sign: Sign, policy: Policies, tmp_path: Path
+) -> None:
+    """They are verified, and read before vLLM follows them."""
+    models: list[Path] = []
+    for name, added in LEADING.values():
+        model = Path(shutil.copytree(signed, tmp_path / str(len(models))))
+        file = model / name
+        document = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(document | added))
+        sign(model)
+        models.append(model)
+    program = (
+        "import sys\nfrom vllm import EngineArgs\n"
+        "for model in sys.argv[1:]:\n"
+        "    try:\n"
+        "        EngineArgs(model=model, trust_remote_code=True).create_engine_config()\n"
+        "        print('TOLD nothing')\n"
+        "    except Exception as error:\n        print('TOLD', error)\n"
+    )
+    code, output = vllm.ended(
+        *("-c", program, *map(str, models)), environment=policy(*models), log=tmp_path / "log"
+    )
+    assert code == 0
+    told = [line for line in output.splitlines() if line.startswith("TOLD")]
+    for line, words in zip(told, LEADING, strict=True):
+        assert words in line
 
 
 def test_a_hub_that_may_be_asked_ends_vllm(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
-import tomllib
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support import fake_vllm
-from tests.support.signed_model import FILES, resource, statement, statement_of, write
-from validator import contract
-from validator.errors import ModelError, PinError, PolicyError, Refused, Undecided
-from validator.vllm.plugin import inherited_verdicts, register
-from validator.vllm.plugin.guard import Guard
+from tests.support.signed_model import FILES, statement, write
+from validator.errors import ModelError, PinError, Refused, Undecided
+from validator.vllm.plugin import inherited_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,52 +24,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[4]
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Return the process' variables, of which the test may change all."""
-    variables = {"HF_HUB_OFFLINE": "1"}
-    monkeypatch.setattr(os, "environ", variables)
-    return variables
-
-
-@pytest.fixture
-def policy(site: Site) -> dict[str, Any]:
-    """Return a policy of the honest model, with all that may stand beside it."""
-    return {
-        "apiVersion": contract.API_VERSION,
-        "kind": contract.KIND,
-        "metadata": {"name": "granite"},
-        "spec": {
-            "model": {"path": str(site.model)},
-            "config": {"privateKeyConfig": {"publicKey": site.signer.public_pem.decode()}},
-        },
-    }
-
-
-@pytest.fixture
-def load(
-    environment: dict[str, str], policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., ModuleType]:
-    """Return a function that loads the plugin into a vLLM under the policy."""
-
-    def loaded(text: str | None = None, **replaced: Any) -> ModuleType:
-        vllm = fake_vllm.module(**replaced)
-        for name in ("vllm", "vllm.engine"):
-            monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        monkeypatch.setitem(sys.modules, vllm.__name__, vllm)
-        sys.modules["vllm.engine"].arg_utils = vllm  # type: ignore[attr-defined]
-        environment[contract.POLICY_VARIABLE] = json.dumps(policy) if text is None else text
-        register.register()
-        return vllm
-
-    return loaded
-
-
-def test_the_entry_point_is_the_one_that_vllm_looks_for() -> None:
-    """The name is the one that VLLM_PLUGINS has to list, and leads to the function."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    points = project["entry-points"]["vllm.general_plugins"]
-    assert points == {contract.VLLM_PLUGIN: f"{register.__name__}:{register.register.__name__}"}
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_an_honest_model_is_read(load: Callable[..., ModuleType], site: Site) -> None:
@@ -283,22 +233,6 @@ def test_a_variable_that_lets_other_models_in_is_refused_at_once_and_later(
         vllm.EngineArgs(model=str(site.model)).create_engine_config()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"kind": "ModelValidation"}', "/no/such/file", "\udcff"]
-)
-def test_a_broken_policy_ends_vllm_and_stays_in_its_way(
-    load: Callable[..., ModuleType], site: Site, text: str
-) -> None:
-    """A plugin is called once: the guard is up before the policy is read, and reads it again."""
-    with pytest.raises((PolicyError, Undecided)) as broken:
-        load(text)
-    assert "\n" not in str(broken.value)
-    arguments = sys.modules["vllm.engine.arg_utils"].EngineArgs(model=str(site.model))
-    with pytest.raises((PolicyError, Undecided)):
-        arguments.create_engine_config()
-    assert not arguments.reads
-
-
 def test_the_policy_may_be_a_file(
     load: Callable[..., ModuleType], policy: dict[str, Any], site: Site, tmp_path: Path
 ) -> None:
@@ -309,17 +243,6 @@ def test_the_policy_may_be_a_file(
     assert vllm.EngineArgs(model=str(site.model)).create_engine_config()
     with pytest.raises(Refused):
         vllm.EngineArgs(model="/elsewhere").create_engine_config()
-
-
-def test_without_a_policy_it_says_that_it_checks_nothing(
-    environment: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """A check that is installed and has nothing to check by must not look like one."""
-    assert contract.POLICY_VARIABLE not in environment
-    register.register()
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "model-validation checks NOTHING" in record.getMessage()
 
 
 def test_audit_reports_once_and_lets_pass(
@@ -380,101 +303,12 @@ def test_another_vllm_than_the_known_one_is_refused(
         fields = {field: value for field, value in _fields().items() if field != name}
         replaced = {"__dataclass_fields__": fields, name: None}
     with pytest.raises(Undecided, match=f"its EngineArgs has no {name};"):
-        load(**replaced)
+        load(**replaced).EngineArgs(tokenizer="/elsewhere").create_engine_config()
 
 
 def _fields() -> dict[str, Any]:
     fields: dict[str, Any] = fake_vllm.module().EngineArgs.__dataclass_fields__
     return fields
-
-
-def test_a_class_is_guarded_once(load: Callable[..., ModuleType], policy: dict[str, Any]) -> None:
-    """A plugin may be called again in the same process."""
-    engine_args = load().EngineArgs
-    method = engine_args.create_engine_config
-    Guard(json.dumps(policy), environment={}, log=logging.getLogger()).install(engine_args)
-    assert engine_args.create_engine_config is method
-
-
-def test_missing_libraries_end_vllm_with_what_to_install(
-    load: Callable[..., ModuleType], site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Installed without its extra, it refuses instead of letting pass."""
-    vllm = load()
-    monkeypatch.setitem(sys.modules, "validator.from_policy", None)
-    with pytest.raises(Undecided, match=r"pip install '\.\[vllm\]'` in a checkout"):
-        vllm.EngineArgs(model=str(site.model)).create_engine_config()
-
-
-def _signed(site: Site, name: str, document: Any) -> None:
-    """Sign the honest model again, with another configuration file in it."""
-    files = FILES | {name: json.dumps(document).encode()}
-    write(site.model, files)
-    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
-
-
-@pytest.mark.parametrize(
-    ("name", "document", "words"),
-    [
-        ("config.json", {"audio_model_id": "org/whisper"}, "config.json: audio_model_id 'org/"),
-        ("config.json", {"sub": [{"text_model_id": "/x"}]}, "config.json: text_model_id '/x' lies"),
-        ("config.json", {"text_model_id": 7}, "config.json: text_model_id '7'"),
-    ],
-)
-def test_a_signed_configuration_that_names_another_model_is_refused(
-    load: Callable[..., ModuleType], site: Site, name: str, document: Any, words: str
-) -> None:
-    """A signature says who wrote the name, and nothing of the model that it leads to."""
-    _signed(site, name, document)
-    arguments = load().EngineArgs(model=str(site.model))
-    with pytest.raises(Refused) as refusal:
-        arguments.create_engine_config()
-    assert words in str(refusal.value)
-    assert not arguments.reads
-
-
-def test_a_model_within_the_signed_one_may_be_named(
-    load: Callable[..., ModuleType], site: Site
-) -> None:
-    """Its files are signed as well."""
-    _signed(site, "config.json", {"text_model_id": f"{site.model}/weights", "audio_model_id": None})
-    assert load().EngineArgs(model=str(site.model)).create_engine_config()
-
-
-@pytest.mark.parametrize(
-    "name", ["config.json", "tokenizer_config.json", "preprocessor_config.json"]
-)
-@pytest.mark.parametrize(
-    "auto_map",
-    [{"AutoModel": "org/base--modeling.Model"}, {"AutoTokenizer": [None, "org/base--t.Fast"]}],
-)
-def test_code_of_another_repository_is_refused_where_code_is_run(
-    load: Callable[..., ModuleType], site: Site, name: str, auto_map: Any
-) -> None:
-    """Offline it would come out of the hub's cache, which nobody has signed."""
-    _signed(site, name, {"auto_map": auto_map})
-    vllm = load()
-    with pytest.raises(Refused, match="names code of another repository, 'org/base--"):
-        vllm.EngineArgs(model=str(site.model), trust_remote_code=True).create_engine_config()
-    assert vllm.EngineArgs(model=str(site.model)).create_engine_config()
-    _signed(site, name, {"auto_map": {"AutoModel": "modeling.Model"}})
-    assert vllm.EngineArgs(model=str(site.model), trust_remote_code=True).create_engine_config()
-
-
-def test_a_configuration_is_read_as_transformers_reads_it(
-    load: Callable[..., ModuleType], site: Site
-) -> None:
-    """Some models' have Infinity in them, which is no JSON; what cannot be read is refused."""
-    files = FILES | {"config.json": b'{"time_step_limit": [0.0, Infinity]}'}
-    write(site.model, files)
-    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
-    vllm = load()
-    assert vllm.EngineArgs(model=str(site.model)).create_engine_config()
-    files |= {"config.json": b"{" * 100_000}
-    write(site.model, files)
-    site.sign(statement_of([resource(each, files[each]) for each in sorted(files)]))
-    with pytest.raises(Refused, match="is not JSON that can be read"):
-        load().EngineArgs(model=str(site.model)).create_engine_config()
 
 
 @pytest.mark.parametrize("value", ["", "0", "no"])

@@ -11,6 +11,7 @@ Nothing may fail at this module's import: vLLM would log it and go on without us
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -72,7 +73,8 @@ def claim() -> None:
 
         setattr(load_general_plugins, _GUARD, guard)
         plugins.load_general_plugins = load_general_plugins  # type: ignore[attr-defined]
-    guard.install()
+    with contextlib.suppress(ValidatorError):  # `register` raises it again, where it is heard
+        guard.install()
 
 
 def _guard() -> Guard | None:
@@ -107,10 +109,7 @@ def _tell_refusals_in_one_line() -> None:
 def _claim_at_import() -> None:
     """Claim where vLLM has asked for no platform: it imports all plugins before it calls one."""
     if _PLUGINS in sys.modules:
-        try:
-            claim()
-        except ValidatorError:
-            return  # `register` raises it again, where it is heard
+        claim()
 
 
 _claim_at_import()

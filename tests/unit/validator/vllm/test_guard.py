@@ -7,7 +7,7 @@ import logging
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,14 +15,12 @@ from tests.support import fake_vllm
 from tests.support.signed_model import FILES, statement, write
 from validator.errors import ModelError, PinError, Refused, Undecided
 from validator.vllm.plugin import inherited_verdicts
+from validator.vllm.plugin.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.signed_model import Site
-
-ROOT: Final = Path(__file__).parents[4]
-
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -278,6 +276,20 @@ def test_a_model_is_verified_once_for_a_process_and_its_children(
     [record] = caplog.records
     assert record.getMessage().startswith(f"Verification succeeded: {site.model}, 3 files, ")
     assert json.loads(environment[inherited_verdicts.VARIABLE])["paths"] == [str(site.model)]
+
+
+def test_a_verdict_is_told_before_vllm_has_set_up_its_log(
+    policy: dict[str, Any],
+    site: Site,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program that uses vLLM as a library sets up nothing before its first engine."""
+    silent = logging.getLogger("nobody has given it a handler")
+    monkeypatch.setattr(silent, "propagate", False)
+    guard = Guard(json.dumps(policy), environment={"HF_HUB_OFFLINE": "1"}, log=silent)
+    guard.ask(lambda judge: judge.path("the model", str(site.model)))
+    assert capsys.readouterr().err.startswith(f"Verification succeeded: {site.model}, 3 files, ")
 
 
 def test_something_more_is_verified_for(

@@ -118,6 +118,16 @@ def test_a_module_that_was_being_imported_is_guarded_by_the_time_of_an_engine(
     assert _error_of(arg_utils) is Refused
 
 
+def test_what_cannot_be_guarded_is_heard_where_vllm_listens(vllm: dict[str, ModuleType]) -> None:
+    """VLLM would write a traceback for a platform that fails, and go on."""
+    del vllm["vllm.engine.arg_utils"].EngineArgs.create_engine_config
+    register.claim()
+    with pytest.raises(Undecided, match="has no create_engine_config"):
+        vllm["vllm.plugins"].load_general_plugins()
+    with pytest.raises(Undecided, match="has no create_engine_config"):
+        register.register()
+
+
 def test_it_may_be_called_again(vllm: dict[str, ModuleType]) -> None:
     """Each function is guarded once, and a process has one guard."""
     for _ in range(2):

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from validator.errors import Refused
+from validator.vllm.facts import HOOK_HANDLERS
 from validator.vllm.option_kinds import Kind
 from validator.vllm.options import TABLE, Option
 from validator.vllm.plugin import engine_arguments
@@ -85,3 +86,17 @@ def test_a_key_that_opens_something_is_refused_by_both(
     value = {"deep": [{key.replace("_", "-") if dashed else key: ELSEWHERE}]}
     assert refused_by_the_webhook(option, json.dumps(value))
     assert looked_at_by_the_plugin(option, value)
+
+
+@pytest.mark.parametrize(
+    "name", [*HOOK_HANDLERS, "CUSTOM_SCRIPT_FILENAME", "SAGEMAKER_MODEL_PATH", "STANDARD_PIP_ARGS"]
+)
+def test_a_variable_by_which_vllm_runs_a_file_is_warned_of(name: str) -> None:
+    """The check inside vLLM looks at the file itself, which the webhook cannot."""
+    container = {
+        "name": "vllm",
+        "command": ["vllm", "serve", MODEL],
+        "env": [{"name": name, "value": "serve.py:handler"}],
+    }
+    judgement = check(Reading(container=container), mounts_model=True, model_paths=(MODEL,))
+    assert any(f"{name} decides which code runs" in warning for warning in judgement.warnings)

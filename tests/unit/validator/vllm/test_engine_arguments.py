@@ -41,6 +41,7 @@ def test_values_that_name_no_file_are_few() -> None:
             "text_model_id": set(),
             "_name_or_path": set(),
             "name_or_path": set(),
+            "quantization_config_file": set(),
         },
         "mm_processor_kwargs": {},
     } == engine_arguments.SETTINGS

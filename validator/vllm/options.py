@@ -6,7 +6,8 @@ Belongs here: the tables of the releases, read together. Each is a file in `rele
 arguments.
 
 An option that any release has is known. A release that lacks it ends with an error, so reading
-it is safe for all. A flag that two releases would read in different ways is `disputed`.
+it is safe for all. A flag that two releases would read in different ways is `disputed`; one that
+some lack is `partial`, since they may take it for a value.
 """
 
 from __future__ import annotations
@@ -109,12 +110,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         environment: What each variable decides.
         options: In the order of the newest parser; those that it no longer has come last.
         disputed: Flags that the releases read in different ways.
+        partial: Flags that not all releases have.
     """
 
     releases: tuple[str, ...]
     environment: dict[str, Variable]
     options: tuple[Option, ...]
     disputed: frozenset[str]
+    partial: frozenset[str]
 
     @property
     def reading(self) -> str:
@@ -147,6 +150,7 @@ def merged(releases: Sequence[Release]) -> Table:
         environment=_environment(releases),
         options=tuple(_option(same, of=len(releases)) for same in options.values()),
         disputed=frozenset(_disputed(releases)),
+        partial=frozenset(_partial(releases)),
     )
 
 
@@ -179,6 +183,12 @@ def _disputed(releases: Iterable[Release]) -> Iterator[str]:
         meant = (_meant(*parser, flag=flag) for parser in zip(parsers, ordered, strict=True))
         if len({meaning for meanings in meant for meaning in meanings}) > 1:
             yield flag
+
+
+def _partial(releases: Iterable[Release]) -> set[str]:
+    """Return the flags that not all releases have."""
+    flags = [{flag for flag, _ in release.by_flag} for release in releases]
+    return set().union(*flags) - set(flags[0]).intersection(*flags)
 
 
 def _meant(flags: dict[str, _Meaning], ordered: list[str], *, flag: str) -> set[_Meaning]:

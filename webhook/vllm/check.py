@@ -133,6 +133,12 @@ def _check_arguments(
 ) -> None:
     """Judge a command line that is vLLM's."""
     line = reading.line
+    if line.module == command_line.RESTORE:
+        draft.refuse(
+            f"{line.module} serves an image of memory, which no signature covers; start the "
+            "verified model by vllm serve"
+        )
+        return
     if line.wrapped:
         draft.unknown("another program starts vLLM, and what it changes cannot be read")
     if line.module and line.module not in command_line.SERVER_MODULES:

@@ -41,6 +41,13 @@ SERVER_MODULES: Final = frozenset(
 
 SHELLS: Final = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "sh", "zsh"})
 
+_PROGRAMS: Final = SHELLS | {
+    *("accelerate", "deepspeed", "dumb-init", "env", "lmcache", "lmcache_server", "lmcache_vllm"),
+    *("mpirun", "nsys", "numactl", "nvidia-smi", "ray", "sleep", "tail", "tini", "torchrun", "uv"),
+    "vllm",
+}
+"""Programs that people name in `args`, where the image starts what it is given."""
+
 
 class Form(Enum):
     """The way vLLM is started, which decides what its positional argument is."""
@@ -74,7 +81,7 @@ class CommandLine:
         arguments: vLLM's own arguments.
         program: What is started, as far as the pod says.
         wrapped: Whether another program stands before vLLM.
-        module: The module, where Python starts it.
+        module: The module, where Python starts it, or the command where it is not `vllm serve`.
         entrypoint: Whether the image decides what is started: there is no command.
     """
 
@@ -84,6 +91,30 @@ class CommandLine:
     wrapped: bool = False
     module: str = ""
     entrypoint: bool = False
+
+
+_COMMANDS: Final[dict[tuple[str, ...], Form]] = {
+    ("serve",): Form.SERVE,
+    ("launch", "render"): Form.SERVE,
+    ("snapshot", "create"): Form.SERVE,
+    ("snapshot", "restore"): Form.SERVE,
+    ("preload",): Form.MODULE,
+    ("run-batch",): Form.MODULE,
+    ("bench", "forward"): Form.MODULE,
+    ("bench", "latency"): Form.MODULE,
+    ("bench", "mm-processor"): Form.MODULE,
+    ("bench", "startup"): Form.MODULE,
+    ("bench", "throughput"): Form.MODULE,
+}
+"""vLLM's commands that read a model, most of them by the server's options, and their forms
+(`vllm/entrypoints/cli` in vLLM 0.30 to 0.33)."""
+
+_OTHER_COMMANDS: Final = frozenset(
+    {"bench", "chat", "collect-env", "complete", "download-kernels", "launch", "snapshot"}
+)
+
+RESTORE: Final = "vllm snapshot restore"
+"""The command that serves an image of a process' memory, and reads no model."""
 
 
 class MalformedError(Exception):
@@ -157,13 +188,36 @@ def read(container: Mapping[str, Any], values: Mapping[str, str]) -> CommandLine
         if found := _vllm_at(started, index):
             return found
     if command or not arguments:
-        return CommandLine(form=None, program=command[0] if command else "")
+        return CommandLine(form=None, program=_program(started))
+    if found := _commanded(arguments, program="", wrapped=False, entrypoint=True):
+        return found
     first = posixpath.basename(arguments[0])
-    if first in SHELLS or first == "vllm" or _PYTHON.fullmatch(first):
-        return CommandLine(form=None, program=arguments[0])
-    if first == "serve":
-        return CommandLine(form=Form.SERVE, arguments=tuple(arguments[1:]), entrypoint=True)
+    if first in _PROGRAMS or _PYTHON.fullmatch(first) or arguments[0] in _OTHER_COMMANDS:
+        return CommandLine(form=None, program=_program(arguments))
     return CommandLine(form=Form.BARE, arguments=tuple(arguments), entrypoint=True)
+
+
+def _program(started: Sequence[str]) -> str:
+    """Return what is started, for a sentence: of vLLM with its command."""
+    return " ".join(started[: 2 if posixpath.basename("".join(started[:1])) == "vllm" else 1])
+
+
+def _commanded(
+    words: Sequence[str], *, program: str, wrapped: bool, entrypoint: bool = False
+) -> CommandLine | None:
+    """Return the command line of the words that follow `vllm`; None where they read no model."""
+    for length in (1, 2):
+        form = _COMMANDS.get(tuple(words[:length]))
+        if form is not None:
+            return CommandLine(
+                form=form,
+                arguments=tuple(words[length:]),
+                program=program,
+                wrapped=wrapped,
+                module="" if words[0] == "serve" else f"vllm {' '.join(words[:length])}",
+                entrypoint=entrypoint,
+            )
+    return None
 
 
 def _expanded(
@@ -202,26 +256,21 @@ def _list(container: Mapping[str, Any], name: str) -> list[Any]:
 def _vllm_at(started: Sequence[str], index: int) -> CommandLine | None:
     """Return the command line where vLLM is started by the program at an index."""
     program = posixpath.basename(started[index])
-    following = started[index + 1] if index + 1 < len(started) else ""
-    if program == "vllm" and following == "serve":
-        return CommandLine(
-            form=Form.SERVE,
-            arguments=tuple(started[index + 2 :]),
-            program=started[index],
-            wrapped=index > 0,
-        )
+    if program == "vllm":
+        return _commanded(started[index + 1 :], program=started[index], wrapped=index > 0)
     if not _PYTHON.fullmatch(program):
         return None
     module, rest = _module(started[index + 1 :])
     if not module.startswith("vllm."):
         return None
-    serve = module == _COMMAND_MODULE and rest[:1] == ["serve"]
+    if module == _COMMAND_MODULE:
+        return _commanded(rest, program=started[index], wrapped=index > 0)
     return CommandLine(
-        form=Form.SERVE if serve else Form.MODULE,
-        arguments=tuple(rest[1:] if serve else rest),
+        form=Form.MODULE,
+        arguments=tuple(rest),
         program=started[index],
         wrapped=index > 0,
-        module="" if serve else module,
+        module=module,
     )
 
 

@@ -5,8 +5,8 @@ option takes how many values. Does not belong here: what may be opened.
 
 vLLM parses with argparse, after rewriting the list of arguments. The rewriting
 is repeated here; the parsing is argparse itself, with the options of all releases that
-are known. A release that lacks one of them ends with an error, so it opens nothing. A flag
-that two releases read in different ways is refused.
+are known. A release that lacks one of them ends with an error, so it opens nothing. What two
+releases would read in different ways is refused.
 """
 
 from __future__ import annotations
@@ -75,16 +75,11 @@ def parse(arguments: Sequence[str], *, serve: bool, table: Table = TABLE) -> Par
     given: list[Given] = []
     parser = _parser() if table is TABLE else _made(table)
     try:
-        _, unknown = parser.parse_known_args(
-            _undotted(_dashed(rewritten)), argparse.Namespace(given=given)
-        )
+        words = _undotted(_dashed(rewritten))
+        _, unknown = parser.parse_known_args(words, argparse.Namespace(given=given))
     except RecursionError as error:
         raise UnreadableError("a JSON value is nested too deeply") from error
-    for each in given:
-        if each.flag in table.disputed:
-            raise UnreadableError(
-                f"{each.flag} means different things to {table.reading}: leave it out"
-            )
+    _agree(given, words, table)
     return Parsed(given=tuple(given), unknown=tuple(unknown))
 
 
@@ -169,6 +164,26 @@ def _merge(settings: dict[str, Any], update: dict[str, Any]) -> None:
             settings[key] = present + value
         else:
             settings[key] = value
+
+
+def _agree(given: Sequence[Given], words: Sequence[str], table: Table) -> None:
+    """Hold that all releases read a command line in one way, or end with an error.
+
+    Raises:
+        UnreadableError: A flag means different things to them. Or a release that lacks it takes
+            it for a positional argument, as argparse does where a word has a space.
+    """
+    spaced = [word.partition("=")[0] for word in words if word.startswith("-") and " " in word]
+    for each in given:
+        if each.flag in table.disputed:
+            raise UnreadableError(
+                f"{each.flag} means different things to {table.reading}: leave it out"
+            )
+        if each.flag in table.partial and any(map(each.flag.startswith, spaced)):
+            raise UnreadableError(
+                f"{each.flag} is not known to each of {table.reading}, and with a space in the "
+                "same word it may be the model: write its value as a word of its own"
+            )
 
 
 class _Parser(argparse.ArgumentParser):

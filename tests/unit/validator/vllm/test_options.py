@@ -81,6 +81,7 @@ def test_an_option_of_any_release_is_known() -> None:
     table = merged([release("0.8.0", "--model", "--seed"), release("0.9.1", "--model", "--port")])
     assert [option.dest for option in table.options] == ["model", "port", "seed"]
     assert [option.everywhere for option in table.options] == [True, False, False]
+    assert table.partial == {"--port", "--seed"}
     assert table.releases == ("0.8", "0.9")
     assert table.reading == "vLLM 0.8 or 0.9"
     assert table.disputed == frozenset()
@@ -94,6 +95,7 @@ def test_a_flag_gets_the_spellings_of_all_releases() -> None:
         [Release(vllm="1.0", options=(each,), environment={}) for each in (older, newer)]
     )
     assert table.options[0].flags == ("--seed", "--new-seed", "--old-seed")
+    assert table.partial == {"--new-seed", "--old-seed"}
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_a_file_of_arguments_is_covered_and_reported() -> None:
         {"command": ["/start.sh"]},
         {"command": ["python3", "serve.py"]},
         {"command": ["python3", "-c", "import vllm"]},
-        {"command": ["vllm", "bench", "throughput"]},
+        {"command": ["vllm", "bench", "serve"]},
         {},
     ],
     ids=repr,

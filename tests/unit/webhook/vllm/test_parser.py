@@ -38,3 +38,28 @@ def test_a_flag_that_releases_read_in_different_ways_is_refused(
         UnreadableError, match=r"--mode means different things to vLLM 1\.0 or 1\.1"
     ):
         parse([word], serve=True, table=table)
+
+
+@pytest.mark.parametrize(
+    "word", ['--logging-config={"log_level": "info"}', "--logging_conf=a b", "--log-level=a b"]
+)
+def test_a_word_that_an_older_release_takes_for_the_model_is_refused(word: str) -> None:
+    """Python takes an option that it does not know for a value, where its word has a space."""
+    for arguments in ([word], [word, "--model", "/models/granite"], ["/models/granite", word]):
+        with pytest.raises(UnreadableError, match="write its value as a word of its own"):
+            parse(arguments, serve=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--logging-config", '{"log_level": "info"}'],
+        ["--logging-config.log_level", "a b"],
+        ["--logging-config={}", "--served-model-name=a b"],
+        ['--compilation-config={"mode": 3}'],
+    ],
+    ids=repr,
+)
+def test_a_space_elsewhere_is_none(arguments: list[str]) -> None:
+    """In a word of its own, or with an option that all releases have."""
+    assert parse(["/models/granite", *arguments], serve=True).unknown == ()

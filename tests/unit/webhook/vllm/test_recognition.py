@@ -14,6 +14,7 @@ from webhook.vllm.strict import container as strict
 
 MODEL = "/models/granite"
 VLLM = "docker.io/vllm/vllm-openai:v0.32.0"
+SERVER = "vllm.entrypoints.openai.api_server"
 
 VLLMS: list[dict[str, Any]] = [
     {"command": ["vllm", "serve", MODEL]},
@@ -26,6 +27,34 @@ VLLMS: list[dict[str, Any]] = [
     {"args": [MODEL, "--gpu-memory-utilization=0.9"], "image": "registry.example/llm:1"},
     {"args": ["--enable_prefix_caching"], "image": "registry.example/llm:1"},
     {"args": ["serve", "--model", MODEL]},
+    {"command": ["python", "-m", "vllm.entrypoints.cli.main", "serve", MODEL]},
+    {"command": ["python3", "/usr/local/bin/vllm", "serve", MODEL]},
+    # after programs that start others
+    {"command": ["uv", "run", "vllm", "serve", MODEL]},
+    {"command": ["numactl", "--cpunodebind=0", "vllm", "serve", MODEL]},
+    {"command": ["/usr/bin/tini", "--", "vllm", "serve", MODEL]},
+    {"command": ["env", "A=b", "python3", "-u", "-m", SERVER, "--model", MODEL]},
+    {"args": ["uv", "run", "vllm", "serve", MODEL], "image": VLLM},
+    # vLLM's other commands that read a model
+    {"command": ["vllm", "bench", "latency", "--model", MODEL]},
+    {"args": ["bench", "throughput", "--model", MODEL], "image": VLLM},
+    {"command": ["vllm", "run-batch", "-i", "in", "-o", "out", "--model", MODEL]},
+    {"command": ["vllm", "preload", "--model", MODEL]},
+    {"command": ["vllm", "launch", "render", MODEL]},
+    {"command": ["python3", "-m", "vllm.entrypoints.openai.run_batch", "--model", MODEL]},
+]
+
+ELSEWHERE: list[list[str]] = [
+    ["uv", "run", "vllm", "serve", "/elsewhere"],
+    ["tini", "--", "vllm", "serve", "/elsewhere"],
+    ["vllm", "bench", "latency", "--model", "/elsewhere"],
+    ["vllm", "run-batch", "-i", "in", "-o", "out", "--model=/elsewhere"],
+    ["vllm", "preload", "--model", "/elsewhere"],
+    ["vllm", "launch", "render", "/elsewhere"],
+    ["vllm", "launch", "render"],
+    ["vllm", "snapshot", "create", "org/name", "--revision", "main"],
+    ["vllm", "snapshot", "restore", MODEL],
+    ["python3", "-m", "vllm.entrypoints.cli.main", "run-batch", "--model", "/elsewhere"],
 ]
 
 OTHERS: list[dict[str, Any]] = [
@@ -47,6 +76,23 @@ OTHERS: list[dict[str, Any]] = [
     {"args": ["--max-model-len", "4096"], "image": "nvcr.io/nim/meta/llama3:1.0.0"},
     {"args": ["--model_path", "/models", "--model_name", "x", "--port", "9000"]},
     {"args": ["lmdeploy", "serve", "api_server", MODEL]},
+    {"args": ["--model_name=x", "--backend=vllm", "--dtype=float16"], "image": "kserve/x:1"},
+    {"args": ["-m", "sglang.launch_server", "--model-path", MODEL]},
+    {"args": ["python3", "-m", "sglang.launch_server", "--model-path", MODEL]},
+    {"command": ["python3", "-m", "dynamo.vllm"], "args": ["--model", MODEL]},
+    {"command": ["text-generation-launcher"], "args": ["--model-id", MODEL]},
+    {"command": ["/app/llama-server"], "args": ["--model", f"{MODEL}/x.gguf"]},
+    {"command": ["torchrun", "--nproc-per-node=2", "serve.py"], "args": ["--model", MODEL]},
+    {"command": ["lmcache_vllm", "serve"], "args": [MODEL]},
+    # programs that an image of vLLM is told to start
+    {"args": ["ray", "start", "--address=head:6379", "--block"], "image": "rocm/vllm"},
+    {"args": ["lmcache_server", "localhost", "65432"], "image": "lmcache/vllm-openai"},
+    {"args": ["torchrun", "serve.py"], "image": "rocm/vllm"},
+    {"args": ["bash", "-c", "vllm serve /elsewhere"], "image": "vllm/vllm-tpu"},
+    # vLLM's commands that read no model
+    {"command": ["vllm", "bench", "serve"], "args": ["--model", MODEL]},
+    {"command": ["vllm", "chat", "--url", "http://127.0.0.1:8000/v1"]},
+    {"args": ["collect-env"], "image": VLLM},
     # exporters and helpers
     {"args": ["--watch=/models"]},
     {"args": ["--listen=:8080"]},
@@ -55,10 +101,11 @@ OTHERS: list[dict[str, Any]] = [
     {"args": ["--port", "9090"], "image": "registry.example/vllm-exporter:1"},
     {"args": ["--port", "9090", "--host", "127.0.0.1"], "image": "registry.example/proxy:1"},
     {"args": ["--backend=localhost:8000"], "image": "ghcr.io/vllm-project/stack/router:1"},
-    {"command": ["sh", "-c", "vllm serve"]},
-    {"command": "vllm serve"},
-    {},
+    {"command": ["sh", "-c", f"exec python3 -m {SERVER} --model {MODEL}"]},
+    {"command": ["/opt/start.sh"], "args": ["--model", MODEL]},
 ]
+
+MALFORMED: list[dict[str, Any]] = [{"command": "vllm serve"}, {}]
 
 
 @pytest.mark.parametrize("container", VLLMS, ids=repr)
@@ -67,13 +114,20 @@ def test_vllm_is_recognised(container: dict[str, Any]) -> None:
     assert recognised(Reading(container=container))
 
 
-@pytest.mark.parametrize("container", OTHERS, ids=repr)
+@pytest.mark.parametrize("command", ELSEWHERE, ids=repr)
+def test_whatever_starts_vllm_another_model_is_refused(command: list[str]) -> None:
+    """Programs before it, and its commands beside `serve`, hide nothing."""
+    container = {"name": "vllm", "command": command}
+    assert check(Reading(container=container), mounts_model=True, model_paths=(MODEL,)).refusals
+
+
+@pytest.mark.parametrize("container", [*OTHERS, *MALFORMED], ids=repr)
 def test_other_servers_and_helpers_are_no_vllm(container: dict[str, Any]) -> None:
     """Many programs take `--model` and `--port`; some take more of vLLM's options."""
     assert not recognised(Reading(container=container))
 
 
-@pytest.mark.parametrize("container", [each for each in OTHERS if "args" in each], ids=repr)
+@pytest.mark.parametrize("container", OTHERS, ids=repr)
 def test_another_server_is_a_warning_under_check_and_refused_under_strict(
     container: dict[str, Any],
 ) -> None:

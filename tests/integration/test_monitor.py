@@ -50,6 +50,11 @@ class Running:
         """Ask it as a probe does."""
         return run("monitor", "--status", "--state", self.state)
 
+    def has_begun(self) -> bool:
+        """Tell whether it has taken its lock."""
+        assert self.process.poll() is None, "the monitor has ended"
+        return (self.state / "monitor.lock").exists()
+
     def verdict(self) -> dict[str, Any]:
         """Wait for its next verdict."""
         line: dict[str, Any] = json.loads(_output(self.process).readline())
@@ -118,7 +123,7 @@ def test_a_bad_model_is_not_good_for_a_moment(desk: Desk) -> None:
     """From the first moment to the verdict, and after it: what waits for it does not start."""
     write(desk.site.model, {"config.json": b"[]"})
     with monitoring(desk) as monitor:
-        while not (monitor.state / "monitor.lock").exists():
+        while not monitor.has_begun():
             assert monitor.status().code == 1
         assert monitor.verdict()["verdict"] == "refused"
         assert monitor.status().code == 1
@@ -141,7 +146,7 @@ def test_it_ends_at_once_in_the_middle_of_a_large_file(desk: Desk) -> None:
     with (desk.site.model / "config.json").open("wb") as file:
         file.truncate(2**40)
     with monitoring(desk, rate="1M", mode="Audit") as monitor:
-        while not (monitor.state / "monitor.lock").exists():
+        while not monitor.has_begun():
             time.sleep(0.05)
         time.sleep(1)
         code, seconds = monitor.ended(signal.SIGTERM)

@@ -42,8 +42,6 @@ _FORMER: Final = (
 )
 """Versions whose keyless bundles carry the certificate in a chain."""
 
-PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-
 
 class Method(enum.StrEnum):
     """The signing method of a bundle, by the OMS specification's names."""

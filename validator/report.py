@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from validator.contract import TERMINATION_MESSAGE_LIMIT
-from validator.statement import ROOT_PIN, STATEMENT_PIN
 from validator.text import printable, size
 
 if TYPE_CHECKING:
@@ -28,6 +27,12 @@ class Verdict(enum.StrEnum):
     REFUSED = "refused"
     UNDECIDED = "undecided"
 
+
+ROOT_PIN: Final = "sha256:"
+"""Before the root digest: a pin of contents in their order, without names."""
+
+STATEMENT_PIN: Final = "statement:sha256:"
+"""Before the SHA-256 of the signed payload: a pin of names and ignored paths, too."""
 
 _SEVERITY: Final = (Verdict.VERIFIED, Verdict.UNDECIDED, Verdict.REFUSED)
 

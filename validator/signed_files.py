@@ -6,6 +6,7 @@ plane would make each name four times as long.
 
 from __future__ import annotations
 
+import enum
 import os
 from array import array
 from dataclasses import dataclass, replace
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 SINGLE_FILE: Final = "."
 """The one resource's name where the model is a file and not a directory."""
+
+
+class Hash(enum.StrEnum):
+    """The specification's hash functions, by the names that statements use."""
+
+    SHA256 = "sha256"
+    BLAKE2B = "blake2b"
+    BLAKE3 = "blake3"
 
 
 class Part(NamedTuple):

@@ -6,19 +6,18 @@ later steps need not check again, or refuses it. Nothing here touches the model.
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from validator.bundle import PAYLOAD_TYPE
 from validator.errors import BundleError, StatementError
 from validator.files import check_values
 from validator.json_stream import Listed, entries, outline
 from validator.signed_files import (
     SINGLE_FILE,
     GapError,
+    Hash,
     RepeatedError,
     SignedFiles,
     in_shards,
@@ -31,27 +30,14 @@ if TYPE_CHECKING:
 
     from validator.limits import Limits
 
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 LEGACY_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
 
-ROOT_PIN: Final = "sha256:"
-"""Before the root digest: a pin of contents in their order, without names."""
-
-STATEMENT_PIN: Final = "statement:sha256:"
-"""Before the SHA-256 of the signed payload: a pin of names and ignored paths, too."""
-
 _SHARD: Final = re.compile(
     r"(?P<name>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
 )
-
-
-class Hash(enum.StrEnum):
-    """The specification's hash functions, by the names that statements use."""
-
-    SHA256 = "sha256"
-    BLAKE2B = "blake2b"
-    BLAKE3 = "blake3"
 
 
 DIGEST_BYTES: Final = {Hash.SHA256: 32, Hash.BLAKE2B: 64, Hash.BLAKE3: 32}

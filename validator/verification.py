@@ -21,12 +21,9 @@ from typing import TYPE_CHECKING, Final
 from validator.bundle import Bundle, Method, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
-from validator.report import Report, Verdict
-from validator.signed_files import SINGLE_FILE
+from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
+from validator.signed_files import SINGLE_FILE, Hash
 from validator.statement import (
-    ROOT_PIN,
-    STATEMENT_PIN,
-    Hash,
     Resource,
     Statement,
     parse_statement,

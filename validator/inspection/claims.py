@@ -9,7 +9,8 @@ from validator.bundle import Method
 from validator.errors import Refused
 from validator.inspection import certificates
 from validator.limits import DEFAULT
-from validator.statement import ROOT_PIN, STATEMENT_PIN, Statement, parse_statement
+from validator.report import ROOT_PIN, STATEMENT_PIN
+from validator.statement import Statement, parse_statement
 
 if TYPE_CHECKING:
     from validator.bundle import Bundle

@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided
-from validator.statement import Hash
+from validator.signed_files import Hash
 from validator.text import quoted, unreadable
 from validator.tree.tree import Identity
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from webhook import review as reviews
-from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
 from webhook.metrics import Metrics
 from webhook.serving import tracing
@@ -24,6 +23,9 @@ from webhook.serving.body_budget import BodyBudget
 from webhook.serving.connections import Connections
 from webhook.serving.judged import Asked, Line, judge
 from webhook.serving.worker import Worker
+
+if TYPE_CHECKING:
+    from webhook.admission.reviewer import Reviewer
 
 BODIES_LIMIT: Final = 2 * reviews.BODY_LIMIT
 """Bytes of all bodies that are under way; decoded, they take several times that."""
@@ -55,7 +57,7 @@ class Lifecycle:
 
 WORKER: Final = web.AppKey("worker", Worker)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
-REVIEWER: Final = web.AppKey("reviewer", Reviewer)
+REVIEWER: Final[web.AppKey[Reviewer]] = web.AppKey("reviewer")
 METRICS: Final = web.AppKey("metrics", Metrics)
 BUDGET: Final = web.AppKey("budget", BodyBudget)
 CONNECTIONS: Final = web.AppKey("connections", Connections)

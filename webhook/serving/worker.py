@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from webhook.errors import NotReady
-from webhook.serving.worker_process import LENGTH, Question, Reply, Settings, known, packed
+from webhook.serving.messages import LENGTH, Question, Reply, Settings, known, packed
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

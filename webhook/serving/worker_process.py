@@ -1,21 +1,17 @@
 """The process that reads and judges large reviews, started by `webhook.serving.worker`.
 
-It has no policies of its own, but asks for those of the review's namespace. Messages are
-pickled, each after its length, and both sides are this program: on standard input come
-the reviews and what it has asked for, on standard output go its questions and answers.
+It has no policies of its own, but asks for those of the review's namespace: on standard input
+come the reviews and what it has asked for, on standard output go its questions and answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import resource
-import struct
 import sys
 import traceback
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
@@ -23,81 +19,20 @@ from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs
 from webhook.errors import NotReady, RequestError, WebhookError
-from webhook.serving.judged import Asked, Judged, Line, judge
+from webhook.serving.judged import judge
+from webhook.serving.messages import Known, Question, Reply, Settings, receive, send
 
 if TYPE_CHECKING:
-    from webhook.policies.choice import BrokenPolicy, LeftOut, Policy
-    from webhook.policies.store import Source
-    from webhook.settings import GateSettings, NamespaceOptions
+    from webhook.policies.choice import LeftOut, Policy
+    from webhook.serving.judged import Asked, Judged, Line
+    from webhook.settings import NamespaceOptions
 
-LENGTH: Final = struct.Struct(">Q")
 MEMORY_LIMIT: Final = 384 * 1024 * 1024
 """Bytes of data that the process may have. The largest pod that the rules admit takes 130 MiB; a
 review within its limit of bytes, made of empty lists, would take 860."""
 
 NICENESS: Final = 5
 """Small reviews, in the other process, come first where there is one core."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The reviewer's settings; the first message."""
-
-    gate: GateSettings
-    operator_compat: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """The worker asks what is known of a namespace; `live` for a live read."""
-
-    namespace: str
-    live: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """The answer: what is known of one namespace.
-
-    Policies travel as JSON: unpickled, a default would be another object, which msgspec writes out.
-
-    Attributes:
-        policies: Of the namespace.
-        options: Of the namespace, `None` where it is not known.
-        previous: By policy, what it said until a moment ago.
-        gate_images: See `webhook.policies.store.Source`.
-    """
-
-    policies: tuple[bytes | BrokenPolicy | LeftOut, ...]
-    options: NamespaceOptions | None
-    previous: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
-    gate_images: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The worker's last word on a review: an answer, or the error; and the log's fields."""
-
-    outcome: Judged | WebhookError | RuntimeError
-    line: Line
-
-
-def known(source: Source, namespace: str) -> Known:
-    """Return what a source knows of a namespace."""
-    policies = source.policies(namespace)
-    usable = [policy for policy in policies if isinstance(policy, ModelValidation)]
-    return Known(
-        policies=tuple(
-            msgspec.json.encode(policy) if isinstance(policy, ModelValidation) else policy
-            for policy in policies
-        ),
-        options=source.namespace(namespace),
-        previous={
-            policy.reference: tuple(map(msgspec.json.encode, source.previous(policy)))
-            for policy in usable
-        },
-        gate_images=source.gate_images,
-    )
 
 
 class Asking:
@@ -162,31 +97,6 @@ class Asking:
 def _policy(text: bytes) -> ModelValidation:
     document = msgspec.json.decode(text)
     return ModelValidation.from_object(document, source="as the API server has it")
-
-
-def send(writer: BinaryIO, message: object) -> None:
-    """Write a message."""
-    writer.write(packed(message))
-    writer.flush()
-
-
-def receive(reader: BinaryIO) -> Any:
-    """Return the next message.
-
-    Raises:
-        EOFError: There is none.
-    """
-    head = reader.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        raise EOFError
-    (length,) = LENGTH.unpack(head)
-    return pickle.loads(reader.read(length))  # noqa: S301 — from the webhook's own process
-
-
-def packed(message: object) -> bytes:
-    """Return a message as it is written."""
-    content = pickle.dumps(message)
-    return LENGTH.pack(len(content)) + content
 
 
 def main() -> None:

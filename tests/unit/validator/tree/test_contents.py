@@ -18,7 +18,7 @@ from tests.support.signed_model import FILES, Site, sharded, statement, statemen
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT
 from validator.monitor import loop
-from validator.statement import Hash
+from validator.signed_files import Hash
 from validator.tree.contents import READS, read_contents, seconds_until_told
 from validator.tree.hashing import Range, hash_ranges
 from validator.tree.tree import Tree

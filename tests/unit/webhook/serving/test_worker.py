@@ -21,8 +21,8 @@ from validator.contract import LABEL
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
 from webhook.serving.judged import Asked, Line, judge
+from webhook.serving.messages import receive
 from webhook.serving.worker import Worker
-from webhook.serving.worker_process import receive
 from webhook.settings import GateSettings
 
 if TYPE_CHECKING:

@@ -27,6 +27,10 @@ NAMESPACE_POLICY_LABEL: Final = "validation.rhtas.redhat.com/policy"
 NAMESPACE_HOST_PATH_LABEL: Final = "validation.rhtas.redhat.com/host-path"
 """The namespace label ("true") by which a cluster's admin lets policies name a hostPath."""
 
+NAMESPACE_CSI_LABEL: Final = "csi-driver.validation.rhtas.redhat.com"
+"""The prefix of namespace labels ("PREFIX/DRIVER": "true") by which a cluster's admin lets policies
+bring a volume of that CSI driver into pods. Each driver's name fits: both have 63 characters."""
+
 AUDIT_ANNOTATION: Final = "validation.rhtas.redhat.com/audit"
 """Annotation that the webhook writes into a pod whose policy is in Audit, with the policy's name.
 

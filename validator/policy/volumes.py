@@ -92,7 +92,16 @@ class ModelVolume(Part, frozen=True, kw_only=True):
     persistent_volume_claim: ClaimVolume | None = None
     image: ImageVolume | None = None
     nfs: NfsVolume | None = None
-    csi: CsiVolume | None = None
+    csi: (
+        Annotated[
+            CsiVolume,
+            Meta(
+                description="Added to a pod only in namespaces labelled "
+                f"{contract.NAMESPACE_CSI_LABEL}/DRIVER."
+            ),
+        ]
+        | None
+    ) = None
     host_path: (
         Annotated[
             HostPathVolume,

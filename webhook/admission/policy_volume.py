@@ -20,7 +20,7 @@ from webhook.vllm.reading import Reading
 from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from validator.policy.volumes import Model, ModelVolume
     from webhook.admission.pod import Placed, Pod
@@ -155,21 +155,29 @@ def _added(
             f"the policy expects the model {model.path} on the pod's volume "
             f"{quoted(declared.name)}: add it to spec.volumes"
         )
-    if (
-        declared.host_path is not None
-        and namespace.labels.get(contract.NAMESPACE_HOST_PATH_LABEL) != "true"
-    ):
-        raise PodRefused(
-            "the policy takes the model from a directory of the node (hostPath), and the "
-            f"namespace {quoted(namespace.name)} does not allow it: a cluster administrator can "
-            f'label it {contract.NAMESPACE_HOST_PATH_LABEL}: "true"'
-        )
+    for label, what in _permissions(declared):
+        if namespace.labels.get(label) != "true":
+            raise PodRefused(
+                f"the policy takes the model from {what}, and the namespace "
+                f"{quoted(namespace.name)} does not allow it: a cluster administrator can label it "
+                f'{label}: "true", or the pod can declare the volume itself'
+            )
     return volume, {
         "name": volume["name"] if volume else declared.name,
         "mountPath": at,
         "readOnly": True,
         "recursiveReadOnly": "IfPossible",
     }
+
+
+def _permissions(declared: ModelVolume) -> Iterator[tuple[str, str]]:
+    """Yield the labels that a namespace needs for what a policy brings into other people's pods."""
+    if declared.host_path is not None:
+        yield contract.NAMESPACE_HOST_PATH_LABEL, "a directory of the node (hostPath)"
+    if declared.csi is not None:
+        # A driver acts in the pod's name, by attributes that the policy's author writes.
+        driver = declared.csi.driver
+        yield f"{contract.NAMESPACE_CSI_LABEL}/{driver}", f"the CSI driver {quoted(driver)}"
 
 
 def holds_trust(place: Place, writers: Iterable[Volume]) -> bool:

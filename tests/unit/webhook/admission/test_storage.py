@@ -300,12 +300,18 @@ OWN: dict[str, tuple[Document, Document]] = {
 }
 
 
+ALLOWED = {
+    f"{contract.NAMESPACE_CSI_LABEL}/{driver}": "true"
+    for driver in ("d.example", "csi.juicefs.com")
+}
+
+
 @pytest.mark.parametrize("kind", OWN)
 def test_adds_the_policys_volume_where_the_pod_declares_none(kind: str) -> None:
     """Volume and mount are added, and once they are there they are what the policy demands."""
     declared, written = OWN[kind]
     bare = pod(vllm(volumeMounts=[]), volumes=[])
-    result = mutated(bare, policy(model={"volume": declared}))
+    result = run(bare, policy(model={"volume": declared}), labels=ALLOWED).pod
     assert result["spec"]["volumes"][0] == {"name": contract.MODEL_VOLUME} | written
     added = {
         "name": contract.MODEL_VOLUME,
@@ -406,6 +412,39 @@ def test_a_directory_of_the_node_needs_the_namespaces_leave() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {f"{contract.NAMESPACE_CSI_LABEL}/secrets-store.csi.k8s.io": "false"},
+        {f"{contract.NAMESPACE_CSI_LABEL}/d.example": "true"},
+        {contract.NAMESPACE_HOST_PATH_LABEL: "true"},
+    ],
+)
+def test_a_policy_brings_no_csi_driver_that_the_namespace_does_not_allow(
+    labels: dict[str, str],
+) -> None:
+    """It would act in the name of other people's pods: deliver their Secrets, mount their data."""
+    secrets = {
+        "driver": "secrets-store.csi.k8s.io",
+        "volumeAttributes": {"secretProviderClass": "x"},
+    }
+    bare = pod(vllm(volumeMounts=[]), volumes=[])
+    with pytest.raises(
+        PodRefused,
+        match=f'{contract.NAMESPACE_CSI_LABEL}/secrets-store.csi.k8s.io: "true", or the pod can',
+    ):
+        run(bare, policy(model={"volume": {"csi": secrets}}), labels=labels)
+
+
+def test_a_pod_brings_its_own_csi_volume_everywhere() -> None:
+    """Its author has chosen the driver, whether the policy demands it or not."""
+    volume = {"name": "model", "csi": {"driver": "d.example", "volumeAttributes": {"share": "m"}}}
+    for declared in (OWN["csi"][0], {"name": "model"}, None):
+        chosen = policy(model={"volume": declared} if declared else {})
+        assert gate_of(mutated(pod(vllm(mount(at=MODEL)), volumes=[volume]), chosen))
+
+
 def test_an_ephemeral_claim_is_not_the_policys() -> None:
     """The pod's author fills it, from a snapshot or a clone, and may name the pod after a claim."""
     source = {"persistentVolumeClaim": {"claimName": "llm-model"}, "mountPath": "/models"}
@@ -451,7 +490,7 @@ def test_a_csi_drivers_secret_is_the_policys_where_it_names_one(
 def test_a_csi_volume_is_added_with_its_secret() -> None:
     """As the API server writes it."""
     chosen = policy(model={"volume": {"csi": CSI | SECRET | {"fsType": "ext4"}}})
-    made = run(pod(vllm(volumeMounts=[]), volumes=[]), chosen).pod
+    made = run(pod(vllm(volumeMounts=[]), volumes=[]), chosen, labels=ALLOWED).pod
     (volume,) = (each for each in made["spec"]["volumes"] if "csi" in each)
     assert volume["csi"] == CSI | SECRET | {"fsType": "ext4", "readOnly": True}
 

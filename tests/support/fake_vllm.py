@@ -33,6 +33,7 @@ def package(**replaced: Any) -> dict[str, ModuleType]:
         above = name
         while above := above.rpartition(".")[0]:
             parts.setdefault(above, ModuleType(above))
+    parts["vllm"].__dict__.update(__version__="0.32.0")
     return parts
 
 

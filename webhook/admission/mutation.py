@@ -41,11 +41,13 @@ class Mutation:
             went in, which is as it was: neither is to be written to.
         warnings: Sentences for the person who creates the pod.
         unread: Arguments of the workload that could not be read.
+        vllm: Whether arguments were read as vLLM's.
     """
 
     pod: dict[str, Any]
     warnings: tuple[str, ...]
     unread: tuple[str, ...]
+    vllm: bool
 
 
 def mutate(
@@ -98,11 +100,11 @@ def _audited(
         refusals = verdict.refusals
         mutation = _with_gate(manifest.pod, case, verdict, settings=settings)
     except PodRefused as refusal:
-        mutation = Mutation(pod=manifest.raw, warnings=(), unread=())
+        mutation = Mutation(pod=manifest.raw, warnings=(), unread=(), vllm=False)
         refusals = (*refusals, str(refusal))
     warnings = (*(f"{AUDIT}{refusal}" for refusal in refusals), *mutation.warnings)
     pod = marked(mutation.pod, policy)
-    return Mutation(pod=pod, warnings=warnings, unread=mutation.unread)
+    return replace(mutation, pod=pod, warnings=warnings)
 
 
 def _placed(
@@ -224,6 +226,7 @@ def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettin
         pod=_assembled(case, _as_left(injected, given), frozen),
         warnings=tuple(dict.fromkeys(warnings)),
         unread=verdict.unread,
+        vllm=verdict.vllm,
     )
 
 

@@ -15,6 +15,7 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.policy import yaml_documents
 from validator.text import quoted
+from validator.vllm.options import TABLE
 from webhook.admission import json_patch, mutation
 from webhook.admission.pod import Manifest
 from webhook.cli import manifests, templates, untemplated
@@ -207,6 +208,7 @@ def _mutated(
         return None, [f"refused: {refusal}"]
     return result.pod, [
         f"admitted under {policy.reference} ({policy.spec.mode})",
+        *([f"vLLM's arguments are read as {TABLE.reading} would read them"] if result.vllm else []),
         *(f"warning: {warning}" for warning in result.warnings),
         *(f"not read: {argument}" for argument in result.unread),
     ]

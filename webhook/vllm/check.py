@@ -16,7 +16,8 @@ model, a warning says that its arguments are not read. Of vLLM
   all; adapters and weights that are loaded later (VLLM_ALLOW_RUNTIME_LORA_UPDATING,
   VLLM_SERVER_DEV_MODE, --weight-transfer-config); what decides of these and cannot
   be read;
-- warned of: a shell or another program before vLLM; code that the image is to
+- warned of: a shell or another program before vLLM; a tag that names a release of
+  vLLM whose options are not known; code that the image is to
   bring (classes and plugins by name, PYTHONPATH, LD_PRELOAD, caches of compiled
   code); a chat template from the image or a ConfigMap; options that the table
   does not know; `envFrom`; --trust-remote-code
@@ -34,13 +35,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from validator.paths import canonical
 from validator.text import quoted
+from validator.vllm.options import TABLE
 from webhook.vllm import command_line
 from webhook.vllm import opened as openings
 from webhook.vllm.code_places import judge_mounts
 from webhook.vllm.command_line import Form, MalformedError
 from webhook.vllm.covered import Draft, Surroundings, judge_openings
 from webhook.vllm.parser import UnreadableError
-from webhook.vllm.recognition import is_vllm
+from webhook.vllm.recognition import is_vllm, tagged_release
 from webhook.vllm.variables import judge_variables
 
 if TYPE_CHECKING:
@@ -69,12 +71,14 @@ class Judgement:
         warnings: What a person should look at, a sentence each.
         cover: Absolute, canonical paths that the signature must cover.
         unread: What could not be read, a sentence each; they are warnings or refusals too.
+        vllm: Whether it is seen to start vLLM, and its arguments were read.
     """
 
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     cover: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    vllm: bool = False
 
 
 def check(
@@ -125,6 +129,7 @@ def check(
         warnings=tuple(dict.fromkeys(draft.warnings)),
         cover=tuple(dict.fromkeys(draft.cover)),
         unread=tuple(dict.fromkeys(draft.unread)),
+        vllm=seen,
     )
 
 
@@ -139,6 +144,12 @@ def _check_arguments(
             "verified model by vllm serve"
         )
         return
+    release = tagged_release(reading.container.get("image"))
+    if release and not TABLE.knows(release):
+        draft.warn(
+            f"its image is of vLLM {release}, and its arguments are read as {TABLE.reading} would "
+            "read them; another release may open more"
+        )
     if line.wrapped:
         draft.unknown("another program starts vLLM, and what it changes cannot be read")
     if line.module and line.module not in command_line.SERVER_MODULES:

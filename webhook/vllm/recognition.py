@@ -17,6 +17,9 @@ from webhook.vllm.parser import UnreadableError
 if TYPE_CHECKING:
     from webhook.vllm.reading import Reading
 
+_TAGGED: Final = re.compile(r"/vllm-openai[a-z-]*:v(\d+\.\d+)(?:[.@-]|$)", re.ASCII)
+"""The images that vLLM publishes, and their mirrors."""
+
 _WORDS: Final = re.compile(r"[^a-z0-9]+")
 
 _BESIDE_VLLM: Final = frozenset(
@@ -71,6 +74,15 @@ def is_vllm(reading: Reading) -> bool:
     return not _OTHER_SERVERS.search(
         repository.rpartition(":")[0] or repository
     ) and _reads_as_vllm(reading)
+
+
+def tagged_release(image: object) -> str | None:
+    """Return the release of vLLM that an image's tag names: `0.33` of `vllm/vllm-openai:v0.33.0`.
+
+    None for images of other names, whose tags are the versions of something else.
+    """
+    found = _TAGGED.search(str(image))
+    return found[1] if found else None
 
 
 def recognised(reading: Reading) -> bool:

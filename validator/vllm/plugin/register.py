@@ -55,6 +55,7 @@ def register() -> None:
     # First of all: vLLM calls us once, and whoever catches what follows may try again.
     guard.install()
     guard.ask(lambda judge: judge.start())
+    _tell_an_unknown_release()
 
 
 def claim() -> None:
@@ -88,6 +89,20 @@ def _guard() -> Guard | None:
         guard = Guard(text, environment=os.environ, log=_log)
         setattr(plugins, _GUARD, guard)
     return guard
+
+
+def _tell_an_unknown_release() -> None:
+    """Say once, by the process that others start, where nobody has read what this vLLM opens."""
+    from validator.vllm.options import TABLE
+
+    version = str(getattr(importlib.import_module("vllm"), "__version__", "of an unknown release"))
+    if not TABLE.knows(version) and multiprocessing.parent_process() is None:
+        _log.warning(
+            "this is vLLM %s, and what its arguments open was read in %s: another release may open "
+            "more",
+            version,
+            TABLE.reading,
+        )
 
 
 def _tell_refusals_in_one_line() -> None:

@@ -48,12 +48,14 @@ class Verdict:
         warnings: What a person should look at, a sentence each.
         cover: Paths that the workload opens, which the signature must cover.
         unread: Arguments of the workload that could not be read.
+        vllm: Whether a container is seen to start vLLM.
     """
 
     refusals: tuple[str, ...]
     warnings: tuple[str, ...]
     cover: frozenset[str]
     unread: tuple[str, ...]
+    vllm: bool
 
 
 def judge(case: Case) -> Verdict:
@@ -73,6 +75,7 @@ def judge(case: Case) -> Verdict:
         ),
         cover=frozenset(path for each in judged for path in each.cover),
         unread=tuple(sentence for each in judged for sentence in each.unread),
+        vllm=any(each.vllm for each in judged),
     )
 
 

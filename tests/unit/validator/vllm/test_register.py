@@ -229,3 +229,24 @@ def _error_of(arg_utils: ModuleType) -> type[BaseException] | None:
     except ValidatorError as error:
         return type(error)
     return None
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("0.33.0", False), ("0.32.1+cpu", False), ("0.99.0", True), ("dev", True)]
+)
+def test_a_release_that_nobody_has_read_is_told(
+    load: Callable[..., ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    version: str,
+    *,
+    told: bool,
+) -> None:
+    """It may open more than the table says; the line names the releases that were read."""
+    load()
+    monkeypatch.setattr(sys.modules["vllm"], "__version__", version, raising=False)
+    caplog.clear()
+    register.register()
+    said = [record.getMessage() for record in caplog.records if version in record.getMessage()]
+    assert bool(said) is told
+    assert all("was read in vLLM 0.30, 0.31, 0.32 or 0.33" in line for line in said)

@@ -9,6 +9,7 @@ import jsonpatch
 import pytest
 import yaml
 
+from validator.vllm.options import TABLE
 from webhook.cli import main
 
 if TYPE_CHECKING:
@@ -300,7 +301,10 @@ def test_a_reader_that_leaves_gets_no_traceback(run: Run, tmp_path: Path) -> Non
         assert process.stderr is not None
         process.stdout.close()
         said = process.stderr.read().decode()
-    assert said == "Deployment 'llm': admitted under ModelValidation models/granite (Enforce)\n"
+    assert said.splitlines() == [
+        "Deployment 'llm': admitted under ModelValidation models/granite (Enforce)",
+        f"Deployment 'llm': vLLM's arguments are read as {TABLE.reading} would read them",
+    ]
     assert process.returncode == 1
 
 

@@ -60,7 +60,7 @@ def variables(**values: str) -> list[dict[str, str]]:
 def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
     """Every usual way to start vLLM on the model passes, and the gate is told the path."""
     judgement = judged(container)
-    assert judgement == Judgement(cover=(MODEL,))
+    assert judgement == Judgement(cover=(MODEL,), vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_pinned_hub_id_is_its_snapshot(env: dict[str, str]) -> None:
     """With a commit, offline, the cache's snapshot is what must be covered."""
     judgement = judged(serving("org/name", "--revision", COMMIT, env=variables(**env)))
     snapshot = f"{MODEL}/hub/models--org--name/snapshots/{COMMIT}"
-    assert judgement == Judgement(cover=(snapshot,))
+    assert judgement == Judgement(cover=(snapshot,), vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_code_of_the_model_needs_no_network() -> None:
     """Code in the model is signed; code of another repository is what the warning is about."""
     assert judged(serving(MODEL, "--trust-remote-code")).warnings
     offline = serving(MODEL, "--trust-remote-code", env=variables(HF_HUB_OFFLINE="1"))
-    assert judged(offline) == Judgement(cover=(MODEL,))
+    assert judged(offline) == Judgement(cover=(MODEL,), vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_path_in_settings_that_are_not_known_is_reported(arguments: list[str])
 )
 def test_settings_that_open_nothing_are_let_pass(arguments: list[str]) -> None:
     """Names of vLLM's own parts, numbers and switches."""
-    assert judged(serving(MODEL, *arguments)) == Judgement(cover=(MODEL,))
+    assert judged(serving(MODEL, *arguments)) == Judgement(cover=(MODEL,), vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -445,3 +445,26 @@ def test_another_of_vllms_modules_is_read_with_a_warning() -> None:
     assert judgement.cover == (MODEL,)
     (warning,) = judgement.warnings
     assert "'vllm.entrypoints.api_server' is read as if it were vLLM's server" in warning
+
+
+@pytest.mark.parametrize(
+    ("image", "warned"),
+    [
+        ("vllm/vllm-openai:v0.8.5", True),
+        ("docker.io/vllm/vllm-openai:v0.8.5@sha256:ab", True),
+        ("registry.example:5000/mirror/vllm-openai-cpu:v0.8.5", True),
+        (VLLM_IMAGE, False),
+        ("vllm/vllm-openai:latest", False),
+        ("registry.example/rhaiis/vllm-cuda-rhel9:3.2.0", False),
+        (None, False),
+    ],
+)
+def test_a_release_whose_options_are_not_known_is_a_warning(
+    image: str | None, *, warned: bool
+) -> None:
+    """Its tag names it; whatever else an image is called, its tags are something else's."""
+    judgement = judged(serving(MODEL, image=image))
+    assert judgement.refusals == ()
+    said = [sentence for sentence in judgement.warnings if "its image is of vLLM 0.8" in sentence]
+    assert bool(said) is warned
+    assert all("are read as vLLM 0.30, 0.31, 0.32 or 0.33 would read them" in each for each in said)

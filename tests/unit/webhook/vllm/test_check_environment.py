@@ -47,13 +47,13 @@ def test_what_loads_something_else_is_refused(name: str, value: str) -> None:
 @pytest.mark.parametrize("value", ["", "0", "false", "False"])
 def test_what_is_switched_off_passes(name: str, value: str) -> None:
     """A variable that says no is no variable."""
-    assert judged({"name": name, "value": value}) == Judgement(cover=(MODEL,))
+    assert judged({"name": name, "value": value}) == Judgement(cover=(MODEL,), vllm=True)
 
 
 def test_a_path_in_the_model_is_covered() -> None:
     """Adapters in the model are signed with it."""
     variable = {"name": "VLLM_LORA_RESOLVER_CACHE_DIR", "value": f"{MODEL}/adapters"}
-    assert judged(variable) == Judgement(cover=(MODEL, f"{MODEL}/adapters"))
+    assert judged(variable) == Judgement(cover=(MODEL, f"{MODEL}/adapters"), vllm=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_plugins_with_the_check_inside_vllm_are_a_warning(value: str) -> None:
 def test_other_variables_pass_from_anywhere(name: str) -> None:
     """A token from a Secret says nothing of what is served."""
     reference = {"secretKeyRef": {"name": "x", "key": "y"}}
-    assert judged({"name": name, "valueFrom": reference}) == Judgement(cover=(MODEL,))
+    assert judged({"name": name, "valueFrom": reference}) == Judgement(cover=(MODEL,), vllm=True)
 
 
 def test_env_from_cannot_be_read() -> None:

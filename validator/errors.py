@@ -88,14 +88,18 @@ class PinError(Refused):
 class ModelError(Refused):
     """The model's files are not the signed ones.
 
-    `mismatches` holds one sentence per file, all that were found.
+    `mismatches` holds one sentence per file, all that were found. `is_unsettled` tells that no
+    more was seen than that files did not hold still.
     """
 
     code: ClassVar[str] = "ModelDiffers"
 
-    def __init__(self, summary: str, mismatches: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, summary: str, mismatches: tuple[str, ...] = (), *, is_unsettled: bool = False
+    ) -> None:
         super().__init__(summary)
         self.mismatches = mismatches
+        self.is_unsettled = is_unsettled
 
 
 class Undecided(ValidatorError):

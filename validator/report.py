@@ -55,6 +55,8 @@ class Report:
         hash: The hash function's name.
         ignored: Paths that exist and are not covered.
         unsigned: Number of files beside the signed ones that were let pass.
+        written: Number of files that somebody on this node has open for writing.
+        is_unsettled: Whether no more was seen than that files did not hold still.
         notes: Remarks for a reviewer, one sentence each.
         seconds: Wall-clock time of the verification.
     """
@@ -72,6 +74,8 @@ class Report:
     hash: str | None = None
     ignored: tuple[str, ...] = ()
     unsigned: int = 0
+    written: int = 0
+    is_unsettled: bool = False
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 

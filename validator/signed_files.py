@@ -11,10 +11,7 @@ import os
 from array import array
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 SINGLE_FILE: Final = "."
 """The one resource's name where the model is a file and not a directory."""
@@ -79,23 +76,30 @@ class SignedFiles:
             return None
         return self.ends[self.firsts[number + 1] - 1]
 
-    def parts(self, number: int, *, size: int) -> Iterator[Part]:
-        """Yield a file's parts.
+    def count(self, number: int) -> int:
+        """Return the number of a file's parts."""
+        return self.firsts[number + 1] - self.firsts[number] if self.firsts else 1
+
+    def part(self, number: int, place: int, *, size: int) -> Part:
+        """Return a part of a file.
 
         Args:
             number: The file's.
-            size: Its size on the disk, where one digest is of the whole file.
+            place: The part's among the file's.
+            size: The file's size on the disk, where one digest is of the whole file.
         """
         if self.firsts is None or self.ends is None:
-            yield Part(0, size, self._digest(number))
-            return
-        start = 0
-        for part in range(self.firsts[number], self.firsts[number + 1]):
-            yield Part(start, self.ends[part], self._digest(part))
-            start = self.ends[part]
+            return Part(0, size, self._digest(number))
+        part = self.firsts[number] + place
+        return Part(self.ends[part - 1] if place else 0, self.ends[part], self._digest(part))
 
     def _digest(self, part: int) -> bytes:
         return self.digests[part * self.width : (part + 1) * self.width]
+
+    def has_below(self, folder: str) -> bool:
+        """Tell whether any file was signed below a folder."""
+        start = os.fsencode(f"{folder}/")
+        return any(name.startswith(start) for name in self.names)
 
     def called(self, name: str) -> SignedFiles:
         """Return a single file under another name."""

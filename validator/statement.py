@@ -103,7 +103,8 @@ class Statement:
                 part.end if self.shard_size else None,
             )
             for number in range(len(self.files))
-            for part in self.files.parts(number, size=0)
+            for place in range(self.files.count(number))
+            for part in (self.files.part(number, place, size=0),)
         )
 
 

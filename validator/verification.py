@@ -11,35 +11,33 @@ signature file, and everything below the model's path, which may change while it
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.bundle import Bundle, Method, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
-from validator.signed_files import SINGLE_FILE, Hash
-from validator.statement import (
-    Resource,
-    Statement,
-    parse_statement,
-)
+from validator.signed_files import SINGLE_FILE, SignedFiles
+from validator.statement import Statement, parse_statement
 from validator.text import quoted
 from validator.tree import hashing, leftovers, lfs
 from validator.tree.contents import read_contents
+from validator.tree.listing import Listing, is_below
+from validator.tree.signed_ranges import SignedRanges
 from validator.tree.tree import Tree, is_missing
-from validator.tree.walk import Scope, is_below, list_files
+from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from validator.signatures import Signed, Verifier
-    from validator.tree.walk import Listing
+    from validator.signatures import ProvenSigner, Signed, Verifier
 
 _POINTER: Final = ": it is a Git LFS pointer in place of the content; run `git lfs pull`"
 
@@ -79,11 +77,55 @@ class Request:
     limits: Limits = DEFAULT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A signed statement that an accepted signer's signature holds for: steps 1 to 7.
+
+    Attributes:
+        statement: What was signed.
+        digest: SHA-256 of the signed payload, hexadecimal.
+        signer: Who signed.
+        single: The signed file of a model that is one, under the name `SINGLE_FILE`; else None.
+        hidden: Names of signed files at or below ignored paths.
+    """
+
+    statement: Statement
+    digest: str
+    signer: ProvenSigner
+    single: SignedFiles | None
+    hidden: tuple[str, ...]
+
+    def files(self, tree: Tree) -> SignedFiles:
+        """Return the signed files, by the names that they have in a tree."""
+        return self.single if tree.single is not None and self.single else self.statement.files
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What a verification leaves for the next one of the same request: the monitor's.
+
+    With it, the next one does not begin with the signature, whose opening would tell others that
+    the files will be read. It reads the files by the statement that it knows, and the signature
+    somewhere in between.
+
+    Attributes:
+        accepted: The last statement that was accepted.
+        holds: Whether that was so at the end of the last verification.
+        listing: The model as it was when it was found good, or when a verification that did not
+            find it good began to read; None where there was nothing to read.
+    """
+
+    accepted: Accepted | None = None
+    holds: bool = False
+    listing: Listing | None = None
+
+
 def verify(
     request: Request,
     *,
     now: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
+    memory: Memory | None = None,
 ) -> Report:
     """Verify one model.
 
@@ -91,6 +133,7 @@ def verify(
         request: The model, and what is accepted.
         now: The time at which certificates must be valid; the clock's, if absent.
         progress: Called with bytes hashed and bytes in all, from several threads.
+        memory: What the last verification of the same request has left; it is brought up to date.
 
     Returns:
         A report with the verdict "verified".
@@ -99,21 +142,121 @@ def verify(
         Refused: The model must not be served; the subclass tells the step.
         Undecided: The verdict could not be reached; treat it as a refusal.
     """
-    began = time.monotonic()
     now = now or datetime.now(UTC)
+    memory = memory or Memory()
+    try:
+        return _verify(request, memory, now=now, progress=progress)
+    except _SignedAnewError:
+        return _verify(request, memory, now=now, progress=progress)
+
+
+class _SignedAnewError(Exception):
+    """The signature that was read amid the files is of another statement than the known one."""
+
+
+def _verify(
+    request: Request,
+    memory: Memory,
+    *,
+    now: datetime,
+    progress: Callable[[int, int], None] | None,
+) -> Report:
+    began = time.monotonic()
 
     # Before step 1, because it is the more helpful sentence; nothing depends on it.
     if is_missing(request.model):
         raise ModelError(f"there is no model at {quoted(request.model)}")
 
+    # 1. to 7. The signature holds, for an accepted signer, over a statement that is accepted.
+    known = memory.accepted if memory.holds else None
+    memory.holds, memory.listing = False, None
+    accepted = memory.accepted = known or accept(request, now=now)
+    statement = accepted.statement
+
+    with Tree.open(request.model) as tree:
+        expected = accepted.files(tree)
+
+        # 8. List the model without leaving it.
+        scope = scope_of(tree, request, accepted, follow=statement.allow_symlinks)
+        listing = memory.listing = list_files(tree, scope, limits=request.limits)
+
+        # 9. The files are the signed ones: names, sizes and contents; nothing has changed
+        # meanwhile; and the files that the workload opens are among them. All differences
+        # are collected.
+        ranges = SignedRanges(expected, listing.files)
+        reading = _Reading(
+            ranges.bytes,
+            progress=progress,
+            amid=partial(_check_again, request, known, now=now) if known else None,
+        )
+        contents = read_contents(
+            tree,
+            ranges,
+            listing=listing,
+            list_again=lambda: list_files(tree, scope, limits=request.limits),
+            digests=partial(
+                hashing.hash_ranges,
+                tree,
+                hash_=statement.hash,
+                jobs=request.jobs,
+                progress=reading.advance,
+            ),
+        )
+        reading.end()
+        memory.holds = True
+        found = _compared(ranges, contents.outcomes)
+        mismatches = [
+            *listing.problems,
+            *_differing_names(tree, expected, listing, request),
+            *_misfits(tree, ranges, expected, listing),
+            *found.differing,
+            *_not_covered(request.must_cover, expected, _ignored(statement, request)),
+        ]
+        unsettled = [*found.changed, *contents.changed]
+        _raise_for(
+            _Flaws(
+                mismatches, unsettled, [*listing.unreadable, *found.unreadable, *contents.restless]
+            ),
+            beyond=listing.beyond + (0 if request.ignore_unsigned_files else listing.files.beyond),
+            limit=request.limits.mismatches,
+        )
+
+    # 10. Report what was verified, and what the signature does not cover.
+    memory.listing = contents.listing
+    return Report(
+        verdict=Verdict.VERIFIED,
+        model=str(request.model),
+        signer=accepted.signer,
+        digest=statement.root_digest,
+        statement_digest=accepted.digest,
+        files=len(expected),
+        bytes=ranges.bytes,
+        hash=str(statement.hash),
+        ignored=tuple(listing.ignored),
+        unsigned=listing.files.others_count,
+        written=len(found.written),
+        notes=(
+            *accepted.signer.notes,
+            *_name_note(accepted, request, expected),
+            *_pointer_notes(found.pointers),
+            *_written_notes(found.written),
+        ),
+        seconds=time.monotonic() - began,
+    )
+
+
+def accept(request: Request, *, now: datetime) -> Accepted:
+    """Return the signed statement of a model, of which no file is read for it.
+
+    Raises:
+        Refused: Steps 1 to 7 refuse it.
+        Undecided: The signature file or a trust anchor cannot be read.
+    """
     # 1. Read the signature file: within limits, unambiguous JSON, and a bundle.
-    bundle = read_bundle(request.signature, limits=request.limits)
-
     # 2. The bundle's signing method is an accepted one.
-    fitting = _fitting_verifiers(bundle, request)
-
     # 3. The signature holds, for an accepted signer.
-    signed = _verify_signature(bundle, fitting, request, now)
+    signed = _signed(request, now=now)
+    digest = hashlib.sha256(signed.payload).hexdigest()
 
     # 4., 5. and 6. The payload is an OMS statement without contradictions. From here on,
     # method, hash, shards, links and ignored paths are those that the signer chose.
@@ -125,76 +268,53 @@ def verify(
     )
 
     # 7. It is the pinned model.
-    statement_digest = hashlib.sha256(signed.payload).hexdigest()
-    pins = (f"{ROOT_PIN}{statement.root_digest}", f"{STATEMENT_PIN}{statement_digest}")
+    pins = (f"{ROOT_PIN}{statement.root_digest}", f"{STATEMENT_PIN}{digest}")
     if request.digests and not set(pins) & set(request.digests):
         raise PinError(
             f"the model is signed, but it is not the pinned one: its digest is {pins[0]} (or "
             f"{pins[1]}), and {' or '.join(request.digests)} is demanded"
         )
-
-    expected = _by_file(statement)
-    with Tree.open(request.model) as tree:
-        notes = signed.signer.notes
-        if tree.single is not None and (name := _only_name(expected)):
-            expected = {SINGLE_FILE: expected[name]}
-            if name != request.model.name:
-                notes = (*notes, f"the file was signed under the name {quoted(name)}")
-
-        # 8. List the model without leaving it.
-        scope = Scope(
-            ignored=_ignored(statement, request),
-            signed=expected.keys(),
-            signature=tree.relative(request.signature),
-            follow=statement.allow_symlinks,
-        )
-        listing = list_files(tree, scope, limits=request.limits)
-
-        # 9. The files are the signed ones: names, sizes and contents; nothing has changed
-        # meanwhile; and the files that the workload opens are among them. All differences
-        # are collected.
-        pointers = {
-            entry.name
-            for entry in lfs.pointers(
-                tree, [listing.files[name] for name in expected if name in listing.files]
-            )
-        }
-        parts, sizes = _parts(expected, listing, pointers)
-        signed_files = [listing.files[name] for name in expected if name in listing.files]
-        pointers = {entry.name for entry in lfs.pointers(tree, signed_files)}
-        contents = read_contents(
-            tree,
-            [part for _, part in parts],
-            listing=listing,
-            list_again=lambda: list_files(tree, scope, limits=request.limits),
-            digests=_digests(tree, parts, statement.hash, request.jobs, progress),
-        )
-        differing, unreadable = _compared(parts, contents.outcomes, pointers)
-        mismatches = [
-            *listing.problems,
-            *_differing_names(tree, expected, listing, request),
-            *sizes,
-            *differing,
-            *contents.changed,
-            *_not_covered(request.must_cover, expected, _ignored(statement, request)),
-        ]
-        _raise_for(mismatches, [*listing.unreadable, *unreadable, *contents.restless], request)
-
-    # 10. Report what was verified, and what the signature does not cover.
-    return Report(
-        verdict=Verdict.VERIFIED,
-        model=str(request.model),
+    ignored = _ignored(statement, request)
+    names = (statement.files.name(number) for number in range(len(statement.files)))
+    return Accepted(
+        statement=statement,
+        digest=digest,
         signer=signed.signer,
-        digest=statement.root_digest,
-        statement_digest=statement_digest,
-        files=len(expected),
-        bytes=sum(part.size for _, part in parts),
-        hash=str(statement.hash),
-        ignored=tuple(listing.ignored),
-        unsigned=len(listing.files.keys() - expected.keys()),
-        notes=(*notes, *_pointer_notes(pointers)),
-        seconds=time.monotonic() - began,
+        single=statement.files.called(SINGLE_FILE) if _only_name(statement.files) else None,
+        hidden=tuple(name for name in names if is_below(name, ignored)),
     )
+
+
+def scope_of(tree: Tree, request: Request, accepted: Accepted, *, follow: bool) -> Scope:
+    """Return the names below a model that count.
+
+    Args:
+        tree: The open model.
+        request: The policy's side.
+        accepted: The signer's side.
+        follow: Whether links stand for what they lead to.
+    """
+    return Scope(
+        ignored=_ignored(accepted.statement, request),
+        files=accepted.files(tree),
+        signed=accepted.hidden,
+        signature=tree.relative(request.signature),
+        follow=follow,
+        others_limit=0 if request.ignore_unsigned_files else request.limits.mismatches,
+    )
+
+
+def _signed(request: Request, *, now: datetime) -> Signed:
+    """Steps 1 to 3: the signed payload."""
+    bundle = read_bundle(request.signature, limits=request.limits)
+    fitting = _fitting_verifiers(bundle, request)
+    return _verify_signature(bundle, fitting, request, now)
+
+
+def _check_again(request: Request, known: Accepted, *, now: datetime) -> None:
+    """Steps 1 to 3, amid the files: the signature still holds, and over the known statement."""
+    if hashlib.sha256(_signed(request, now=now).payload).hexdigest() != known.digest:
+        raise _SignedAnewError
 
 
 _BY: Final = {
@@ -241,108 +361,144 @@ def _ignored(statement: Statement, request: Request) -> frozenset[str]:
     return frozenset((*statement.ignore_paths, *request.ignore_paths, *git))
 
 
-def _by_file(statement: Statement) -> dict[str, list[Resource]]:
-    files: dict[str, list[Resource]] = {}
-    for resource in statement.resources:
-        files.setdefault(resource.name, []).append(resource)
-    return files
-
-
-def _only_name(expected: Mapping[str, list[Resource]]) -> str | None:
+def _only_name(files: SignedFiles) -> str | None:
     """Step 6: the file name of a model that is one file (OMS 6.1.2 (5)), if it can be one.
 
     The reference says `SINGLE_FILE` instead. Which file is meant, the request says by its
     path, so a copy of another name is the same model.
     """
-    names = [name for name in expected if "/" not in name and name != SINGLE_FILE]
-    return names[0] if len(expected) == 1 and names else None
+    name = files.name(0)
+    return name if len(files) == 1 and "/" not in name and name != SINGLE_FILE else None
+
+
+def _name_note(accepted: Accepted, request: Request, expected: SignedFiles) -> Iterator[str]:
+    """Step 10: a single file may have been signed under another name."""
+    if expected is accepted.single:
+        name = accepted.statement.files.name(0)
+        if name != request.model.name:
+            yield f"the file was signed under the name {quoted(name)}"
 
 
 def _differing_names(
-    tree: Tree, expected: Mapping[str, list[Resource]], listing: Listing, request: Request
+    tree: Tree, expected: SignedFiles, listing: Listing, request: Request
 ) -> list[str]:
     """Step 9: every signed file is there, and every file is signed."""
     if (tree.single is not None) != (SINGLE_FILE in expected):
         kinds = ("a directory", "a single file")
         found, signed = kinds[tree.single is not None], kinds[SINGLE_FILE in expected]
         return [f"the model is {found}, and {signed} was signed"]
-    missing = [
+    missing = sorted(
         f"{quoted(name)} is signed and missing"
-        for name in sorted(expected.keys() - listing.files.keys())
-        if not listing.is_closed(name)
-    ]
+        for number in range(len(expected))
+        if listing.files.state(number) is None
+        and not listing.is_closed(name := expected.name(number))
+    )
     if request.ignore_unsigned_files:
         return missing
-    extra = sorted(listing.files.keys() - expected.keys())
+    extra = sorted(listing.files.others)
     return missing + [f"{quoted(name)} is not signed{leftovers.explained(name)}" for name in extra]
 
 
-def _parts(
-    expected: Mapping[str, list[Resource]], listing: Listing, pointers: Collection[str]
-) -> tuple[list[tuple[Resource, hashing.Range]], list[str]]:
-    """Step 9: the ranges to hash, and the files whose size is not the signed shards' size."""
-    parts: list[tuple[Resource, hashing.Range]] = []
-    mismatches = []
-    for name, resources in expected.items():
-        entry = listing.files.get(name)
-        if entry is None:
-            continue
-        size = entry.identity.size
-        ends = [part.end for part in resources if part.end is not None]
-        if ends and (signed_size := max(ends)) != size:
-            # Without this, bytes appended after the last shard would go unnoticed.
-            mismatches.append(
-                f"{quoted(name)} has {size:,} bytes, and {signed_size:,} were signed"
-                + (_POINTER if name in pointers else "")
+def _misfits(
+    tree: Tree, ranges: SignedRanges, expected: SignedFiles, listing: Listing
+) -> Iterator[str]:
+    """Step 9: the files whose size is not the signed shards' size."""
+    for number in ranges.misfits:
+        entry = listing.files.entry(number)
+        if entry is not None:
+            pointer = _POINTER if lfs.leads_to_pointer(tree, entry) else ""
+            yield (
+                f"{quoted(entry.name)} has {entry.identity.size:,} bytes, and "
+                f"{expected.size(number):,} were signed{pointer}"
             )
+
+
+class _Reading:
+    """Step 9: how far reading is, and what is done somewhere amid it.
+
+    Args:
+        total: Bytes to read.
+        progress: Called with bytes read and bytes in all.
+        amid: Called once, after a number of bytes that nobody can foresee.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        progress: Callable[[int, int], None] | None,
+        amid: Callable[[], None] | None,
+    ) -> None:
+        self._total = total
+        self._progress = progress
+        self._amid = amid
+        self._place = secrets.randbelow(total + 1)
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def advance(self, count: int) -> None:
+        """Take note of bytes that were read, in any thread."""
+        with self._lock:
+            self._done += count
+            amid = self._take() if self._done >= self._place else None
+        if amid:
+            amid()
+        if self._progress:  # more than all, where files are read again
+            self._progress(self._done, max(self._total, self._done))
+
+    def end(self) -> None:
+        """Do now what was not done yet: there was less to read than it seemed."""
+        if amid := self._take():
+            amid()
+
+    def _take(self) -> Callable[[], None] | None:
+        amid, self._amid = self._amid, None
+        return amid
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the outcomes of all ranges say; each sentence once, as a file may have many shards.
+
+    Attributes:
+        differing: Sentences on files that are not the signed ones.
+        changed: Sentences on files that did not hold still.
+        unreadable: Sentences on files that could not be read.
+        pointers: Names of files that are Git LFS pointers.
+        written: Names of files that somebody has open for writing.
+    """
+
+    differing: dict[str, None] = field(default_factory=dict)
+    changed: dict[str, None] = field(default_factory=dict)
+    unreadable: dict[str, None] = field(default_factory=dict)
+    pointers: dict[str, None] = field(default_factory=dict)
+    written: dict[str, None] = field(default_factory=dict)
+
+
+def _compared(ranges: SignedRanges, outcomes: Sequence[hashing.Outcome]) -> _Found:
+    """Step 9: compare what was read with what was signed."""
+    found = _Found()
+    for index, outcome in enumerate(outcomes):
+        if outcome is hashing.AS_SIGNED:
             continue
-        for part in resources:
-            end = size if part.end is None else part.end
-            parts.append((part, hashing.Range(entry, part.start, end)))
-    return parts, mismatches
-
-
-def _digests(
-    tree: Tree,
-    parts: list[tuple[Resource, hashing.Range]],
-    hash_: Hash,
-    jobs: int,
-    progress: Callable[[int, int], None] | None,
-) -> Callable[[Sequence[hashing.Range]], list[hashing.Outcome]]:
-    """Step 9: return what hashes some ranges and says how far it is in all."""
-    total = sum(part.size for _, part in parts)
-    done = 0
-    lock = threading.Lock()
-
-    def advance(count: int) -> None:
-        nonlocal done
-        if progress:
-            with lock:
-                done += count
-            progress(done, max(total, done))  # more than all, where files are read again
-
-    return partial(hashing.hash_ranges, tree, hash_=hash_, jobs=jobs, progress=advance)
-
-
-def _compared(
-    parts: list[tuple[Resource, hashing.Range]],
-    outcomes: list[hashing.Outcome],
-    pointers: Collection[str],
-) -> tuple[list[str], list[str]]:
-    """Step 9: return sentences on differing files, and on unreadable ones."""
-    # Dictionaries, since a file of many shards is one mismatch.
-    mismatches: dict[str, None] = {}
-    unreadable: dict[str, None] = {}
-    for (resource, _), outcome in zip(parts, outcomes, strict=True):
+        part = ranges[index]
+        name = part.entry.name
+        if outcome.is_pointer:
+            found.pointers[name] = None
+        if outcome.is_written:
+            found.written[name] = None
         if outcome.unreadable:
-            unreadable[outcome.unreadable] = None
+            found.unreadable[outcome.unreadable] = None
+        elif outcome.differed:
+            found.differing[outcome.differed] = None
         elif outcome.changed:
-            mismatches[outcome.changed] = None
-        elif outcome.digest != resource.digest:
-            more = _POINTER if resource.name in pointers else ""
-            name = quoted(resource.name)
-            mismatches[f"{name} is not the signed file: its content differs{more}"] = None
-    return list(mismatches), list(unreadable)
+            found.changed[outcome.changed] = None
+        elif outcome.digest != part.digest:
+            more = _POINTER if outcome.is_pointer else ""
+            found.differing[f"{quoted(name)} is not the signed file: its content differs{more}"] = (
+                None
+            )
+    return found
 
 
 def _pointer_notes(pointers: Collection[str]) -> Iterator[str]:
@@ -357,9 +513,18 @@ def _pointer_notes(pointers: Collection[str]) -> Iterator[str]:
         yield f"{quoted(min(pointers))}{more} {are}: what {they} for was not signed"
 
 
-def _not_covered(
-    paths: Iterable[str], expected: Mapping[str, list[Resource]], ignored: frozenset[str]
-) -> list[str]:
+def _written_notes(written: Collection[str]) -> Iterator[str]:
+    """Step 10: who has a file open for writing may change it without moving its times."""
+    if written:
+        more = f" and {len(written) - 1:,} more" if len(written) > 1 else ""
+        yield (
+            f"{quoted(min(written))}{more} {'are' if more else 'is'} open for writing on this "
+            "node: a shared mapping can change a file without moving its times; find out by whom "
+            "(`fuser`), and end it"
+        )
+
+
+def _not_covered(paths: Iterable[str], expected: SignedFiles, ignored: frozenset[str]) -> list[str]:
     """Step 9: every path that the workload opens is signed, a directory by the files in it.
 
     An ignored directory is not covered: unsigned files may lie beside the signed ones in it.
@@ -369,19 +534,37 @@ def _not_covered(
         for path in paths
         if path not in expected
         and path != SINGLE_FILE
-        and (is_below(path, ignored) or not any(name.startswith(f"{path}/") for name in expected))
+        and (is_below(path, ignored) or not expected.has_below(path))
     ]
 
 
-def _raise_for(mismatches: list[str], unreadable: list[str], request: Request) -> None:
-    if mismatches:
-        first, *others = dict.fromkeys(mismatches)
-        more = f" (and {len(others):,} more)" if others else ""
+class _Flaws(NamedTuple):
+    """Sentences on why a model is not verified.
+
+    Attributes:
+        certain: What is not the signed model.
+        unsettled: What did not hold still, which may be no more than a touch.
+        unreadable: What could not be decided.
+    """
+
+    certain: list[str]
+    unsettled: list[str]
+    unreadable: list[str]
+
+
+def _raise_for(flaws: _Flaws, *, beyond: int, limit: int) -> None:
+    """Raise the error for the worst that was found; `beyond` sentences were only counted."""
+    if mismatches := [*dict.fromkeys((*flaws.certain, *flaws.unsettled))]:
+        first, *others = mismatches
+        count = len(others) + beyond
+        more = f" (and {count:,} more)" if count else ""
         raise ModelError(
             f"the model is not the signed one: {first}{more}",
-            tuple([first, *others, *unreadable][: request.limits.mismatches]),
+            tuple([first, *others, *flaws.unreadable][:limit]),
+            is_unsettled=not flaws.certain,
         )
-    if unreadable:
-        first, *others = unreadable
-        more = f" (and {len(others):,} more)" if others else ""
+    if flaws.unreadable:
+        first, *others = flaws.unreadable
+        count = len(others) + beyond
+        more = f" (and {count:,} more)" if count else ""
         raise Undecided(f"the model cannot be verified: {first}{more}")

@@ -8,6 +8,7 @@ of the log; the last one is kept for the container's probes, which ask for it by
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from validator.monitor.loop import Finding, Verify
+    from validator.monitor.sight import Watched
     from validator.policy.document import ModelValidation
     from validator.policy.workload import Revalidation
     from validator.report import Report
@@ -73,14 +75,15 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     try:
         injected.make_undumpable()
         policy, revalidation = _policy()
+        found = status_file.StatusFile(arguments.state)
+        # Before anything of a volume is read, which may hang.
+        _log_hangs(found, policy, form=arguments.format)
         requests = from_policy.requests(policy, cover=injected.cover())
     except (PolicyError, Refused, Undecided) as error:
         injected.leave_message(injected.sentence_message(error))
         raise
-    found = status_file.StatusFile(arguments.state)
     audit = policy.spec.mode == "Audit"
-    _log_hangs(found, policy, form=arguments.format)
-    for finding in _findings(policy, revalidation, requests, beat=found.beat):
+    for finding in _findings(policy, revalidation, requests, found=found):
         found.say(finding.sentence, good=audit or finding.verdict == "verified")
         if arguments.format == "json":
             options.show(injected.context(policy) | finding.as_dict())
@@ -130,40 +133,46 @@ def _findings(
     revalidation: Revalidation,
     requests: list[Request],
     *,
-    beat: Callable[[], None],
+    found: status_file.StatusFile,
 ) -> Iterator[Finding]:
     from validator.monitor import loop
+    from validator.monitor.sight import Watched, look
 
     def sleep(seconds: float) -> None:
-        beat()
+        found.beat()
         time.sleep(seconds)
 
+    models = [Watched(request) for request in requests]
     return loop.Monitor(
-        look=lambda: loop.look(requests),
-        verify=_verify(policy, requests, rate=revalidation.rate, beat=beat),
+        models=models,
+        look=lambda: look(models),
+        verify=_verify(policy, models, rate=revalidation.rate, beat=found.beat),
         clock=time.monotonic,
         sleep=sleep,
+        chance=random.SystemRandom().random,
         interval=revalidation.seconds,
-        running=policy.spec.mode == "Audit",  # which holds nothing back
+        # Audit holds nothing back; and a monitor before this one has let the workload start.
+        running=policy.spec.mode == "Audit" or found.was_good,
     ).findings()
 
 
 def _verify(
-    policy: ModelValidation, requests: list[Request], *, rate: int, beat: Callable[[], None]
+    policy: ModelValidation, models: list[Watched], *, rate: int, beat: Callable[[], None]
 ) -> Verify:
     """Return what verifies all models: with all cores, or with one at a bounded rate."""
 
     def verify(*, beside: bool) -> tuple[Report, ...]:
         try:
-            injected.stay_on_their_volumes(requests)
+            injected.stay_on_their_volumes([model.request for model in models])
         except (Refused, Undecided) as error:
             return injected.unjudged(policy, error)
         return tuple(
             options.judge(
-                replace(request, jobs=1) if beside else request,
+                replace(model.request, jobs=1) if beside else model.request,
                 display=_Pulse(beat, rate=rate if beside else None),
+                memory=model.memory,
             )
-            for request in requests
+            for model in models
         )
 
     return verify

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from validator.cli.progress import Progress
     from validator.report import Report
     from validator.signatures import Verifier
-    from validator.verification import Request
+    from validator.verification import Memory, Request
 
 _CODES = {"verified": ExitCode.VERIFIED, "refused": ExitCode.REFUSED}
 
@@ -166,14 +166,14 @@ def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
     return exit_code(report)
 
 
-def judge(request: Request, *, display: Progress) -> Report:
+def judge(request: Request, *, display: Progress, memory: Memory | None = None) -> Report:
     """Verify and turn refusals into reports, too."""
     from validator.report import Report, Verdict
     from validator.verification import verify
 
     began = time.monotonic()
     try:
-        return verify(request, progress=display)
+        return verify(request, progress=display, memory=memory)
     except (Refused, Undecided) as error:
         refused = isinstance(error, Refused)
         return Report(
@@ -182,6 +182,7 @@ def judge(request: Request, *, display: Progress) -> Report:
             code=error.code,
             reason=str(error),
             mismatches=_mismatches(error),
+            is_unsettled=isinstance(error, ModelError) and error.is_unsettled,
             seconds=time.monotonic() - began,
         )
     finally:

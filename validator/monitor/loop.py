@@ -5,32 +5,35 @@ changed: what `stat` says of each file, links and signature included. It polls,
 since network file systems tell nobody what others write. A change, the interval,
 and an undecided verdict lead to a whole verification; only that decides.
 
+`stat` does not tell all: who has a file mapped for writing may change it unseen.
+That is found when the files are read, so the moment of that is random, and comes
+soon while somebody has a file open for writing.
+
 This detects and does not prevent: what was read in between is read.
 """
 
 from __future__ import annotations
 
 import enum
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from validator.errors import Refused, Undecided
+from validator.monitor.sight import after_verification, differences
 from validator.report import Verdict, worst
 from validator.text import printable, size
-from validator.tree.mounts import devices_without_inodes
-from validator.tree.tree import Identity, Tree
-from validator.tree.walk import Scope, list_files
-from validator.verification import GIT_PATHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
+    from validator.monitor.sight import Sight, Watched
     from validator.report import Report
-    from validator.verification import Request
 
 POLL_SECONDS: Final = 5.0
-"""Between two looks. A client of NFS may show an old state for up to a minute all the same."""
+"""Between two looks, at most. A client of NFS may show an old state for up to a minute all the
+same."""
+
+SHORTEST_SECONDS: Final = 1.0
+"""Between the end of a verification and the beginning of the next, at least."""
 
 POLL_REST: Final = 10
 """Factor from the time of a look to the pause after it, so that looking costs next to nothing."""
@@ -39,13 +42,11 @@ POLL_LIMIT_SECONDS: Final = 60.0
 """Between two looks, however long they take."""
 
 RETRY_SECONDS: Final = 60.0
-"""Until an undecided verdict is tried again: storage comes back without a change to be seen."""
+"""Until an undecided verdict is tried again, since storage comes back without a change to be seen;
+and at most until files are read again that somebody has open for writing."""
 
 CHANGES_LIMIT: Final = 10
 """Names of changed files that a finding repeats."""
-
-Sight = dict[str, object]
-"""The finding of a look: the state of each file, by its path, and what is odd by its sentence."""
 
 
 class Cause(enum.StrEnum):
@@ -55,6 +56,7 @@ class Cause(enum.StrEnum):
     CHANGE = "change"
     INTERVAL = "interval"
     RETRY = "retry"
+    WRITER = "writer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,17 @@ class Finding:
     def verdict(self) -> Verdict:
         """The worst of all."""
         return worst(self.reports).verdict
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it is bad for nothing but files that did not hold still."""
+        bad = [report for report in self.reports if report.verdict is Verdict.REFUSED]
+        return bool(bad) and all(report.is_unsettled for report in bad)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether somebody has one of the files open for writing."""
+        return any(report.written for report in self.reports)
 
     @property
     def sentence(self) -> str:
@@ -124,18 +137,22 @@ class Monitor:
     """Looks, verifies and waits, in turns.
 
     Attributes:
-        look: Returns what can be seen of the models without reading them.
+        models: What it watches.
+        look: Returns what can be seen of them without reading them.
         verify: Verifies them.
         clock: Seconds, steadily growing.
         sleep: Waits for some seconds.
-        interval: Seconds from the beginning of one verification to that of the next.
+        chance: Returns a number between 0 and 1 that nobody can foresee.
+        interval: Seconds from the beginning of one verification to that of the next, at most.
         running: Whether the workload runs before any verdict; else it waits for a good one.
     """
 
+    models: Sequence[Watched]
     look: Callable[[], Sight]
     verify: Verify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    chance: Callable[[], float]
     interval: float
     running: bool = False
 
@@ -146,24 +163,30 @@ class Monitor:
         while True:
             began = self.clock()
             finding = self._verified(cause, changed, beside=running)
-            if finding.verdict is not Verdict.VERIFIED:
-                again = self.look()
-                if moved := differences(seen, again):
-                    # It did not hold still, so this may be no more than a touch. The next one
-                    # counts in any case: who keeps touching it must not be waited for.
-                    seen, changed = again, tuple(dict.fromkeys((*changed, *moved)))
-                    finding = self._verified(cause, changed, beside=running)
+            if finding.is_unsettled:
+                # It did not hold still, so this may be no more than a touch. The next one counts
+                # in any case: who keeps touching it must not be waited for.
+                finding = self._verified(cause, changed, beside=running)
             yield finding
             running = running or finding.verdict is Verdict.VERIFIED
-            cause, due = Cause.INTERVAL, began + self.interval
-            retry = self.clock() + RETRY_SECONDS
-            if finding.verdict is Verdict.UNDECIDED and retry < due:
-                cause, due = Cause.RETRY, retry
-            seen, changed = self._wait(seen, due)
+            cause, due = self._next(finding, began)
+            seen, changed = self._wait(after_verification(self.models, seen), due)
             cause = Cause.CHANGE if changed else cause
 
     def _verified(self, cause: Cause, changed: tuple[str, ...], *, beside: bool) -> Finding:
         return Finding(cause=cause, changed=changed, reports=self.verify(beside=beside))
+
+    def _next(self, finding: Finding, began: float) -> tuple[Cause, float]:
+        """Return when the next verification is due, if nothing changes, and why."""
+        # Any moment of the interval is as likely as another: who shows other bytes for half of
+        # the time is found by every second verification.
+        due = [(began + self.interval * self.chance(), Cause.INTERVAL)]
+        if finding.verdict is Verdict.UNDECIDED:
+            due.append((self.clock() + RETRY_SECONDS, Cause.RETRY))
+        if finding.is_written:
+            due.append((self.clock() + RETRY_SECONDS * self.chance(), Cause.WRITER))
+        when, cause = min(due)
+        return cause, when
 
     def _wait(self, seen: Sight, due: float) -> tuple[Sight, tuple[str, ...]]:
         """Look until something is different, or it is time.
@@ -171,64 +194,15 @@ class Monitor:
         Returns:
             The last look, and what differs in it.
         """
-        pause = POLL_SECONDS
+        rest = 0.0
         while True:
-            # At least that, also where a verification takes longer than the interval.
-            self.sleep(max(POLL_SECONDS, min(pause, due - self.clock())))
+            # Who swaps two folders after a look, and back before the next, must not know when.
+            pause = max(rest, POLL_SECONDS * (1 + self.chance()) / 2)
+            # A pause also where a verification takes longer than the interval.
+            self.sleep(max(SHORTEST_SECONDS, min(pause, due - self.clock())))
             began = self.clock()
             sight = self.look()
-            changed = differences(seen, sight)
+            changed = differences(self.models, seen, sight)
             if changed or self.clock() >= due:
                 return sight, changed
-            pause = min(POLL_REST * (self.clock() - began), POLL_LIMIT_SECONDS)
-
-
-def look(requests: Iterable[Request]) -> Sight:
-    """Return what can be seen of some models without reading them.
-
-    What the policy ignores is not looked at.
-    """
-    sight: Sight = {}
-    forgetful = devices_without_inodes()
-    for request in requests:
-        sight |= _tree(request, forgetful)
-        sight[str(request.signature)] = _state(request.signature, forgetful)
-    return sight
-
-
-def _tree(request: Request, forgetful: Collection[int]) -> Sight:
-    git = GIT_PATHS if request.ignore_git_paths else ()
-    try:
-        with Tree.open(request.model) as tree:
-            scope = Scope(ignored=frozenset((*request.ignore_paths, *git)), follow=True)
-            listing = list_files(tree, scope, limits=request.limits)
-    except (Refused, Undecided) as error:
-        return {str(error): None}
-    sight: Sight = {
-        f"{request.model}/{name}": (entry.real, _lasting(entry.identity, forgetful))
-        for name, entry in listing.files.items()
-    }
-    return sight | dict.fromkeys((*listing.problems, *listing.unreadable))
-
-
-def _lasting(identity: Identity, forgetful: Collection[int]) -> Identity:
-    """Return a file's state without its inode's number, where that changes by itself."""
-    return identity._replace(inode=0) if identity.device in forgetful else identity
-
-
-def _state(path: os.PathLike[str], forgetful: Collection[int]) -> object:
-    try:
-        return _lasting(Identity.of(os.stat(path)), forgetful)  # noqa: PTH116 — links followed
-    except (OSError, ValueError) as error:
-        return str(error)
-
-
-def differences(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
-    """Return what two looks saw differently: paths, and sentences on what is odd."""
-    if before == after:
-        return ()
-    nothing = object()
-    names = before.keys() | after.keys()
-    return tuple(
-        sorted(name for name in names if before.get(name, nothing) != after.get(name, nothing))
-    )
+            rest = min(POLL_REST * (self.clock() - began), POLL_LIMIT_SECONDS)

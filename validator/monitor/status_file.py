@@ -1,8 +1,9 @@
 """The monitor's last verdict, for probes that run in its container.
 
-Two files in a folder that nobody else mounts: the verdict with the time of the
-monitor's last movement, and one that it keeps locked while it lives. The kernel
-takes the lock back when it dies, however it dies.
+Three files in a folder that nobody else mounts: the verdict with the time of the
+monitor's last movement; one that it keeps locked while it lives, and the kernel
+takes the lock back when it dies, however it dies; and one that says that there was
+a good verdict, so that the workload may run.
 
 A probe starts every few seconds in every pod: importing this loads next to nothing.
 """
@@ -32,6 +33,7 @@ _FILE_LIMIT: Final = 16 * 1024
 
 _VERDICT: Final = "monitor"
 _LOCK: Final = "monitor.lock"
+_GOOD: Final = "monitor.good"
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -41,6 +43,10 @@ class StatusFile:
     Args:
         folder: Where to keep the files; it must exist.
         clock: Seconds of the clock that probes read, too.
+
+    Attributes:
+        was_good: Whether a monitor before this one had a good verdict. The folder outlives it, as
+            an emptyDir does a container; a restart of the node empties it.
 
     Raises:
         OSError: The folder cannot be written.
@@ -52,6 +58,7 @@ class StatusFile:
         self._folder = folder
         self._clock = clock
         self._guard = threading.Lock()
+        self.was_good = os.path.exists(f"{folder}/{_GOOD}")  # noqa: PTH110 — start-up
         self.say("the first verification has not ended", good=False)
         # Only now: what an earlier monitor has left here must not be taken for ours.
         self._lock = os.open(f"{folder}/{_LOCK}", _WRITE, 0o600)
@@ -61,6 +68,8 @@ class StatusFile:
         """Publish a verdict."""
         with self._guard:
             self._sentence, self._good = sentence[:SENTENCE_LIMIT], good
+            if good:
+                os.close(os.open(f"{self._folder}/{_GOOD}", _WRITE, 0o600))
             self._write()
 
     @property

@@ -9,17 +9,18 @@ read again, until one state holds before, during and after a read.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from validator.text import quoted
-from validator.tree.hashing import Outcome, changed
+from validator.tree.hashing import AS_SIGNED, Outcome, Range, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from validator.tree.hashing import Range
-    from validator.tree.tree import Entry, Tree
-    from validator.tree.walk import Listing
+    from validator.tree.listing import Listing
+    from validator.tree.tree import Tree
 
 READS: Final = 4
 """Times that a file is read at most; a relabelling of the volume moves each file's ctime once."""
@@ -27,6 +28,9 @@ READS: Final = 4
 _SECOND_NS: Final = 1_000_000_000
 COARSE_NS: Final = 2 * _SECOND_NS
 """Age at which a ctime in whole seconds is sure to differ from that of a later change."""
+
+TICK_NS: Final = 20_000_000
+"""The same age for other ctimes: the kernel's clock for them ticks 100 times a second at least."""
 
 
 class Contents(NamedTuple):
@@ -36,11 +40,13 @@ class Contents(NamedTuple):
         outcomes: One for each range, in their order.
         changed: Sentences on files that were changed meanwhile, and on problems that are new.
         restless: Sentences on files that did not hold still.
+        listing: The last listing.
     """
 
     outcomes: list[Outcome]
     changed: list[str]
     restless: list[str]
+    listing: Listing
 
 
 def read_contents(
@@ -60,54 +66,79 @@ def read_contents(
         list_again: Lists the model once more.
         digests: Hashes some ranges.
     """
-    time.sleep(seconds_until_told(listing.files.values(), now_ns=time.time_ns()))
+    time.sleep(seconds_until_told(_times(listing), now_ns=time.time_ns()))
     outcomes = digests(ranges)
-    twice: set[int] = set()
-    for _ in range(READS - 1):
+    for reads in range(READS):
         again = list_again()
         moved = _moved(listing, again)
-        restless = [] if moved else _restless(tree, ranges, outcomes, again, twice)
-        if not restless:
-            return Contents(outcomes, moved, [])
-        latest = [
-            ranges[index]._replace(entry=again.files[ranges[index].entry.name])
-            for index in restless
-        ]
-        for index, outcome in zip(restless, digests(latest), strict=True):
-            outcomes[index] = _agreed(outcomes[index], outcome, ranges[index].entry.name)
-        twice.update(restless)
-    again = list_again()
-    moved = _moved(listing, again)
-    restless = [] if moved else _restless(tree, ranges, outcomes, again, twice)
+        still = listing.files.states_equal(again.files)
+        restless = array("L") if moved else _restless(tree, ranges, outcomes, again, still=still)
+        if not restless or reads == READS - 1:
+            break
+        latest = _Again(ranges, restless, again)
+        for index, part, outcome in zip(restless, latest, digests(latest), strict=True):
+            outcomes[index] = _agreed(outcomes[index], outcome, part)
     names = dict.fromkeys(ranges[index].entry.name for index in restless)
-    return Contents(outcomes, moved, [_unsettled(name) for name in names])
+    return Contents(outcomes, moved, [_unsettled(name) for name in names], again)
 
 
-def seconds_until_told(files: Iterable[Entry], *, now_ns: int) -> float:
+class _Again(Sequence[Range]):
+    """Some of the ranges, of files as a later listing found them."""
+
+    def __init__(self, ranges: Sequence[Range], indices: array[int], listing: Listing) -> None:
+        self._ranges = ranges
+        self._indices = indices
+        self._listing = listing
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, place: int) -> Range: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Range]: ...
+    def __getitem__(self, place: int | slice) -> Range | Sequence[Range]:
+        """Return one, or several."""
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        part = self._ranges[self._indices[place]]
+        return part._replace(entry=self._listing.files[part.entry.name])
+
+
+def _times(listing: Listing) -> Iterator[int]:
+    """Yield the ctime of each signed file."""
+    for number in range(len(listing.files.signed or ())):
+        if (state := listing.files.state(number)) is not None:
+            yield state.changed_ns
+
+
+def seconds_until_told(times: Iterable[int], *, now_ns: int) -> float:
     """Return how long to wait until a change of any file is sure to show in its ctime.
 
     File systems that keep whole seconds (ext4 with inodes of 128 bytes, NFS version 3 on such)
-    give two changes within one second the same time.
+    give two changes within one second the same time; others, two within a tick of the kernel's
+    clock.
+
+    Args:
+        times: The files' ctimes, in nanoseconds.
+        now_ns: The time.
     """
-    coarse = (
-        entry.identity.changed_ns
-        for entry in files
-        if entry.identity.changed_ns % _SECOND_NS == 0
-        and now_ns - entry.identity.changed_ns < COARSE_NS
-    )
-    # A server's clock may be fast: its files are waited for no longer than others.
-    latest = min(max(coarse, default=now_ns - COARSE_NS), now_ns)
-    return (latest + COARSE_NS - now_ns) / _SECOND_NS
+    longest = 0
+    for time_ns in times:
+        needed = COARSE_NS if time_ns % _SECOND_NS == 0 else TICK_NS
+        # A server's clock may be fast: its files are waited for no longer than others.
+        longest = max(longest, needed - max(0, now_ns - time_ns))
+    return longest / _SECOND_NS
 
 
 def _moved(before: Listing, after: Listing) -> list[str]:
     """Return sentences on what another listing shows to be changed, but for ctime and inode."""
-    moved = []
-    if before.files != after.files:
-        for name in before.files.keys() | after.files.keys():
-            one, other = before.files.get(name), after.files.get(name)
-            if one is None or other is None or not one.is_like(other):
-                moved.append(changed(name))
+    moved = [
+        changed(name)
+        for name, one, other in before.files.differing(after.files)
+        if one is None or other is None or not one.is_like(other)
+    ]
     return sorted(moved) + sorted(set(after.problems) - set(before.problems))
 
 
@@ -116,29 +147,41 @@ def _restless(
     ranges: Sequence[Range],
     outcomes: Sequence[Outcome],
     listing: Listing,
-    twice: set[int],
-) -> list[int]:
-    """Return the ranges that were read in another state than that of the last listing."""
-    restless = []
-    for index, (part, outcome) in enumerate(zip(ranges, outcomes, strict=True)):
-        if outcome.digest is None:
+    *,
+    still: bool,
+) -> array[int]:
+    """Return the ranges that were read in another state than that of the last listing.
+
+    Args:
+        tree: The open model.
+        ranges: All.
+        outcomes: Theirs.
+        listing: The last one.
+        still: Whether all files are in the states of the first listing.
+    """
+    restless = array("L")
+    for index, outcome in enumerate(outcomes):
+        if outcome.digest is None or (outcome is AS_SIGNED and still):
             continue
+        part = ranges[index]
+        state = part.entry.identity if outcome is AS_SIGNED else outcome.state
         here = listing.files[part.entry.name].identity
-        if outcome.state == here:
-            continue
         # Where inode numbers do not last, they tell nothing: the file was read a second time,
         # and its path led to the file that was read until the end of it.
-        lost = index in twice and outcome.state is not None and tree.forgets_inodes(here.device)
-        if not lost:
+        lost = outcome.is_second and state is not None and tree.forgets_inodes(here.device)
+        if state != here and not lost:
             restless.append(index)
     return restless
 
 
-def _agreed(first: Outcome, second: Outcome, name: str) -> Outcome:
+def _agreed(first: Outcome, second: Outcome, part: Range) -> Outcome:
     """Return a second read's outcome; a file that gave two contents was changed."""
-    if second.digest is not None and second.digest != first.digest:
-        return Outcome(changed=changed(name))
-    return second
+    if second is AS_SIGNED:
+        second = Outcome(part.digest, part.entry.identity)
+    digest = part.digest if first is AS_SIGNED else first.digest
+    if second.digest is not None and second.digest != digest:
+        return Outcome(differed=f"{changed(part.entry.name)}: it was read twice, and differed")
+    return second._replace(is_second=True)
 
 
 def _unsettled(name: str) -> str:

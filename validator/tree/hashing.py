@@ -3,6 +3,9 @@
 Step 9's second half. Large ranges go to one thread each (hashlib lets go of the
 interpreter's lock while it works); small files go through a single thread one
 after the other, since two threads on many small files only fight for the lock.
+
+The order is another one each time, and cannot be foreseen: a writer who knew which file comes
+next could show the signed one for just that moment.
 """
 
 from __future__ import annotations
@@ -10,15 +13,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 import stat
 import threading
+from array import array
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided
 from validator.signed_files import Hash
 from validator.text import quoted, unreadable
+from validator.tree import leases, lfs
 from validator.tree.tree import Identity
 
 if TYPE_CHECKING:
@@ -32,6 +37,12 @@ BUFFER_BYTES: Final = 1024 * 1024
 SMALL_BYTES: Final = 256 * 1024
 """Below this, opening a file costs as much as hashing it, and both hold the lock."""
 
+
+shuffle: Final = random.SystemRandom().shuffle
+"""Brings a list into an order that nobody can foresee."""
+
+_START_BYTES: Final = 64
+"""Of a file, by which its kind is told."""
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 """Errors that a listed file gives when it is no longer what was listed."""
@@ -52,17 +63,22 @@ class Hasher(Protocol):
     def update(self, data: bytes, /) -> object:
         """Take in more bytes."""
 
-    def hexdigest(self) -> str:
-        """Return the digest so far, hexadecimal."""
+    def digest(self) -> bytes:
+        """Return the digest so far."""
         ...
 
 
 class Range(NamedTuple):
-    """Bytes of a file to be hashed: `start` included, `end` not."""
+    """Bytes of a file to be hashed: `start` included, `end` not.
+
+    Attributes:
+        digest: The signed one.
+    """
 
     entry: Entry
     start: int
     end: int
+    digest: bytes = b""
 
     @property
     def size(self) -> int:
@@ -74,16 +90,28 @@ class Outcome(NamedTuple):
     """The result for a range: a digest, or the reason why there is none.
 
     Attributes:
-        digest: Hexadecimal.
+        digest: What was found.
         state: The file's, before and after the read; None if it was not the same.
         changed: The file was not, or did not stay, what the walk had listed.
+        differed: It was read twice, and had two contents.
         unreadable: Why it could not be read.
+        is_pointer: The file is a Git LFS pointer.
+        is_written: Somebody on this machine has the file open for writing.
+        is_second: The range was read before, when the file was in another state.
     """
 
-    digest: str | None = None
+    digest: bytes | None = None
     state: Identity | None = None
     changed: str | None = None
+    differed: str | None = None
     unreadable: str | None = None
+    is_pointer: bool = False
+    is_written: bool = False
+    is_second: bool = False
+
+
+AS_SIGNED: Final = Outcome(digest=b"as signed")
+"""The outcome of a range with the signed digest, of a file in its listed state: one for all."""
 
 
 def new_hasher(hash_: Hash) -> Callable[[], Hasher]:
@@ -119,7 +147,7 @@ def hash_ranges(
     jobs: int,
     progress: Callable[[int], None],
 ) -> list[Outcome]:
-    """Hash every range; outcomes come in the order of `ranges`.
+    """Hash every range, in an order that cannot be foreseen.
 
     Args:
         tree: Where the files are opened.
@@ -127,6 +155,9 @@ def hash_ranges(
         hash_: By which function.
         jobs: Threads.
         progress: Called with the bytes of each read, from any of the threads.
+
+    Returns:
+        Outcomes in the order of `ranges`.
 
     Raises:
         Undecided: The hash is not available.
@@ -136,25 +167,18 @@ def hash_ranges(
     stop = threading.Event()
     advance = _until(stop, progress)
 
-    def folder(index: int) -> tuple[str, ...]:
-        return ranges[index].entry.folder
-
-    def work(indices: Iterable[int]) -> None:
-        for path, group in groupby(indices, folder):
-            members = list(group)
-            parts = [ranges[index] for index in members]
-            found = _hash_folder(tree, path, parts, factory, advance)
-            for index, outcome in zip(members, found, strict=True):
+    # A batch has indices into the ranges, all of one folder.
+    def work(batches: Iterable[array[int]]) -> None:
+        for batch in batches:
+            parts = [ranges[index] for index in batch]
+            found = _hash_folder(tree, parts, factory, advance)
+            for index, outcome in zip(batch, found, strict=True):
                 outcomes[index] = outcome
 
-    small = [n for n, part in enumerate(ranges) if part.size < SMALL_BYTES]
-    large = [n for n, part in enumerate(ranges) if part.size >= SMALL_BYTES]
-    small.sort(key=folder)
-    large.sort(key=lambda n: ranges[n].size, reverse=True)
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="hashing") as pool:
         try:
-            # The longest first, so that no thread is left alone with it at the end.
-            pending = [pool.submit(work, small), *(pool.submit(work, [index]) for index in large)]
+            planned = _planned(ranges, jobs=jobs)
+            pending = [pool.submit(work, batches) for batches in planned]
             for future in pending:
                 future.result()
         except BaseException:
@@ -162,6 +186,35 @@ def hash_ranges(
             pool.shutdown(cancel_futures=True)
             raise
     return outcomes
+
+
+_BATCH: Final = 64
+"""Small files of one folder that are read in a row."""
+
+
+def _planned(ranges: Sequence[Range], *, jobs: int) -> list[list[array[int]]]:
+    """Return what each task of the pool reads, in a random order."""
+    large: list[array[int]] = []
+    folders: dict[tuple[str, ...], array[int]] = {}
+    for index, part in enumerate(ranges):
+        if part.size < SMALL_BYTES:
+            folders.setdefault(part.entry.folder, array("L")).append(index)
+        else:
+            large.append(array("L", [index]))
+    small = []
+    for indices in folders.values():
+        shuffle(indices)
+        small += [indices[start : start + _BATCH] for start in range(0, len(indices), _BATCH)]
+    if jobs == 1:
+        small += large
+        shuffle(small)
+        return [small]
+    shuffle(small)
+    shuffle(large)
+    # The longest first, so that no thread is left alone with one at the end; among ranges of about
+    # one length, which most models have, the order is random all the same.
+    large.sort(key=lambda batch: ranges[batch[0]].size.bit_length(), reverse=True)
+    return [small, *([batch] for batch in large)]
 
 
 def _until(stop: threading.Event, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -175,14 +228,13 @@ def _until(stop: threading.Event, progress: Callable[[int], None]) -> Callable[[
 
 def _hash_folder(
     tree: Tree,
-    path: tuple[str, ...],
     parts: Sequence[Range],
     factory: Callable[[], Hasher],
     progress: Callable[[int], None],
 ) -> list[Outcome]:
     """Hash ranges of one folder's files; finding the way down once saves time."""
     try:
-        folder = tree.open_directory(path)
+        folder = tree.open_directory(parts[0].entry.folder)
     except OSError as error:
         return [_failed(part, error) for part in parts]
     try:
@@ -200,12 +252,14 @@ def _hash_range(
         try:
             status = os.fstat(descriptor)
             before = Identity.of(status)
-            if (
-                not stat.S_ISREG(status.st_mode)
-                or not before.is_like(part.entry.identity)
-                or not _read(descriptor, part, hasher, progress)
-            ):
+            if not stat.S_ISREG(status.st_mode) or not before.is_like(part.entry.identity):
                 return Outcome(changed=changed(part.entry.name))
+            is_written = leases.is_written(descriptor, owner=status.st_uid)
+            if (start := _read(descriptor, part, hasher, progress)) is None:
+                return Outcome(changed=changed(part.entry.name))
+            # Asked twice: a writer who was there at the start may have closed the file, and one
+            # who opens it later has to move its times.
+            is_written = is_written or leases.is_written(descriptor, owner=status.st_uid)
             after = Identity.of(os.fstat(descriptor))
             same = before == after
             if same and tree.forgets_inodes(after.device):
@@ -218,7 +272,14 @@ def _hash_range(
         return _failed(part, error)
     if not after.is_like(before):
         return Outcome(changed=changed(part.entry.name))
-    return Outcome(hasher.hexdigest(), after if same else None)
+    is_pointer = lfs.is_pointer(start, size=after.size)
+    digest = hasher.digest()
+    plain = same and after == part.entry.identity and not is_pointer and not is_written
+    if digest == part.digest:
+        if plain:
+            return AS_SIGNED
+        digest = part.digest  # one for all reads of it
+    return Outcome(digest, after if same else None, is_pointer=is_pointer, is_written=is_written)
 
 
 def _failed(part: Range, error: OSError) -> Outcome:
@@ -227,14 +288,19 @@ def _failed(part: Range, error: OSError) -> Outcome:
     return Outcome(unreadable=unreadable(quoted(part.entry.name), error))
 
 
-def _read(descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]) -> bool:
-    """Hash an open file's range; tell whether the file was long enough."""
+def _read(
+    descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
+) -> bytes | None:
+    """Hash an open file's range; return its first bytes, or None if the file was too short."""
     position = part.start
+    start = b""
     while position < part.end:
         content = os.pread(descriptor, min(BUFFER_BYTES, part.end - position), position)
         if not content:
-            return False
+            return None
+        if position == 0:
+            start = content[:_START_BYTES]
         hasher.update(content)
         position += len(content)
         progress(len(content))
-    return True
+    return start

@@ -6,8 +6,6 @@ import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from validator.tree.tree import Entry, Tree
 
 _LIMIT: Final = 1024
@@ -16,19 +14,18 @@ _LIMIT: Final = 1024
 _START: Final = b"version https://git-lfs.github.com/spec/"
 
 
-def pointers(tree: Tree, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield those of some files that are pointers; one that cannot be read is none."""
-    for entry in entries:
-        if len(_START) < entry.identity.size < _LIMIT and _starts(tree, entry) == _START:
-            yield entry
+def is_pointer(start: bytes, *, size: int) -> bool:
+    """Tell whether a file is a pointer, by its first bytes and its size."""
+    return size < _LIMIT and start.startswith(_START)
 
 
-def _starts(tree: Tree, entry: Entry) -> bytes:
+def leads_to_pointer(tree: Tree, entry: Entry) -> bool:
+    """Tell whether a listed file is a pointer; one that cannot be read is none."""
     try:
         descriptor = tree.open_file(entry)
         try:
-            return os.pread(descriptor, len(_START), 0)
+            return is_pointer(os.pread(descriptor, len(_START), 0), size=entry.identity.size)
         finally:
             os.close(descriptor)
     except OSError:
-        return b""
+        return False

@@ -9,19 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from validator.errors import ModelError
 from validator.signed_files import SINGLE_FILE
-from validator.text import quoted, unreadable
-from validator.tree import leftovers
+from validator.text import quoted
+from validator.tree.listing import ListedFiles, Listing, is_below
 from validator.tree.tree import Entry, EscapeError, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from validator.limits import Limits
+    from validator.signed_files import SignedFiles
     from validator.tree.tree import Tree
 
 LOST_AND_FOUND: Final = "lost+found"
@@ -35,49 +36,25 @@ _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors that say: there is nothing of that name."""
 
 
-@dataclass(slots=True)
-class Listing:
-    """The outcome of a walk.
-
-    Attributes:
-        files: Regular files by name.
-        problems: One sentence for each thing that no model may contain.
-        unreadable: One sentence for each thing that could not be looked at.
-        closed: The names of those things; whether anything lies below them is unknown.
-        ignored: Paths that exist and were left out.
-    """
-
-    files: dict[str, Entry] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    closed: set[str] = field(default_factory=set)
-    ignored: list[str] = field(default_factory=list)
-
-    def close(self, name: str, error: OSError) -> None:
-        """Note that something cannot be looked at."""
-        self.closed.add(name)
-        self.unreadable.append(unreadable(quoted(name), error) + leftovers.explained(name))
-
-    def is_closed(self, name: str) -> bool:
-        """Tell whether `name` is in a directory that could not be read."""
-        return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """The names below a model that count.
 
     Attributes:
         ignored: Paths below the model that are left out, with all below them.
+        files: The signed files, which a listing keeps by number; None where they are not known.
         signed: Names that are looked up all the same.
         signature: The signature file's path below the model, never part of it.
         follow: Whether links stand for what they lead to; else each is a problem.
+        others_limit: Files that are not signed whose names are kept; all, if absent.
     """
 
     ignored: frozenset[str] = frozenset()
+    files: SignedFiles | None = None
     signed: Collection[str] = ()
     signature: str | None = None
     follow: bool = False
+    others_limit: int | None = None
 
 
 def list_files(tree: Tree, scope: Scope, *, limits: Limits) -> Listing:
@@ -91,10 +68,11 @@ def list_files(tree: Tree, scope: Scope, *, limits: Limits) -> Listing:
     Raises:
         ModelError: The model has too many files.
     """
-    walk = _Walk(tree, scope, limits)
-    listing = walk.listing
+    files = ListedFiles(tree.root, scope.files, others_limit=scope.others_limit)
+    listing = Listing(files, limits.mismatches)
+    walk = _Walk(tree, scope, limits, listing)
     if not tree.in_place():
-        listing.problems.append("the model was replaced while it was verified")
+        listing.note("the model was replaced while it was verified")
     if tree.single is not None:
         _look_at_single_file(tree, tree.single, listing)
         return listing
@@ -111,27 +89,57 @@ def _look_at_single_file(tree: Tree, name: str, listing: Listing) -> None:
     try:
         status = tree.look((name,))
     except OSError as error:
-        listing.problems.append(f"the model is gone: {error.strerror}")
+        listing.note(f"the model is gone: {error.strerror}")
         return
     if stat.S_ISREG(status.st_mode):
-        listing.files[SINGLE_FILE] = Entry(SINGLE_FILE, (), name, Identity.of(status))
+        listing.files.add(Entry(SINGLE_FILE, (), name, Identity.of(status)))
     else:
-        listing.problems.append("the model is no longer a regular file")
+        listing.note("the model is no longer a regular file")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A directory that is still to be listed; its paths are made when it is its turn.
+
+    A directory at depth 1,000 has paths of kilobytes, and may have 100,000 directories in it.
+
+    Attributes:
+        above: The directory that it lies in; None for the model itself.
+        item: Its name there.
+        target: Its place below the tree's base, where a link leads to it or it is the model.
+        depth: Number of directories above it.
+    """
+
+    above: _Pending | None
+    item: str
+    target: tuple[str, ...] | None
+    depth: int
+
+    def opened(self) -> _Folder:
+        """Return it with its paths."""
+        chain = [self]
+        while (here := chain[-1].above) is not None:
+            chain.append(here)
+        chain.reverse()
+        name = "/".join(each.item for each in chain[1:])
+        start = max(n for n, each in enumerate(chain) if each.target is not None)
+        real = (*(chain[start].target or ()), *(each.item for each in chain[start + 1 :]))
+        return _Folder(self, name, real)
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A directory that is still to be listed.
+    """A directory that is being listed.
 
     Attributes:
+        pending: What it was before.
         name: Its path below the model, as the workload would open it; "" for the model itself.
         real: Components of its path below the tree's base, all links resolved.
-        depth: Number of directories above it.
     """
 
+    pending: _Pending
     name: str
     real: tuple[str, ...]
-    depth: int
 
 
 @dataclass(slots=True)
@@ -141,16 +149,16 @@ class _Walk:
     tree: Tree
     scope: Scope
     limits: Limits
-    listing: Listing = field(default_factory=Listing)
+    listing: Listing
     entries: int = 0
 
     def run(self) -> None:
         """Walk depth first, so that `above` is the chain of directories to the present one."""
-        pending = [_Folder("", self.tree.root, 0)]
+        pending = [_Pending(None, "", self.tree.root, 0)]
         above: list[tuple[int, int]] = []
         while pending:
-            folder = pending.pop()
-            del above[folder.depth :]
+            folder = pending.pop().opened()
+            del above[folder.pending.depth :]
             try:
                 descriptor = self.tree.open_directory(folder.real)
             except OSError as error:
@@ -171,9 +179,9 @@ class _Walk:
         self, folder: _Folder, here: tuple[int, int], above: Collection[tuple[int, int]]
     ) -> bool:
         if here in above:
-            self.listing.problems.append(f"{quoted(folder.name)} leads in a circle")
-        elif folder.depth >= self.limits.depth or len(folder.name) > self.limits.name_bytes:
-            self.listing.problems.append(
+            self.listing.note(f"{quoted(folder.name)} leads in a circle")
+        elif folder.pending.depth >= self.limits.depth or len(folder.name) > self.limits.name_bytes:
+            self.listing.note(
                 f"{quoted(folder.name)} lies deeper than {self.limits.depth:,} directories, or "
                 f"its path is longer than {self.limits.name_bytes:,} characters"
             )
@@ -181,7 +189,7 @@ class _Walk:
             return True
         return False
 
-    def _directory(self, descriptor: int, folder: _Folder) -> list[_Folder]:
+    def _directory(self, descriptor: int, folder: _Folder) -> list[_Pending]:
         """List one directory; return the directories in it."""
         below = []
         with os.scandir(descriptor) as entries:
@@ -199,7 +207,7 @@ class _Walk:
                     below.append(found)
         return below
 
-    def _item(self, name: str, folder: _Folder, item: os.DirEntry[str]) -> _Folder | None:
+    def _item(self, name: str, folder: _Folder, item: os.DirEntry[str]) -> _Pending | None:
         """List one thing in a directory; return it if it is a directory itself."""
         status = item.stat(follow_symlinks=False)
         target: tuple[str, ...] | None = None
@@ -211,14 +219,13 @@ class _Walk:
         if stat.S_ISREG(status.st_mode):
             # The files of a folder share its tuple.
             place, base = (target[:-1], target[-1]) if target else (folder.real, item.name)
-            self.listing.files[name] = Entry(name, place, base, Identity.of(status))
+            self.listing.files.add(Entry(name, place, base, Identity.of(status)))
         elif not stat.S_ISDIR(status.st_mode):
-            self.listing.problems.append(
+            self.listing.note(
                 f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
             )
         elif not self._skip_lost_and_found(name, status):
-            real = (*folder.real, item.name) if target is None else target
-            return _Folder(name, real, folder.depth + 1)
+            return _Pending(folder.pending, item.name, target, folder.pending.depth + 1)
         return None
 
     def _link(
@@ -226,7 +233,7 @@ class _Walk:
     ) -> tuple[tuple[str, ...], os.stat_result] | None:
         """Follow a link; return where it leads and what is there."""
         if not self.scope.follow:
-            self.listing.problems.append(
+            self.listing.note(
                 f"{quoted(name)} is a link, and the model was signed without links"
                 + (_PLAIN if self.tree.is_cache else "")
             )
@@ -235,10 +242,10 @@ class _Walk:
             real = self.tree.resolve(folder, item, limits=self.limits)
             return real, self.tree.look(real)
         except EscapeError as error:
-            self.listing.problems.append(f"{quoted(name)} is a link that {error}")
+            self.listing.note(f"{quoted(name)} is a link that {error}")
         except OSError as error:
             if error.errno in _NOTHING:
-                self.listing.problems.append(f"{quoted(name)} is a link that leads to nothing")
+                self.listing.note(f"{quoted(name)} is a link that leads to nothing")
             else:
                 self.listing.close(name, error)
         return None
@@ -260,7 +267,7 @@ class _Walk:
                 self.listing.close(name, error)
             return
         if stat.S_ISREG(status.st_mode):
-            self.listing.files[name] = Entry(name, real[:-1], real[-1], Identity.of(status))
+            self.listing.files.add(Entry(name, real[:-1], real[-1], Identity.of(status)))
 
     def _skip_lost_and_found(self, name: str, status: os.stat_result) -> bool:
         """Skip a file system's own folder, where we cannot read it and nobody else can."""
@@ -274,12 +281,6 @@ class _Walk:
             self.listing.ignored.append(name)
             return True
         return False
-
-
-def is_below(name: str, folders: Collection[str]) -> bool:
-    """Tell whether a name is one of some paths, or lies below one."""
-    parts = name.split("/")
-    return any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))
 
 
 def _kind(mode: int) -> str:

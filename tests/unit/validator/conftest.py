@@ -59,3 +59,9 @@ def unprivileged() -> Callable[[], AbstractContextManager[None]]:
                 os.seteuid(0)
 
     return as_nobody
+
+
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read in the order in which they were signed, for tests that act between two."""
+    monkeypatch.setattr("validator.tree.hashing.shuffle", lambda _: None)

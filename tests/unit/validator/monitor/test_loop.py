@@ -11,18 +11,28 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.signed_model import FILES, Signer, Site, statement, write
-from validator.errors import Refused, Undecided
+from validator.cli.options import judge
 from validator.monitor import loop
-from validator.monitor.loop import POLL_LIMIT_SECONDS, POLL_SECONDS, RETRY_SECONDS, Cause, Monitor
-from validator.report import Report, Verdict
-from validator.verification import Request, verify
+from validator.monitor.loop import (
+    POLL_LIMIT_SECONDS,
+    POLL_SECONDS,
+    RETRY_SECONDS,
+    SHORTEST_SECONDS,
+    Cause,
+    Monitor,
+)
+from validator.monitor.sight import Watched, look
+from validator.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from validator.monitor.loop import Finding, Sight
+    from validator.monitor.loop import Finding
+    from validator.monitor.sight import Sight
+    from validator.report import Report
+    from validator.verification import Request
 
 INTERVAL = 600.0
 GOOD, BAD, OPEN = Verdict.VERIFIED, Verdict.REFUSED, Verdict.UNDECIDED
@@ -37,10 +47,12 @@ class Scene:
         events: What happens at which second; or, in `amid`, in the middle of which verification.
         seconds: How long a verification takes.
         look_seconds: How long a look takes.
+        chance: A number between 0 and 1 for each wait.
     """
 
     requests: list[Request]
     interval: float = INTERVAL
+    chance: Callable[[], float] = lambda: 1.0
     running: bool = False
     events: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     amid: dict[int, Callable[[], object]] = field(default_factory=dict)
@@ -49,15 +61,19 @@ class Scene:
     now: float = 0.0
     verified_at: list[float] = field(default_factory=list)
     beside: list[bool] = field(default_factory=list)
+    models: list[Watched] = field(default_factory=list)
     looked_at: list[float] = field(default_factory=list)
 
     def run(self) -> Iterator[Finding]:
         """Return the monitor's findings."""
+        self.models = [Watched(request) for request in self.requests]
         return Monitor(
+            models=self.models,
             look=self._look,
             verify=self._verify,
             clock=lambda: self.now,
             sleep=self._sleep,
+            chance=self.chance,
             interval=self.interval,
             running=self.running,
         ).findings()
@@ -71,33 +87,36 @@ class Scene:
     def _look(self) -> Sight:
         self.looked_at.append(self.now)
         self.now += self.look_seconds
-        return loop.look(self.requests)
+        return look(self.models)
 
     def _verify(self, *, beside: bool) -> tuple[Report, ...]:
         number = len(self.verified_at)
         self.verified_at.append(self.now)
         self.beside.append(beside)
         self.now += self.seconds
-        return tuple(
-            _judged(request, amid=self.amid.pop(number, None)) for request in self.requests
-        )
+        return tuple(_judged(model, amid=self.amid.pop(number, None)) for model in self.models)
 
 
-def _judged(request: Request, *, amid: Callable[[], object] | None) -> Report:
-    """Verify; `amid` happens at the first read."""
+class _Display:
+    """Lets something happen at the first read."""
 
-    def progress(_done: int, _total: int) -> None:
-        nonlocal amid
-        if amid:
-            act, amid = amid, None
+    def __init__(self, act: Callable[[], object] | None) -> None:
+        self._act = act
+
+    def __call__(self, done: int, total: int) -> None:
+        """Act once."""
+        del done, total
+        if self._act:
+            act, self._act = self._act, None
             act()
 
-    try:
-        return verify(request, progress=progress)
-    except Refused as error:
-        return Report(verdict=BAD, model=str(request.model), reason=str(error))
-    except Undecided as error:
-        return Report(verdict=OPEN, model=str(request.model), reason=str(error))
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _judged(model: Watched, *, amid: Callable[[], object] | None) -> Report:
+    """Verify; `amid` happens at the first read."""
+    return judge(model.request, display=_Display(amid), memory=model.memory)
 
 
 @pytest.fixture
@@ -218,7 +237,6 @@ def test_a_touch_amid_a_verification_is_no_alarm(scene: Scene, site: Site) -> No
     first, second = islice(scene.run(), 2)
     assert (first.verdict, second.verdict) == (GOOD, GOOD)
     assert scene.verified_at == [0, 600, 600]
-    assert second.changed == (f"{site.model}/weights/b.bin",)
 
 
 def test_a_change_amid_a_verification_is_found(scene: Scene, site: Site) -> None:
@@ -306,7 +324,7 @@ def test_a_verification_longer_than_the_interval_is_followed_by_a_pause(site: Si
     """It is done again at once, but for one look."""
     scene = Scene([site.request()], interval=10, seconds=100)
     assert take(scene, 3)[1:] == [(Cause.INTERVAL, GOOD)] * 2
-    assert scene.verified_at == [0, 100 + POLL_SECONDS, 200 + 2 * POLL_SECONDS]
+    assert scene.verified_at == [0, 100 + SHORTEST_SECONDS, 200 + 2 * SHORTEST_SECONDS]
 
 
 def gaps(scene: Scene) -> set[float]:

@@ -17,9 +17,9 @@ from tests.support.fuse import mounted
 from tests.support.signed_model import FILES, Site, sharded, statement, statement_of, write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT
-from validator.monitor import loop
+from validator.monitor.sight import Watched, differences, look
 from validator.signed_files import Hash
-from validator.tree.contents import READS, read_contents, seconds_until_told
+from validator.tree.contents import READS, TICK_NS, read_contents, seconds_until_told
 from validator.tree.hashing import Range, hash_ranges
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from validator.verification import Request
 
 SECOND = 10**9
+
+pytestmark = pytest.mark.usefixtures("in_order")
 
 
 def verified(request: Request, *acts: Callable[[], object] | None) -> Report:
@@ -238,12 +240,13 @@ class TestFuse:
 
     def test_the_monitor_sees_no_difference(self, shown: Site, site: Site) -> None:
         """Two looks are alike, until somebody writes."""
-        request = shown.request()
-        before = loop.look([request])
-        assert before == loop.look([request])
+        models = [Watched(shown.request())]
+        verify(models[0].request, memory=models[0].memory)
+        before = look(models)
+        assert differences(models, before, look(models)) == ()
         overwrite(site.model / "config.json", b"0" * 2)
-        after = loop.look([request])
-        assert loop.differences(before, after) == (f"{shown.model}/config.json",)
+        after = look(models)
+        assert differences(models, before, after) == (f"{shown.model}/config.json",)
 
 
 def test_a_change_within_the_second_of_the_last_one_is_found(site: Site, tmp_path: Path) -> None:
@@ -259,22 +262,10 @@ def test_a_change_within_the_second_of_the_last_one_is_found(site: Site, tmp_pat
     ("age_ns", "seconds"),
     [(0, 2.0), (SECOND, 1.0), (2 * SECOND, 0.0), (3 * SECOND, 0.0), (-3600 * SECOND, 2.0)],
 )
-def test_young_times_in_whole_seconds_are_waited_for(
-    tmp_path: Path, age_ns: int, seconds: float
-) -> None:
-    """Also those of a server whose clock is fast, and no longer."""
-    write(tmp_path, {"a": b"", "b": b""})
-    with Tree.open(tmp_path) as tree:
-        listing = list_files(tree, Scope(), limits=DEFAULT)
+def test_young_times_are_waited_for(age_ns: int, seconds: float) -> None:
+    """In whole seconds, and in ticks; also those of a server whose clock is fast, and no longer."""
     now = 1_700_000_000 * SECOND
-    files = [
-        entry._replace(identity=entry.identity._replace(changed_ns=changed))
-        for entry, changed in zip(
-            listing.files.values(), (now - age_ns, now - 10 * SECOND), strict=True
-        )
-    ]
-    assert seconds_until_told(files, now_ns=now) == seconds
-    precise = [
-        entry._replace(identity=entry.identity._replace(changed_ns=now - 1)) for entry in files
-    ]
-    assert seconds_until_told(precise, now_ns=now) == 0
+    times = [now - age_ns, now - 10 * SECOND]
+    assert seconds_until_told(times, now_ns=now) == seconds
+    assert seconds_until_told([now - 1], now_ns=now) == pytest.approx(TICK_NS / SECOND)
+    assert seconds_until_told([now - TICK_NS], now_ns=now) == 0

@@ -13,11 +13,13 @@ from tests.support.signed_model import write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT, Limits
 from validator.tree.tree import Tree
-from validator.tree.walk import Listing, Scope, list_files
+from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from validator.tree.listing import Listing
 
 FILES = {"a": b"1", "deep/er/b": b"22", ".git/config": b"3", "deep/.git/c": b"4"}
 

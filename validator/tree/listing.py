@@ -1,0 +1,197 @@
+"""A model's files as a walk has found them, in 40 bytes for each signed one.
+
+As tuples of Python's numbers, the states of 300,000 files take 60 MiB, and a verification needs
+two listings at once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from validator.signed_files import SINGLE_FILE
+from validator.text import quoted, unreadable
+from validator.tree import leftovers
+from validator.tree.tree import Entry, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from validator.signed_files import SignedFiles
+
+_STATE: Final = struct.Struct("=QQqqq")
+"""An `Identity`."""
+
+_ABSENT: Final = bytes(_STATE.size)
+"""No file has it: there is no device of number 0 that holds an inode of number 0."""
+
+Place = tuple[tuple[str, ...], str]
+"""A file's folder, as components below the tree's base, and its name in there."""
+
+
+class ListedFiles(Mapping[str, Entry]):
+    """Regular files by name: states of signed ones by number, and others as they are.
+
+    Args:
+        root: Components of the model's root, below the tree's base.
+        signed: The signed files, which have numbers; None where they are not known.
+        others_limit: Files without a number that are kept; further ones are only counted.
+    """
+
+    def __init__(
+        self, root: tuple[str, ...], signed: SignedFiles | None, *, others_limit: int | None
+    ) -> None:
+        self.signed = signed
+        self._root = root
+        self._states = bytearray(_STATE.size * len(signed or ()))
+        self._places: dict[int, Place] = {}  # of files that a link leads to
+        self._others: dict[str, Entry] = {}
+        self._limit = others_limit
+        self._beyond = 0
+        self._beyond_states = 0  # a sum, in which each counts
+
+    def add(self, entry: Entry) -> None:
+        """Take a file in; one of the same name takes its place."""
+        number = self.signed.number(entry.name) if self.signed else None
+        if number is not None:
+            _STATE.pack_into(self._states, number * _STATE.size, *entry.identity)
+            if (place := (entry.folder, entry.item)) != self._natural(entry.name):
+                self._places[number] = place
+        elif self._limit is None or len(self._others) < self._limit or entry.name in self._others:
+            self._others[entry.name] = entry
+        else:
+            self._beyond += 1
+            self._beyond_states ^= hash((entry.name, entry.identity))
+
+    def _natural(self, name: str) -> Place:
+        """Return where a file of a name lies, if no link is on the way."""
+        *folder, item = name.split("/")
+        return (*self._root, *folder), item
+
+    @property
+    def others(self) -> Collection[str]:
+        """The names of files without a number, as far as they are kept."""
+        return self._others.keys()
+
+    @property
+    def others_count(self) -> int:
+        """The number of files without a number."""
+        return len(self._others) + self._beyond
+
+    @property
+    def beyond(self) -> int:
+        """The number of those of which the names are not kept."""
+        return self._beyond
+
+    def state(self, number: int) -> Identity | None:
+        """Return a signed file's state; None where there is no such file."""
+        packed = self._packed(number)
+        return None if packed == _ABSENT else Identity(*_STATE.unpack(packed))
+
+    def _packed(self, number: int) -> bytes:
+        return bytes(self._states[number * _STATE.size : (number + 1) * _STATE.size])
+
+    def entry(self, number: int) -> Entry | None:
+        """Return a signed file; None where there is no such file."""
+        if self.signed is None or (state := self.state(number)) is None:
+            return None
+        name = self.signed.name(number)
+        folder, item = self._places.get(number) or self._natural(name)
+        return Entry(name, folder, item, state)
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return a file by its name."""
+        number = self.signed.number(name) if self.signed else None
+        found = self._others.get(name) if number is None else self.entry(number)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all files."""
+        if self.signed:
+            for number in range(len(self.signed)):
+                if self._packed(number) != _ABSENT:
+                    yield self.signed.name(number)
+        yield from self._others
+
+    def __len__(self) -> int:
+        """Return the number of files whose names are kept."""
+        return sum(1 for _ in self)
+
+    def states_equal(self, other: ListedFiles) -> bool:
+        """Tell at a glance whether all signed files are in the same states, at the same places."""
+        return (
+            self.signed is other.signed
+            and self._states == other._states
+            and self._places == other._places
+        )
+
+    def differing(self, other: ListedFiles) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+        """Yield each file whose state or place differs in another listing, and both entries."""
+        if not self.states_equal(other):
+            for number in range(len(self.signed or ())):
+                if (
+                    self._packed(number) != other._packed(number)
+                    or self._places.get(number) != other._places.get(number)
+                ) and self.signed:
+                    yield self.signed.name(number), self.entry(number), other.entry(number)
+        for name in self._others.keys() | other._others.keys():
+            one, another = self._others.get(name), other._others.get(name)
+            if one != another:
+                yield name, one, another
+
+    def differs_beyond(self, other: ListedFiles) -> bool:
+        """Tell whether files whose names are not kept differ in another listing."""
+        return (self._beyond, self._beyond_states) != (other._beyond, other._beyond_states)
+
+
+@dataclass(slots=True)
+class Listing:
+    """The outcome of a walk.
+
+    Attributes:
+        files: Regular files by name.
+        sentences_limit: Sentences of each kind that are kept; further ones are only counted.
+        problems: One sentence for each thing that no model may contain.
+        unreadable: One sentence for each thing that could not be looked at.
+        beyond: The number of sentences that are not kept.
+        closed: The names of what is unreadable; whether anything lies below them is unknown.
+        ignored: Paths that exist and were left out.
+    """
+
+    files: ListedFiles
+    sentences_limit: int
+    problems: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    beyond: int = 0
+    closed: set[str] = field(default_factory=set)
+    ignored: list[str] = field(default_factory=list)
+
+    def note(self, problem: str) -> None:
+        """Take note of something that no model may contain."""
+        if len(self.problems) < self.sentences_limit:
+            self.problems.append(problem)
+        else:
+            self.beyond += 1
+
+    def close(self, name: str, error: OSError) -> None:
+        """Note that something cannot be looked at."""
+        if len(self.unreadable) < self.sentences_limit:
+            self.closed.add(name)
+            self.unreadable.append(unreadable(quoted(name), error) + leftovers.explained(name))
+        else:
+            self.closed.add(SINGLE_FILE)  # of so many, each may be anywhere
+            self.beyond += 1
+
+    def is_closed(self, name: str) -> bool:
+        """Tell whether `name` is in a directory that could not be read."""
+        return SINGLE_FILE in self.closed or (bool(self.closed) and is_below(name, self.closed))
+
+
+def is_below(name: str, folders: Collection[str]) -> bool:
+    """Tell whether a name is one of some paths, or lies below one."""
+    parts = name.split("/")
+    return any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))

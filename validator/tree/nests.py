@@ -40,7 +40,10 @@ def places(
     holders = {_split(str(model), points)[0] for model in models}
     hidden = set()
     for path, shown in nested.items():
-        holder, below = _split(path, points)
+        try:
+            holder, below = _split(path, points)
+        except ValueError as error:
+            raise Undecided(f"{quoted(shown)} is not a path") from error
         if holder == "/":
             raise Undecided(f"the volume around the workload's mount {quoted(shown)} is not here")
         exists = _look(holder, below, shown)

@@ -270,6 +270,6 @@ def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volu
     for name in writable & declared.keys():
         if any(declared[name].reaches(volume) for volume in guarded):
             raise PodRefused(
-                f"{placed.where} mounts the model's volume {quoted(name)} writable: add "
-                "readOnly: true"
+                f"{placed.where} mounts the volume {quoted(name)} writable, which the gate has "
+                "looked at: add readOnly: true"
             )

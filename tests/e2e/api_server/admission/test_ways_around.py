@@ -462,11 +462,11 @@ EPHEMERAL_REFUSED: dict[str, tuple[Document, str]] = {
     "aimed at the gate": ({"targetContainerName": GATE_CONTAINER}, "or aims at it"),
     "the model writable": (
         {"volumeMounts": [at("/models")]},
-        "mounts the model's volume 'model' writable",
+        "mounts the volume 'model' writable",
     ),
     "the model writable by another entry": (
         {"volumeMounts": [at("/data", "again")]},
-        "mounts the model's volume 'again' writable",
+        "mounts the volume 'again' writable",
     ),
     "the gate's scratch volume": (
         {"volumeMounts": [at("/data", SCRATCH_VOLUME)]},

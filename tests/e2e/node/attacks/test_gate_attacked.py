@@ -99,7 +99,7 @@ REFUSED: Final[dict[str, tuple[str, Document]]] = {
         "restricted",
         {"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}},
     ),
-    "mounts the model's volume 'model' writable": (
+    "mounts the volume 'model' writable": (
         "restricted",
         {"volumeMounts": [{"name": "model", "mountPath": "/m"}]},
     ),

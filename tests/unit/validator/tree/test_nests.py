@@ -81,6 +81,13 @@ def test_a_volume_that_is_not_here_is_undecided(volumes: Volumes) -> None:
         nests.places({"/nowhere/0/y": "/x/y"}, [volumes.model], points=volumes.points)
 
 
+@pytest.mark.parametrize("path", ["/a\0b", "/a/\ud800"])
+def test_what_is_no_path_is_undecided(volumes: Volumes, path: str) -> None:
+    """JSON holds more texts than there are paths."""
+    with pytest.raises(Undecided, match="is not a path"):
+        nests.places({path: path}, [volumes.model], points=volumes.points)
+
+
 def test_a_place_that_cannot_be_looked_at_is_undecided(volumes: Volumes) -> None:
     """A name that is too long stands for all that a disk may say."""
     with pytest.raises(Undecided, match="the place of the mount '/x/y' cannot be read"):

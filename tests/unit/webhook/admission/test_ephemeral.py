@@ -75,6 +75,17 @@ def test_refuses_one_that_reaches_for_gate_or_model(
         check_ephemeral(new, old=old, policy=policy() if with_policy else None)
 
 
+def test_refuses_one_that_could_place_a_link_for_the_next_start() -> None:
+    """It writes a volume within which the workload has something mounted."""
+    home, inner = mount("home", "/root/.cache"), mount("inner", "/root/.cache/vllm")
+    volumes = [claim(), claim("home", of="home"), claim("inner", of="inner")]
+    old = mutated(pod(vllm(mount(), home, inner), volumes=volumes))
+    old["status"] = running()["status"]
+    with pytest.raises(PodRefused, match="mounts the volume 'home' writable, which the gate has"):
+        check(old, debugger(volumeMounts=[mount("home", "/h")]))
+    check(old, debugger(volumeMounts=[mount("inner", "/i")]))
+
+
 @pytest.mark.parametrize("exit_code", [None, 1, 3])
 def test_refuses_any_before_the_gate_has_succeeded(exit_code: int | None) -> None:
     """The verdict is not to be helped along."""

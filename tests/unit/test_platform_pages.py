@@ -17,6 +17,7 @@ from validator import contract
 from validator.policy.document import ModelValidation
 from webhook.admission.mutation import mutate
 from webhook.admission.pod import Manifest
+from webhook.admission.validation import check_created
 from webhook.cli import main
 from webhook.errors import PodRefused
 from webhook.policies import choice
@@ -78,6 +79,7 @@ def outcome(pod: dict[str, Any], policy: ModelValidation) -> str:
         made = mutate(Manifest(raw=pod), chosen, gate=SETTINGS, namespace=namespace).pod
     except PodRefused as refusal:
         return f"{name}: refused: {refusal}"
+    check_created(Manifest(raw=made), chosen, gate=SETTINGS, namespace=namespace)
     init, others = (", ".join(names(made["spec"][key])) for key in ("initContainers", "containers"))
     return f"{name}: {init} | {others}"
 

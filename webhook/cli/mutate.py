@@ -210,7 +210,7 @@ def _mutated(
         f"admitted under {policy.reference} ({policy.spec.mode})",
         *([f"vLLM's arguments are read as {TABLE.reading} would read them"] if result.vllm else []),
         *(f"warning: {warning}" for warning in result.warnings),
-        *(f"not read: {argument}" for argument in result.unread),
+        *(f"not read: {each}" for each in result.unread if each not in result.warnings),
     ]
 
 

@@ -87,7 +87,7 @@ class _Walk:
 
     def _pair(self, key: str, value: Any, around: Document, place: Place) -> tuple[str, Any] | None:
         """Return a key and its value as they should be, `None` where they are left out."""
-        if key == contract.OPERATOR_LABEL:
+        if key == contract.OPERATOR_LABEL and not isinstance(value, dict | list):
             return self._label(value, around, place)
         if reason := _LEFT_OUT.get(key):
             self._notes.changed.append(f"{key} is left out of {shown(place)}: {reason}")

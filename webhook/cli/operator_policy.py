@@ -246,7 +246,7 @@ def _interval(given: Any, notes: Notes) -> Any:
 
 def _image(spec: Document, notes: Notes) -> None:
     pull = spec.pop("imagePullPolicy", None)
-    if pull in _PULLS:
+    if isinstance(pull, str) and pull in _PULLS:
         notes.changed.append(f"spec.imagePullPolicy is left out: {_PULLS[pull]}")
     elif pull is not None:
         notes.by_hand.append(

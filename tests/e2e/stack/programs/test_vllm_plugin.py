@@ -304,6 +304,7 @@ def test_the_webhook_reads_command_lines_as_this_vllm_does(
     """The comparisons with vLLM's parser, which are skipped where there is none, run here."""
     code, output = vllm.ended(
         *("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "--rootdir", str(ROOT)),
+        *("-o", "addopts=--import-mode=importlib"),  # the project's own need plugins of pytest
         test_parser_beside_vllm.__file__,
         environment={"PYTHONPATH": str(ROOT)},
         log=tmp_path / "log",

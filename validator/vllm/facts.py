@@ -44,5 +44,8 @@ def is_off(value: str) -> bool:
 
 
 def is_pathlike(text: str) -> bool:
-    """Tell whether a text can only be meant as a path or a URL."""
-    return text.startswith(_PATH_STARTS) or "://" in text
+    """Tell whether a text can only be meant as a path or a URL.
+
+    One with a part ".." is: as a processor's `subfolder`, it leads out of the model.
+    """
+    return text.startswith(_PATH_STARTS) or "://" in text or ".." in text.split("/")

@@ -227,8 +227,9 @@ KEYS: Final[dict[str, dict[str, Kind]]] = {
         "text_model_id": Kind.DRAFT,
         "_name_or_path": Kind.CONFIG,  # where Phi-4-multimodal and others read files beside it
         "name_or_path": Kind.CONFIG,
-        "quantization_config_file": Kind.CONFIG,
+        "quantization_config_file": Kind.CONFIG,  # relative to the working directory
     },
+    "mm_processor_kwargs": {"code_revision": Kind.REMOTE},
     "logging_config": {"pylogging_config_file": Kind.WATCHED},
     "compilation_config": {
         "cache_dir": Kind.WATCHED,

@@ -100,11 +100,16 @@ def test_a_pin_holds_inside_vllm_too(
         ({"load_format": "tensorizer"}, "--load-format 'tensorizer'"),
         ({"hf_overrides": {"vision_config": {"path": "/elsewhere"}}}, "--hf-overrides.path"),
         ({"hf_overrides": {"audio_model_id": "org/whisper"}}, "--hf-overrides.audio_model_id"),
+        (
+            {"hf_overrides": {"quantization_config_file": "config.json"}},
+            "--hf-overrides.quantization_config_file 'config.json' is not an absolute path",
+        ),
         ({"hf_overrides": {"_name_or_path": "org/name"}}, "--hf-overrides._name_or_path"),
         (
             {"speculative_config": {"draft_load_config": {"load_format": "dummy"}}},
             "--speculative-config.load_format 'dummy' loads what no signature covers",
         ),
+        ({"mm_processor_kwargs": {"subfolder": "a/../../b"}}, "subfolder 'a/../../b' is not an"),
         ({"mm_processor_kwargs": {"a": ["./x"]}}, "--mm-processor-kwargs.a './x'"),
     ],
     ids=str,

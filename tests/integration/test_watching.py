@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from aiohttp import web
+
     from tests.support.fake_api_server import Script
     from webhook.policies.choice import Policy
 
@@ -155,6 +157,17 @@ async def test_a_version_that_cannot_be_read_refuses_nothing(
     assert not server.versions
 
 
+async def test_a_restored_state_is_listed_anew(server: FakeApiServer, start: Start) -> None:
+    """A watch from a version that is not there yet would say nothing, and not fail either."""
+    await server.put(POLICIES, policy("granite", generation=2))
+    source = await start()
+    await until(lambda: known(source) == {"granite": 2})
+    await server.put(POLICIES, policy("granite", generation=1))
+    server.move_to(1)
+    await until(lambda: known(source) == {"granite": 1})
+    assert server.lists_of(POLICIES) > 1
+
+
 async def test_long_lists_come_in_pages(server: FakeApiServer, start: Start) -> None:
     """No page is lost."""
     for number in range(250):
@@ -221,7 +234,12 @@ async def test_what_a_policy_said_before_is_remembered(server: FakeApiServer, st
 
 async def test_a_watch_goes_on_where_its_time_ended(server: FakeApiServer, start: Start) -> None:
     """After a bookmark and a clean end no list is needed, and nothing is lost."""
-    server.watches[POLICIES].append(says(line("ADDED", policy_at(110)), bookmark(150)))
+
+    async def first(request: web.Request) -> web.StreamResponse:
+        server.move_to(150)
+        return await says(line("ADDED", policy_at(110)), bookmark(150))(request)
+
+    server.watches[POLICIES].append(first)
     source = await start()
     await until(lambda: len(server.watched_versions(POLICIES)) >= 2)
     assert server.watched_versions(POLICIES)[1] == "150"

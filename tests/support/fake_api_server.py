@@ -93,9 +93,17 @@ class FakeApiServer:
         """Delete an object."""
         await self._happens("DELETED", self._objects[path].pop((namespace, name)))
 
+    def move_to(self, version: int) -> None:
+        """Have that version, which is an earlier one where an etcd is restored."""
+        self._version = version
+        self._history = [event for event in self._history if event[0] <= version]
+
     def lists_of(self, path: str) -> int:
         """Return how often a collection was listed."""
-        return sum(asked == path and "watch" not in query for asked, query in self.requests)
+        return sum(
+            asked == path and "watch" not in query and query["limit"] != "1"
+            for asked, query in self.requests
+        )
 
     def watched_versions(self, path: str) -> list[str]:
         """Return the versions from which a collection was watched."""
@@ -121,10 +129,7 @@ class FakeApiServer:
         self.requests.append((path, dict(request.query)))
         self.tokens.add(request.headers.get("Authorization"))
         if path in {POLICIES, NAMESPACES}:
-            scripts = self.watches if "watch" in request.query else self.lists
-            if scripts[path]:
-                return await scripts[path].popleft()(request)
-            return await (self._watch if "watch" in request.query else self._list)(request)
+            return await self._followed(request)
         if path == VERSION:
             said = self.versions.popleft() if self.versions else says_version("1", "31+")
             return await said(request)
@@ -135,6 +140,15 @@ class FakeApiServer:
             return self._page(request, POLICIES, namespace=namespace)
         found = self._objects[NAMESPACES].get((None, namespace))
         return web.json_response(found, status=200) if found else web.Response(status=404)
+
+    async def _followed(self, request: web.Request) -> web.StreamResponse:
+        path, query = request.path, request.query
+        if query.get("limit") == "1":  # it only asks for the version
+            return self._page(request, path)
+        scripts = self.watches if "watch" in query else self.lists
+        if scripts[path]:
+            return await scripts[path].popleft()(request)
+        return await (self._watch if "watch" in query else self._list)(request)
 
     async def _list(self, request: web.Request) -> web.Response:
         return self._page(request, request.path)
@@ -167,6 +181,7 @@ class FakeApiServer:
                         if (item["kind"] == "ModelValidation") == of_policies:
                             await response.write(line(kind, item))
                         sent = version
+                    sent = max(sent, self._version)
                     async with self._news:
                         await self._news.wait_for(lambda: self._version > sent)  # noqa: B023 — awaited here
         except TimeoutError:

@@ -166,7 +166,7 @@ class ClusterSource:
     async def _read_live(self, namespace: str) -> Listing:
         """Return a namespace's policies, as far as they may be held."""
         path = f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}"
-        listing = self._store.listing()
+        listing = self._store.listing(live=True)
         async with aclosing(watch.pages(self._api, path, seconds=LIVE_SECONDS)) as pages:
             async for page in pages:
                 for policy in _policies(page.objects()):

@@ -125,9 +125,15 @@ class Store:
         self._replaced = deque(kept, maxlen=PREVIOUS_TOTAL)
         self._held.remove(key)
 
-    def listing(self) -> Listing:
-        """Begin a list of policies, which takes no more memory than may be held."""
-        return Listing(Holdings(self._bounds), later=self._later)
+    def listing(self, *, live: bool = False) -> Listing:
+        """Begin a list of policies, which takes no more memory than may be held.
+
+        Args:
+            live: Whether it is a live read, beside the watch. Where a watch goes on from the list,
+                the list is right, also where it has earlier generations: the cluster's state was
+                restored.
+        """
+        return Listing(Holdings(self._bounds), known=self._later if live else self._same)
 
     def replace(
         self, policies: Listing | Iterable[Policy], *, namespace: str | None = None
@@ -165,6 +171,11 @@ class Store:
         """Know exactly these namespaces."""
         self._namespaces = {each.name: each for each in options}
 
+    def _same(self, policy: Policy) -> Policy:
+        """Return the policy, as the object that is known already if that is equal."""
+        known = self._held.get(key(policy))
+        return known if known is not None and known == policy else policy
+
     def _later(self, policy: Policy) -> Policy:
         """Return the policy, or what is known of it already or of a later generation."""
         known = self._held.get(key(policy))
@@ -196,16 +207,16 @@ class Listing:
 
     Args:
         held: What is filled.
-        later: Returns the policy, or what is known of it already.
+        known: Returns the policy, or what is known of it already.
     """
 
-    def __init__(self, held: Holdings, *, later: Callable[[Policy], Policy]) -> None:
+    def __init__(self, held: Holdings, *, known: Callable[[Policy], Policy]) -> None:
         self.held = held
-        self._later = later
+        self._known = known
 
     def add(self, policy: Policy) -> None:
         """Take the next policy in."""
-        self.held.put(self._later(policy))
+        self.held.put(self._known(policy))
 
 
 def identity(policy: Policy) -> tuple[str | None, str, str | None, int | None]:

@@ -237,6 +237,7 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     yield Listed()
     clock = asyncio.get_running_loop().time
     while True:
+        await _refuse_the_past(api, path, version, seconds=timing.read)
         start, before = clock(), version
         async with aclosing(_events(_connection(api, path, version, timing=timing))) as events:
             async for event, reached in events:
@@ -251,6 +252,23 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
         if version == before and clock() - start < HASTE_SECONDS:
             raise ApiError(f"the watch of {path} ended as soon as it began")
         yield Unchanged()
+
+
+async def _refuse_the_past(api: Api, path: str, version: str, *, seconds: float) -> None:
+    """Ask for the collection's present version.
+
+    A cluster whose etcd was restored goes on from an older one, and a watch from ours would say
+    nothing until it is reached again.
+
+    Raises:
+        ApiError: It is older than `version`, or cannot be read.
+    """
+    page = await api.read(
+        path, _Collection, query={"limit": "1"}, seconds=seconds, limit=PAGE_LIMIT
+    )
+    now = page.metadata.resource_version
+    if now.isdecimal() and version.isdecimal() and int(now) < int(version):
+        raise ApiError(f"{path}: the API server's state is older than ours: it was restored")
 
 
 def _connection(api: Api, path: str, version: str, *, timing: Timing) -> AsyncGenerator[bytes]:

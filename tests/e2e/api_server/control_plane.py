@@ -10,7 +10,7 @@ import http.client
 import json
 import secrets
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from tests.e2e.api_server.client import Answer, ApiServer, Document, as_document
@@ -18,7 +18,7 @@ from tests.e2e.api_server.issuing import Authority, key_pem, new_key
 from tests.e2e.api_server.processes import LOOPBACK, Host, Program, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Answer", "ControlPlane", "Document"]
@@ -144,6 +144,30 @@ class ControlPlane(ApiServer):
     def restart_api_server(self) -> None:
         """Stop and start the API server: its watches break, its caches begin anew."""
         self.stop_api_server()
+        self.start_api_server()
+
+    def save(self) -> Path:
+        """Return a copy of etcd's data, as a backup has it; the server is away for a moment."""
+        saved = self.folder / "etcd-saved"
+        with self._stopped():
+            shutil.rmtree(saved, ignore_errors=True)
+            shutil.copytree(self.folder / "etcd", saved)
+        return saved
+
+    def restore(self, saved: Path) -> None:
+        """Go back to a copy of etcd's data, versions included."""
+        with self._stopped():
+            shutil.rmtree(self.folder / "etcd")
+            shutil.copytree(saved, self.folder / "etcd")
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Have neither program run inside the block."""
+        self._server.kill()
+        self._etcd.kill()
+        yield
+        self._etcd.start()
+        self._etcd.wait_until(self._etcd_is_ready, seconds=START_SECONDS)
         self.start_api_server()
 
     def compact(self) -> int:

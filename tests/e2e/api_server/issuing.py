@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 LIFETIME = dt.timedelta(days=1)
 CLOCK_SKEW = dt.timedelta(minutes=5)
+SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    **dict.fromkeys(
+        (
+            *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+            *("key_agreement", "encipher_only", "decipher_only"),
+        ),
+        False,
+    ),
+)
+"""What strict verifiers, such as Python's from 3.13 on, demand of an authority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,10 @@ class Authority:
         certificate = (
             _builder(name, issuer=name, key=key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(SIGNS, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
             .sign(key, hashes.SHA256())
         )
         return cls(certificate, key)
@@ -68,6 +84,10 @@ class Authority:
         certificate = (
             _builder(subject, issuer=self.certificate.subject, key=key)
             .add_extension(extension, critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
             .sign(self.key, hashes.SHA256())
         )
         return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)

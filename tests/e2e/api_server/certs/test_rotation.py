@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
-import threading
 import time
 from base64 import b64decode
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,26 +15,29 @@ from certs.flaws import certificates, is_issued_by
 from tests.e2e.api_server.admission.serving import running_webhook
 from tests.e2e.api_server.certs.installation import (
     AUTHORITY,
-    CONFIGURATIONS,
-    NAMESPACE,
-    SERVICE,
     SERVING,
     STRATEGIC,
 )
 from tests.e2e.api_server.certs.running import running_certs
+from tests.e2e.api_server.certs.stream import (
+    bundle,
+    connect_anew,
+    create_a_pod,
+    reached_at,
+    under_load,
+)
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.installation.installing import installed
 from tests.e2e.api_server.mounting import mounted
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.workloads import policy, workload
-from validator.contract import GATE_CONTAINER
+from tests.e2e.api_server.workloads import policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.admission.serving import ServingWebhook
-    from tests.e2e.api_server.control_plane import ControlPlane, Document
+    from tests.e2e.api_server.certs.stream import Load
+    from tests.e2e.api_server.control_plane import ControlPlane
 
 pytestmark = pytest.mark.apiserver
 
@@ -51,9 +50,6 @@ LAGS = (0.5, 2.0)
 ROTATION_SECONDS = 120
 """For a rotation of 20 seconds; a machine whose cores are all busy takes more."""
 
-PAUSE_SECONDS = 0.02
-SERVER_NAME = f"{SERVICE}.{NAMESPACE}.svc"
-
 _log = logging.getLogger(__name__)
 
 
@@ -62,84 +58,6 @@ def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
     """A control plane with what `kubectl apply -k` installs."""
     with installed(empty, manifests.overlay_folder("default")):
         yield empty
-
-
-@dataclass(slots=True)
-class Load:
-    """Requests in the background, and their outcomes."""
-
-    answered: int = 0
-    failed: list[str] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def keep(self, ask: Callable[[], str | None]) -> None:
-        """Ask until the end; `ask` returns what went wrong."""
-        while not self.ended.wait(PAUSE_SECONDS):
-            try:
-                complaint = ask()
-            except OSError as error:
-                complaint = repr(error)
-            if complaint is None:
-                self.answered += 1
-            else:
-                self.failed.append(complaint)
-
-
-@contextmanager
-def under_load(*asks: Callable[[], str | None]) -> Iterator[list[Load]]:
-    """Ask each of these in a thread of its own inside the block."""
-    loads = [Load() for _ in asks]
-    threads = [
-        threading.Thread(target=load.keep, args=(ask,))
-        for load, ask in zip(loads, asks, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield loads
-    finally:
-        for load, thread in zip(loads, threads, strict=True):
-            load.ended.set()
-            thread.join()
-
-
-def bundle(cluster: ControlPlane, path: str = CONFIGURATIONS[0]) -> bytes:
-    """Return what a configuration trusts."""
-    (entry,) = cluster.call("GET", path).document["webhooks"]
-    return b64decode(entry["clientConfig"].get("caBundle", ""))
-
-
-def create_a_pod(cluster: ControlPlane) -> str | None:
-    """Have the API server ask both replicas about a pod; return what went wrong."""
-    answer = cluster.create(workload("Pod", "models"), dry_run=True)
-    gates = [each["name"] for each in answer.document.get("spec", {}).get("initContainers", [])]
-    return None if gates == [GATE_CONTAINER] else f"{answer.status} {answer.message}"
-
-
-def connect_anew(cluster: ControlPlane, webhook: ServingWebhook) -> str | None:
-    """Connect as an API server does that trusts what is published; return what went wrong."""
-    trust = ssl.create_default_context(cadata=bundle(cluster).decode())
-    host, _, port = webhook.endpoint.address.partition(":")
-    with (
-        socket.create_connection((host, int(port)), timeout=5) as connection,
-        trust.wrap_socket(connection, server_hostname=SERVER_NAME),
-    ):
-        return None
-
-
-def reached_at(cluster: ControlPlane, ports: list[str]) -> None:
-    """Let the Service lead to this machine, and each configuration to one of the replicas."""
-    service = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}"
-    spec: Document = {"type": "ExternalName", "externalName": "localhost"}
-    gone = dict.fromkeys(("clusterIP", "clusterIPs", "selector"))
-    changes: list[tuple[str, Document]] = [(service, {"spec": spec | gone})]
-    for path, port in zip(CONFIGURATIONS, ports, strict=True):
-        (entry,) = cluster.call("GET", path).document["webhooks"]
-        client = {"service": {"port": int(port)}}
-        changes.append((path, {"webhooks": [{"name": entry["name"], "clientConfig": client}]}))
-    for path, change in changes:
-        answer = cluster.call("PATCH", path, change, content_type=STRATEGIC)
-        assert answer.status == 200, answer.message
 
 
 def test_no_review_fails_while_the_authority_is_rotated(

@@ -106,6 +106,19 @@ def test_the_past_does_not_overwrite_a_live_read(store: Store) -> None:
     assert store.policies("models") == (policy(generation=2),)
 
 
+def test_a_list_is_right_about_the_past_and_a_live_read_is_not(store: Store) -> None:
+    """A cluster that was restored has earlier generations; a live read may be late."""
+    store.put(policy(generation=2))
+    live = store.listing(live=True)
+    live.add(policy(generation=1))
+    store.replace(live, namespace="models")
+    assert store.policies("models") == (policy(generation=2),)
+    listing = store.listing()
+    listing.add(policy(generation=1))
+    store.replace(listing)
+    assert store.policies("models") == (policy(generation=1),)
+
+
 def test_a_policy_that_was_made_anew_starts_over(store: Store) -> None:
     """Generations count only within one uid."""
     store.put(policy(generation=7))

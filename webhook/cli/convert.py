@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     documents = [document for source in options.manifests for document in manifests.read(source)]
     if not documents:
         raise PolicyError(f"{', '.join(options.manifests)}: there is nothing at all")
-    converted = [_converted(document) for document in documents]
-    sys.stdout.write("---\n".join(yaml_documents.dump(document) for document, _ in converted))
+    results = [converted(document) for document in documents]
+    sys.stdout.write("---\n".join(yaml_documents.dump(document) for document, _ in results))
     changed = left = 0
-    for document, notes in converted:
+    for document, notes in results:
         name = name_of(document)
         changed += bool(notes.changed)
         left += len(notes.by_hand)
@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
     return UNFINISHED if left else CONVERTED
 
 
-def _converted(document: Document) -> tuple[Document, operator_policy.Notes]:
+def converted(document: Document) -> tuple[Document, operator_policy.Notes]:
+    """Return a manifest as ours, and what is to be said about it."""
     notes = operator_policy.Notes()
     group = str(document.get("apiVersion")).partition("/")[0]
     if document["kind"] == contract.KIND:

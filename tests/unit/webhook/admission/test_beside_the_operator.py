@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support import go_operator
 from tests.support.pods import (
     IMAGE,
     NAMESPACE,
     SETTINGS,
     Document,
     mutated,
-    names,
     pod,
     policy,
 )
@@ -22,33 +21,7 @@ from validator import contract
 from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 
-DOMAIN = "validation.ml.sigstore.dev"
 CONFIGURATIONS = Path(__file__).parents[4] / "manifests/webhook/base/configurations.yaml"
-
-
-def operators(given: Document) -> Document:
-    """Return the pod as the operator's webhook leaves it, by its source (pod_webhook.go).
-
-    It is asked about all pods, on CREATE and UPDATE.
-    """
-    made = copy.deepcopy(given)
-    metadata, spec = made["metadata"], made["spec"]
-    init = spec.setdefault("initContainers", [])
-    if not metadata["labels"].get(f"{DOMAIN}/ml") or "model-validation" in names(init):
-        return made
-    metadata.setdefault("finalizers", []).append(f"{DOMAIN}/finalizer")
-    metadata.setdefault("annotations", {})[f"{DOMAIN}/injected-at"] = "2026-01-01T00:00:00Z"
-    init.append(
-        {
-            "name": "model-validation",
-            "image": "registry.example/operators-agent:1",
-            "imagePullPolicy": "Always",
-            "command": ["/usr/local/bin/model_signing"],
-            "args": ["verify", "sigstore", "--signature=/models/granite/model.sig"],
-            "volumeMounts": [m for each in spec["containers"] for m in each["volumeMounts"]],
-        }
-    )
-    return made
 
 
 def labelled(**labels: str) -> Document:
@@ -71,22 +44,22 @@ def test_the_configurations_ask_for_our_label_alone() -> None:
 def test_the_operator_leaves_a_pod_with_our_label_alone() -> None:
     """After ours, as on an update, and before ours."""
     given = labelled(**{contract.LABEL: "true"})
-    assert operators(given)["spec"]["initContainers"] == []
+    assert go_operator.mutated(given) == given
     gated = mutated(given)
-    assert operators(gated) == gated
+    assert go_operator.mutated(gated) == gated
 
 
 def test_a_pod_with_both_labels_has_one_gate_and_it_is_ours() -> None:
     """The operator's container has the reserved name, so that ours takes its place."""
-    given = labelled(**{contract.LABEL: "true", f"{DOMAIN}/ml": "demo"})
-    theirs = operators(given)
-    assert gates(theirs) == ["registry.example/operators-agent:1"]
+    given = labelled(**{contract.LABEL: "true", go_operator.LABEL: "demo"})
+    theirs = go_operator.mutated(given)
+    assert gates(theirs) == [go_operator.IMAGE]
     both = mutated(theirs)
     assert gates(both) == [IMAGE]
-    assert both["metadata"]["finalizers"] == [f"{DOMAIN}/finalizer"]
+    assert both["metadata"]["finalizers"] == [f"{go_operator.DOMAIN}/finalizer"]
     check_created(Manifest(raw=both), policy(), gate=SETTINGS, namespace=NAMESPACE)
     # Asked again, neither changes anything: the operator finds a container of its name.
-    assert operators(both) == both
+    assert go_operator.mutated(both) == both
     assert mutated(both) == both
 
 

@@ -11,7 +11,7 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from webhook.cli import operator_label, operator_policy
-from webhook.cli.operator_policy import Notes
+from webhook.cli.convert import converted
 
 DOMAIN = operator_label.DOMAIN
 WORDS = [
@@ -62,15 +62,6 @@ SPECS = st.fixed_dictionaries(
         "imagePullPolicy": TEXTS,
     },
 )
-
-
-def converted(document: dict[str, Any]) -> tuple[dict[str, Any], Notes]:
-    """Convert one manifest."""
-    notes = Notes()
-    made = document
-    if document["kind"] == contract.KIND:
-        made = operator_policy.converted(document, notes)
-    return operator_label.relabelled(made, notes), notes
 
 
 @settings(max_examples=60)

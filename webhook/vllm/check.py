@@ -157,10 +157,7 @@ def _check_arguments(
     try:
         parsed = reading.parsed
     except UnreadableError as error:
-        draft.unreadable(
-            f"vLLM's arguments cannot be read ({error}); write each option out in full, "
-            "with its value"
-        )
+        draft.unreadable(f"vLLM's arguments cannot be read ({error}); {error.remedy}")
         return
     opened = openings.find(parsed, form=form)
     for sentence in opened.unreadable:

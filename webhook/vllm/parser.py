@@ -52,7 +52,18 @@ class Parsed:
 
 
 class UnreadableError(Exception):
-    """vLLM would not read this command line, or reads it in a way that is not known here."""
+    """vLLM would not read this command line, or reads it in a way that is not known here.
+
+    Attributes:
+        remedy: What to do.
+    """
+
+    def __init__(
+        self, why: str, *, remedy: str = "write each option out in full, with its value"
+    ) -> None:
+        """Say why, and what to do."""
+        super().__init__(why)
+        self.remedy = remedy
 
 
 def parse(arguments: Sequence[str], *, serve: bool, table: Table = TABLE) -> Parsed:
@@ -174,15 +185,18 @@ def _agree(given: Sequence[Given], words: Sequence[str], table: Table) -> None:
             it for a positional argument, as argparse does where a word has a space.
     """
     spaced = [word.partition("=")[0] for word in words if word.startswith("-") and " " in word]
+    known = ", ".join(table.releases)
     for each in given:
         if each.flag in table.disputed:
             raise UnreadableError(
-                f"{each.flag} means different things to {table.reading}: leave it out"
+                f"releases of vLLM (of {known}) read {each.flag} in different ways",
+                remedy="leave it out",
             )
         if each.flag in table.partial and any(map(each.flag.startswith, spaced)):
             raise UnreadableError(
-                f"{each.flag} is not known to each of {table.reading}, and with a space in the "
-                "same word it may be the model: write its value as a word of its own"
+                f"not all releases of vLLM (of {known}) have {each.flag}, and with a space in its "
+                "word some take it for the model",
+                remedy="write its value as a word of its own",
             )
 
 

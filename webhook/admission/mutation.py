@@ -16,6 +16,7 @@ from webhook.admission.injected import gate_container, gate_mounts, kept, monito
 from webhook.admission.pod import check_expansions
 from webhook.admission.rules.case import Case
 from webhook.admission.rules.reserved import check_reserved_names
+from webhook.admission.volume import read_volumes
 from webhook.errors import PodRefused
 from webhook.vllm.recognition import recognised
 
@@ -126,7 +127,7 @@ def _placed(
     # 2. Locate. The model lies on the workload's mount whose path is the longest prefix of its
     #    path; where there is none, on the volume that the policy brings along.
     pod = policy_volume.with_model_volumes(bare, models, namespace=namespace)
-    located = storage.locate(pod, models, storage.read_volumes(pod))
+    located = storage.locate(pod, models, read_volumes(pod))
 
     # 3. Place. The gate stands after the last init container that writes the model and ends, after
     #    the native sidecars that may serve its volume, and after the init containers that fill a

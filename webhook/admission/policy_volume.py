@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from validator.policy.volumes import Model, ModelVolume
     from webhook.admission.pod import Placed, Pod
-    from webhook.admission.storage import Place, Volume
+    from webhook.admission.storage import Place
+    from webhook.admission.volume import Volume
     from webhook.admission.wire import JSON
     from webhook.settings import NamespaceOptions
 

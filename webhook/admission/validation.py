@@ -16,7 +16,7 @@ from webhook.admission import json_patch, mutation
 from webhook.admission.injected.suspects import suspect
 from webhook.admission.pod import INJECTED_NAMES, read_pod
 from webhook.admission.rules.privileges import privileges
-from webhook.admission.storage import read_volumes
+from webhook.admission.volume import read_volumes
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from validator.policy.document import ModelValidation
     from webhook.admission.pod import Manifest, Placed, Pod
-    from webhook.admission.storage import Volume
+    from webhook.admission.volume import Volume
     from webhook.admission.wire import JSON
     from webhook.settings import GateSettings, NamespaceOptions
 

@@ -12,7 +12,7 @@ from validator import contract
 from validator.paths import covers, is_canonical, related
 from validator.text import quoted
 from webhook.admission.nest import one_place
-from webhook.admission.storage import PROC
+from webhook.admission.volume import PROC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

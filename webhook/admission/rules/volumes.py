@@ -9,7 +9,7 @@ from validator.paths import covers
 from validator.text import quoted
 from webhook.admission.injected import gate_mounts
 from webhook.admission.policy_volume import holds_trust, is_declared, named
-from webhook.admission.storage import KUBERNETES_WRITES
+from webhook.admission.volume import KUBERNETES_WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

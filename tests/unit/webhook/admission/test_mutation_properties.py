@@ -15,10 +15,10 @@ from tests.support.generated_pods import anything, containers, damaged, pods, po
 from tests.support.pods import MODEL, NAMESPACE, SETTINGS, gate_of, run
 from validator.contract import NESTED_VARIABLE
 from validator.paths import covers
-from webhook.admission import storage
 from webhook.admission.json_patch import patch
 from webhook.admission.pod import INJECTED_NAMES, Manifest, read_pod
 from webhook.admission.validation import check_created, check_ephemeral
+from webhook.admission.volume import read_volumes
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def the_gate_looks_where_a_link_could_lead_a_mount(mutated: Mutated) -> None:
         return
     after = read_pod(mutated.after)
     (gate,) = (placed for placed in after.init if placed.is_gate)
-    kinds = {name: volume.kind for name, volume in storage.read_volumes(after).items()}
+    kinds = {name: volume.kind for name, volume in read_volumes(after).items()}
     own = {mount.at for mount in gate.mounts}
     looked_at = {
         path
@@ -120,7 +120,7 @@ def the_gate_looks_where_a_link_could_lead_a_mount(mutated: Mutated) -> None:
 
 def _guarded(pod: Document) -> None:
     after = read_pod(pod)
-    declared = storage.read_volumes(after)
+    declared = read_volumes(after)
     (position,) = (placed.index for placed in after.init if placed.is_gate)
     model = declared[after.init[position].mounts[0].name]
     for placed in (*after.init, *after.containers):

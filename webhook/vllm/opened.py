@@ -7,6 +7,7 @@ whether they may be opened.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,10 @@ JSON_LIMIT: Final = 64 * 1024
 """Characters of one JSON value that is read."""
 
 POSITIONAL: Final = "the positional argument"
+
+_TEXT: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
+_UNIT: Final = re.compile(r"\b\d+(?:\.\d+)?[kKmMgGtT]\b")
+"""A number with a unit, outside of a text (`_expand_json_human_readable_numbers` of vLLM)."""
 
 _SILENT: Final = frozenset({Kind.SAFE, Kind.PEER, Kind.REVISION})
 
@@ -203,10 +208,25 @@ class _Reader:
             self.unreadable.append(f"{name} is {why}")
             return None
         try:
-            return json.loads(value)
+            return _json(value)
         except (ValueError, RecursionError):
             self.unreadable.append(f"{name} is not JSON: {quoted(value)}")
             return None
+
+
+def _json(text: str) -> Any:
+    """Return a JSON value.
+
+    Raises:
+        ValueError: It is none, also where a number has a unit, as vLLM allows: `80g`, `1.5k`.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        parts = _TEXT.split(text)
+        parts[::2] = (_UNIT.sub("0", part) for part in parts[::2])
+        return json.loads("".join(parts))
 
 
 def _values(parsed: Parsed, dest: str) -> frozenset[str]:

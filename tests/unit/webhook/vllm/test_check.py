@@ -111,6 +111,8 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
         [MODEL, "--speculative-config.model.x", "/elsewhere"],
         [MODEL, "--speculative-config", "{model: /elsewhere}"],
         [MODEL, "--speculative-config", '{"code-revision": "main"}'],
+        [MODEL, "--speculative-config", '{"n": 80k, "model": "/elsewhere"}'],
+        [MODEL, "--speculative-config", '{"n": 80x}'],
         [MODEL, "--speculative-config", '{"method": "custom_class", "model": "package.Class"}'],
         [MODEL, "--speculative-config.draft_load_config.load_format", "dummy"],
         [MODEL, "--speculative-config.draft_load_config.download_dir", "/elsewhere"],
@@ -386,6 +388,7 @@ def test_a_path_in_settings_that_are_not_known_is_reported(arguments: list[str])
         ["--profiler-config.profiler", "torch"],
         ["--speculative-config", '{"draft_load_config": {"load_format": "safetensors"}}'],
         ["--reasoning-effort-map", '{"low": "high"}'],
+        ["--kv-transfer-config", '{"kv_connector_extra_config": {"cpu_bytes_to_use": 1.5G}}'],
     ],
     ids=repr,
 )

@@ -15,17 +15,16 @@ import json
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from scripts.vllm_source.command_line import options
 from scripts.vllm_source.modules import NotVllmError, Source
 from scripts.vllm_source.variables import variables
 from validator.vllm import option_kinds, variable_kinds
+from validator.vllm.options import FOLDER, minor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-FOLDER: Final = Path(__file__).parent.parent / "validator" / "vllm" / "releases"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     except NotVllmError as error:
         sys.stderr.write(f"{arguments[0]} is no vLLM that can be read: {error}\n")
         return 1
-    target = FOLDER / f"{'.'.join(release['vllm'].split('.')[:2])}.json"
+    target = FOLDER / f"{minor(release['vllm'])}.json"
     target.write_text(rendered(release), encoding="utf-8")
     missing = list(unclassified(release))
     for sentence in missing:

@@ -13,7 +13,7 @@ some lack is `partial`, since they may take it for a value.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -25,6 +25,9 @@ from validator.vllm.variable_kinds import Variable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+
+FOLDER: Final = Path(__file__).parent / "releases"
+"""The tables of the releases, a file each."""
 
 _Meaning = tuple[str, int | str | None, bool]
 """What a flag means: argparse's name for it, its `nargs`, and whether its value is JSON."""
@@ -218,9 +221,8 @@ def _environment(releases: Iterable[Release]) -> dict[str, Variable]:
 
 
 def _read() -> Iterator[Release]:
-    for file in resources.files("validator.vllm").joinpath("releases").iterdir():
-        if file.name.endswith(".json"):
-            yield msgspec.json.decode(file.read_bytes(), type=Release)
+    for file in FOLDER.glob("*.json"):
+        yield msgspec.json.decode(file.read_bytes(), type=Release)
 
 
 RELEASES: Final = tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from validator.vllm import option_kinds, variable_kinds
 from validator.vllm.option_kinds import Kind
 from validator.vllm.options import (
+    FOLDER,
     RELEASES,
     TABLE,
     Release,
@@ -34,7 +34,7 @@ def release(version: str, *flags: str, **arities: Any) -> Release:
 
 def test_each_release_has_its_file() -> None:
     """Named after its first two numbers, in the order of their numbers."""
-    files = {each.name for each in resources.files("validator.vllm").joinpath("releases").iterdir()}
+    files = {each.name for each in FOLDER.iterdir()}
     assert {f"{each.name}.json" for each in RELEASES} == files
     assert TABLE.releases == tuple(sorted(TABLE.releases, key=lambda name: int(name[2:])))
     assert TABLE.reading == "vLLM 0.30, 0.31, 0.32 or 0.33"

@@ -21,6 +21,7 @@ REFUSED: Final[dict[str, str]] = {
     "help": "starts no server",
     "uds": "leaves the pod's port to others",
     "allowed_local_media_path": "lets requests read files of the container",
+    "trust_request_mm_kwargs": "lets requests say what a processor opens",
     "mm_encoder_fp8_scale_save_path": "writes a file, anywhere",
     **dict.fromkeys(
         (

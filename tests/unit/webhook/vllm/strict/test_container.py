@@ -78,6 +78,7 @@ def test_literal_known_options_pass(container: dict[str, Any]) -> None:
         ["--enable-elastic-ep"],
         ["--uds", "/run/vllm.sock"],
         ["--allowed-local-media-path", "/"],
+        ["--trust-request-mm-kwargs"],
         ["--chat-template", "chat.jinja"],
         ["--load-format", "auto"],
         ["--brand-new"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from validator.vllm.options import (
     minor,
 )
 
+DOCUMENTS = Path(__file__).parents[4] / "docs"
 NUMBER = ReleaseVariable(type="int", reading="")
 
 
@@ -37,7 +39,12 @@ def test_each_release_has_its_file() -> None:
     files = {each.name for each in FOLDER.iterdir()}
     assert {f"{each.name}.json" for each in RELEASES} == files
     assert TABLE.releases == tuple(sorted(TABLE.releases, key=lambda name: int(name[2:])))
-    assert TABLE.reading == "vLLM 0.30, 0.31, 0.32 or 0.33"
+
+
+@pytest.mark.parametrize("page", ["admission.md", "vllm.md"])
+def test_the_documents_name_the_releases(page: str) -> None:
+    """All of them, and no other."""
+    assert f" {TABLE.reading.replace(' or ', ' and ')}, " in (DOCUMENTS / page).read_text()
 
 
 @pytest.mark.parametrize("each", RELEASES, ids=lambda each: each.vllm)

@@ -210,7 +210,7 @@ class _Reader:
         try:
             return _json(value)
         except (ValueError, RecursionError):
-            self.unreadable.append(f"{name} is not JSON: {quoted(value)}")
+            self.unreadable.append(f"{name} is not JSON, or has a key twice: {quoted(value)}")
             return None
 
 
@@ -218,15 +218,23 @@ def _json(text: str) -> Any:
     """Return a JSON value.
 
     Raises:
-        ValueError: It is none, also where a number has a unit, as vLLM allows: `80g`, `1.5k`.
+        ValueError: It is none, also where a number has a unit, as vLLM allows: `80g`, `1.5k`. Or
+            it has a key twice: pydantic, which reads most of vLLM's settings, may take the other.
         RecursionError: It is nested too deeply.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError:
         parts = _TEXT.split(text)
         parts[::2] = (_UNIT.sub("0", part) for part in parts[::2])
-        return json.loads("".join(parts))
+        return json.loads("".join(parts), object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError
+    return made
 
 
 def _values(parsed: Parsed, dest: str) -> frozenset[str]:

@@ -114,6 +114,8 @@ def test_the_verified_model_is_served(container: dict[str, Any]) -> None:
         [MODEL, "--speculative-config", '{"code-revision": "main"}'],
         [MODEL, "--speculative-config", '{"n": 80k, "model": "/elsewhere"}'],
         [MODEL, "--speculative-config", '{"n": 80x}'],
+        [MODEL, "--ec-transfer-config", '{"a": {"b": "/elsewhere", "b": 1}}'],
+        [MODEL, "--ec-transfer-config", '{"a": {"b": 80k, "b": 1}}'],
         [MODEL, "--speculative-config", '{"method": "custom_class", "model": "package.Class"}'],
         [MODEL, "--speculative-config.draft_load_config.load_format", "dummy"],
         [MODEL, "--speculative-config.draft_load_config.download_dir", "/elsewhere"],

@@ -398,6 +398,26 @@ def test_a_client_library(control_plane: ControlPlane, team: TeamFactory) -> Non
     assert asyncio.run(create()) == [GATE_CONTAINER]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_policys_csi_volume_needs_the_namespaces_label(
+    control_plane: ControlPlane, team: TeamFactory, *, allowed: bool
+) -> None:
+    """A driver's name is one of a label, which the API server takes as docs/upgrading.md says."""
+    driver = "gcsfuse.csi.storage.gke.io"
+    labels = {f"csi-driver.validation.rhtas.redhat.com/{driver}": "true"} if allowed else {}
+    name = team(labels, model={"volume": {"csi": {"driver": driver}}})
+    spec = vllm_spec()
+    spec["containers"][0].pop("volumeMounts")
+    spec.pop("volumes")
+    answer = control_plane.create(workload("Pod", name, spec=spec))
+    assert answer.status == (201 if allowed else 403), answer.message
+    if allowed:
+        volumes = answer.document["spec"]["volumes"]
+        assert [each["csi"]["driver"] for each in volumes if "csi" in each] == [driver]
+    else:
+        assert f"label it csi-driver.validation.rhtas.redhat.com/{driver}" in answer.message
+
+
 def test_a_policy_brings_its_volume_along(control_plane: ControlPlane, team: TeamFactory) -> None:
     """A pod without volume and mount gets both, at the policy's path."""
     name = team(model={"volume": {"persistentVolumeClaim": {"claimName": "shared"}}})

@@ -141,7 +141,7 @@ def test_the_old_name_hands_over_without_a_gap(
 ) -> None:
     """By the guide's commands, each configuration trusts the authority from its first moment on."""
     folder = manifests.overlay_folder("default")
-    copying, deleting = commands("upgrading.md")
+    _, copying, deleting = commands("upgrading.md")
     with installed(cluster, folder):
         write_certificates(cluster, entries=1)
         _rename(cluster, "zz-model-validation", "model-validation")

@@ -99,6 +99,17 @@ DIMENSIONS: dict[str, tuple[int, Callable[[int], Document]]] = {
     ),
     "mounts": (500, lambda n: mounts(n, lambda i: f"/d{i}")),
     "mounts within one another": (300, lambda n: mounts(n, lambda i: "/d" + "/a" * i)),
+    "mounts within what others write": (
+        60,
+        lambda n: pod(
+            vllm(mount(), mount("home", "/h"), *(mount("in", f"/h/{i}") for i in range(n))),
+            *(container(f"c{i}", mount("home", "/h")) for i in range(n)),
+            volumes=[
+                {"name": "model", "persistentVolumeClaim": {"claimName": "granite"}},
+                *({"name": name, "emptyDir": {}} for name in ("home", "in")),
+            ],
+        ),
+    ),
     "mounts at one path": (500, lambda n: mounts(n, lambda _: "/d")),
     "mounts within the model's": (500, lambda n: mounts(n, lambda i: f"/models/{i}")),
     "mounts at long paths": (500, lambda n: mounts(n, lambda i: f"{LONG}{i}")),

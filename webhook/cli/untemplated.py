@@ -24,6 +24,8 @@ def made_by_kserve(document: Document) -> bool:
         return False
     spec = _part(document, "spec")
     match document["kind"]:
+        case "ServingRuntime" | "ClusterServingRuntime" | "LLMInferenceServiceConfig":
+            return True
         case "InferenceService":
             predictor = _part(spec, "predictor")
             return "containers" not in predictor or "model" in predictor
@@ -50,8 +52,13 @@ def sentences(document: Document) -> Iterator[str]:
             "not judged here, since KServe completes its pods, with the model at /mnt/models: the "
             "webhook judges them when they are created"
         )
-        inference = document["kind"] == "InferenceService"
-        yield from (_inference_service if inference else _llm_inference_service)(document)
+        match document["kind"]:
+            case "InferenceService":
+                yield from _inference_service(document)
+            case "LLMInferenceService":
+                yield from _llm_inference_service(document)
+            case _:
+                yield from _shared(document)
 
 
 def _part(document: Document, name: str) -> Document:
@@ -92,6 +99,12 @@ def _llm_inference_service(document: Document) -> Iterator[str]:
         yield _missing(missing)
         if contract.LABEL in labels(document):
             yield "metadata.labels are not passed on to its pods"
+
+
+def _shared(document: Document) -> Iterator[str]:
+    """Yield whether a runtime or a configuration gives the label to all that use it."""
+    if contract.LABEL in labels({"metadata": _part(document, "spec")}):
+        yield f"the pods of each service that uses it get the label {contract.LABEL}"
 
 
 def _missing(places: list[str]) -> str:

@@ -85,6 +85,23 @@ def test_where_the_label_goes_is_said(
     assert f"there is only 1 {document['kind']}" in err
 
 
+@pytest.mark.parametrize(
+    "kind", ["ServingRuntime", "ClusterServingRuntime", "LLMInferenceServiceConfig"]
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_what_services_share_is_not_judged(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, labelled: bool
+) -> None:
+    """A runtime has no model; one with the label gives it to all of its services."""
+    path = tmp_path / "runtime.yaml"
+    spec = {"containers": [{"name": "kserve-container"}]} | ({"labels": LABELS} if labelled else {})
+    path.write_text(yaml.safe_dump(llm() | {"kind": kind, "spec": spec}))
+    assert main(["mutate", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "not judged here, since KServe completes its pods" in err
+    assert ("the pods of each service that uses it get the label" in err) == labelled
+
+
 def test_a_pod_that_the_manifest_gives_whole_is_judged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,10 @@ def mounted(
     def keep() -> None:
         shown: dict[str, str] = {}
         while not ended.wait(LOOK_SECONDS):
-            data = control_plane.call("GET", path).document.get("data") or {}
+            try:
+                data = control_plane.call("GET", path).document.get("data") or {}
+            except OSError:  # the API server is away
+                continue
             if set(keys) <= set(data) and data != shown:
                 ended.wait(lag if shown else 0)
                 shown = data

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.api_server.other_webhook import other_webhook
 from tests.e2e.api_server.webhook_registration import mutating_all, registered
 from tests.e2e.api_server.workloads import vllm_spec, workload
+from tests.support.openshift import CONSTRAINTS, admitted
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:
@@ -192,6 +193,37 @@ def test_a_writer_that_insists_on_coming_last_is_named(
     answer = created(control_plane, team, tmp_path, name=AFTER, again="IfNeeded", change="writer")
     assert answer.status == 403
     assert "must be initContainers[1], after initContainers[1] 'agent'" in answer.message
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_openshifts_plugin_has_nothing_left_to_change(
+    name: str, control_plane: ControlPlane, team: TeamFactory, tmp_path: Path
+) -> None:
+    """It runs before the webhooks and again after them, as a webhook does that is reinvoked."""
+    constraint, namespace = CONSTRAINTS[name], team()
+    spec = vllm_spec(securityContext={"runAsNonRoot": True})
+
+    def patch(pod: Document) -> Patch:
+        changed = admitted(pod, constraint)
+        if changed == pod:
+            return []
+        return [
+            {"op": "replace", "path": "/spec", "value": changed["spec"]},
+            {
+                "op": "add",
+                "path": "/metadata/annotations",
+                "value": changed["metadata"]["annotations"],
+            },
+        ]
+
+    with other_webhook(tmp_path, patch=patch) as running:
+        made = mutating_all(running.endpoint, name=BEFORE, namespace=namespace)
+        for entry in made["webhooks"]:
+            entry["reinvocationPolicy"] = "IfNeeded"
+        with registered(control_plane, made):
+            stored = control_plane.created(workload("Pod", namespace, spec=spec))
+    assert stored["spec"]["initContainers"][0]["name"] == GATE_CONTAINER
+    assert admitted(stored, constraint) == stored
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,12 @@ def bundle(cluster: ControlPlane, path: str = CONFIGURATIONS[0]) -> bytes:
     return b64decode(entry["clientConfig"].get("caBundle", ""))
 
 
+def value_of(cluster: ControlPlane, path: str, key: str) -> bytes:
+    """Return a value of a Secret, empty where there is none."""
+    data = cluster.call("GET", path).document.get("data") or {}
+    return b64decode(data.get(key, ""))
+
+
 def create_a_pod(cluster: ControlPlane) -> str | None:
     """Have the API server ask both replicas about a pod; return what went wrong."""
     answer = cluster.create(workload("Pod", "models"), dry_run=True)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.webhook_registration import LABEL_KEYS
+from tests.support.openshift import CONSTRAINTS, admitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,11 +185,13 @@ def test_openshift_assigns_the_users(overlay: str, tmp_path: Path) -> None:
     )
     for deployment in manifests.built(folder):
         if deployment["kind"] == "Deployment":
-            pod = deployment["spec"]["template"]["spec"]
+            template = deployment["spec"]["template"]
+            pod = template["spec"]
             contexts = [pod["securityContext"], *(c["securityContext"] for c in pod["containers"])]
             named = {"runAsUser", "runAsGroup", "fsGroup", "seLinuxOptions"}
             assert not any(named & context.keys() for context in contexts)
             assert pod["securityContext"]["runAsNonRoot"] is True
+            assert admitted(template, CONSTRAINTS["restricted-v2"])
 
 
 def test_the_host_network_is_consistent(tmp_path: Path) -> None:

@@ -427,6 +427,13 @@ class TestStep7Pin:
             verify(site.request(digests=(digest,), verifiers=(Signer().verifier,)))
 
 
+@pytest.fixture
+def public_site(public_path: Path, signer: Signer) -> Site:
+    """The same signed directory, where other users can read it."""
+    model = write(public_path / "granite", FILES)
+    return signed(Site(model, model / "model.sig", signer))
+
+
 class TestStep8Walking:
     """The model is listed without leaving it."""
 
@@ -483,13 +490,11 @@ class TestStep8Walking:
 
     def test_an_unreadable_file_leaves_the_verdict_open(
         self,
-        public_path: Path,
-        signer: Signer,
+        public_site: Site,
         unprivileged: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Neither verified nor refused: its contents are unknown."""
-        model = write(public_path / "granite", FILES)
-        site = signed(Site(model, model / "model.sig", signer))
+        site, model = public_site, public_site.model
         (model / "config.json").chmod(0)
         with (
             unprivileged(),
@@ -501,13 +506,11 @@ class TestStep8Walking:
 
     def test_an_unreadable_directory_leaves_the_verdict_open(
         self,
-        public_path: Path,
-        signer: Signer,
+        public_site: Site,
         unprivileged: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """It could contain unsigned files."""
-        model = write(public_path / "granite", FILES)
-        site = signed(Site(model, model / "model.sig", signer))
+        site, model = public_site, public_site.model
         (model / "closed").mkdir(mode=0)
         for unsigned in (True, False):
             with unprivileged(), pytest.raises(Undecided, match="'closed' cannot be read"):
@@ -516,14 +519,12 @@ class TestStep8Walking:
     @pytest.mark.parametrize("changes", [{}, {"ignore_paths": ("weights",)}])
     def test_what_lies_in_an_unreadable_directory_is_not_called_missing(
         self,
-        public_path: Path,
-        signer: Signer,
+        public_site: Site,
         unprivileged: Callable[[], AbstractContextManager[None]],
         changes: dict[str, Any],
     ) -> None:
         """Signed files may be there or not, also where the directory is ignored."""
-        model = write(public_path / "granite", FILES)
-        site = signed(Site(model, model / "model.sig", signer))
+        site, model = public_site, public_site.model
         (model / "weights").chmod(0)
         with unprivileged(), pytest.raises(Undecided, match="Permission denied"):
             verify(site.request(**changes))
@@ -536,13 +537,11 @@ class TestStep8Walking:
 
     def test_a_mismatch_outweighs_what_cannot_be_read(
         self,
-        public_path: Path,
-        signer: Signer,
+        public_site: Site,
         unprivileged: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """A model that is surely another one is refused, and the rest is said, too."""
-        model = write(public_path / "granite", FILES)
-        site = signed(Site(model, model / "model.sig", signer))
+        site, model = public_site, public_site.model
         (model / "config.json").chmod(0)
         (model / "weights" / "a.bin").write_bytes(b"evil")
         with unprivileged():

@@ -386,13 +386,17 @@ class TestHuggingFaceCache:
         (snapshot / "sub" / "weights").symlink_to("../../../blobs/22")
         return cache
 
-    def test_links_into_blobs_are_followed(self, cache: Path) -> None:
-        """The snapshot's names stand for the blobs' contents."""
+    def both_files_are_found(self, cache: Path) -> None:
+        """Assert that a cache's revision has its two files, with the blobs' contents."""
         snapshot = cache / "snapshots" / "rev"
         listing = walk(snapshot, follow=True)
         assert not listing.problems
         assert listing.files.keys() == {"config.json", "sub/weights"}
         assert read(snapshot, listing, "sub/weights") == b"weights"
+
+    def test_links_into_blobs_are_followed(self, cache: Path) -> None:
+        """The snapshot's names stand for the blobs' contents."""
+        self.both_files_are_found(cache)
 
     @pytest.mark.parametrize(
         "target",
@@ -442,11 +446,7 @@ class TestHuggingFaceCache:
 
     def test_blobs_that_all_models_share_are_followed(self, shared: Path) -> None:
         """Through the repository's own blob, which is a link then."""
-        snapshot = shared / "snapshots" / "rev"
-        listing = walk(snapshot, follow=True)
-        assert not listing.problems
-        assert listing.files.keys() == {"config.json", "sub/weights"}
-        assert read(snapshot, listing, "sub/weights") == b"weights"
+        self.both_files_are_found(shared)
 
     @pytest.mark.parametrize(
         "target",

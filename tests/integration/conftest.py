@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.signers import Signers
+from tests.support.differential.signers import Signers
 
 if TYPE_CHECKING:
     from pathlib import Path

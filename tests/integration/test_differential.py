@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
-from tests.support.models import LINKED_FOLDER, NOT_A_FILE, Scenario, Site, scenario
-from tests.support.mutations import MUTATIONS, fitting, mutate
+from tests.support.differential.models import LINKED_FOLDER, NOT_A_FILE, Scenario, Site, scenario
+from tests.support.differential.mutations import MUTATIONS, fitting, mutate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.sigstore import PrivateSigstore
-    from tests.support.signers import Signers
+    from tests.support.differential.signers import Signers
 
 MODELS: Final = 400
 

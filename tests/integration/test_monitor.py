@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tests.support.desk import COMMAND, HEAVY, TIMEOUT_SECONDS, Desk, loaded, run
-from tests.support.fuse import served
+from tests.support.fakes.fuse import served
 from tests.support.signed_model import FILES, Signer, Site, statement, write
 from validator import contract
 from validator.monitor.loop import POLL_SECONDS

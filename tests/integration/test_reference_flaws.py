@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from model_signing import hashing, signing, verifying
 from model_signing._cli import main
 
-from tests.support.signers import (
+from tests.support.differential.signers import (
     Signers,
     Verdict,
     bundle_by_key,

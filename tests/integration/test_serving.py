@@ -19,7 +19,7 @@ import jsonpatch
 import pytest
 from cryptography import x509
 
-from tests.support.fake_api_server import (
+from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
     FakeApiServer,

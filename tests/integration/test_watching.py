@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.fake_api_server import (
+from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
     TOKEN,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from tests.support.fake_api_server import Script
+    from tests.support.fakes.fake_api_server import Script
     from webhook.policies.choice import Policy
 
     class Start(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support import platforms
+from tests.support.fakes import platforms
 from tests.support.pods import SETTINGS, names
 from validator import contract
 from validator.policy.document import ModelValidation

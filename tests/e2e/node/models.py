@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
 from tests.e2e.api_server.workloads import MODEL, policy, workload
-from tests.support.signers import KeyPair
+from tests.support.differential.signers import KeyPair
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certs.cli import main
-from tests.support.fake_api_server import FakeApiServer
+from tests.support.fakes.fake_api_server import FakeApiServer
 
 if TYPE_CHECKING:
     from pathlib import Path

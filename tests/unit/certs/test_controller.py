@@ -12,7 +12,7 @@ from certs.flaws import certificates
 from certs.issuing import issue, new_authority
 from certs.objects import CONFIGURATIONS
 from certs.rotation import OVERLAP, SETTLING, Waits
-from tests.support.certs_simulation import (
+from tests.support.fakes.certs_simulation import (
     AUTHORITY_PATH,
     SERVING_PATH,
     SETTINGS,

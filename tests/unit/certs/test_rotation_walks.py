@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from certs.issuing import issue, new_authority
 from certs.objects import CONFIGURATIONS
-from tests.support.certs_simulation import (
+from tests.support.fakes.certs_simulation import (
     AUTHORITY_PATH,
     EPOCH,
     SERVING_PATH,

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.signers import KeyPair, bundle_by_key, resource, statement
+from tests.support.differential.signers import KeyPair, bundle_by_key, resource, statement
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "api.md"
 BLOCK: Final = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

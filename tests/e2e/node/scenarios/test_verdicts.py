@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.node.cluster import began, condition, ended, started, statuses
 from tests.e2e.node.models import WEIGHTS, serving
-from tests.support.signers import KeyPair
+from tests.support.differential.signers import KeyPair
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.stack import environments, tiny_model
 from tests.e2e.stack.engines import Installation
-from tests.support.signers import KeyPair, quiet
+from tests.support.differential.signers import KeyPair, quiet
 from validator import contract
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.tuf_repository import tuf_repository
+from tests.support.fakes.tuf_repository import tuf_repository
 from validator.errors import PolicyError, Undecided
 from validator.signatures import trusted_root
 from validator.signatures.trusted_root import PRODUCTION_URL, STAGING_URL, TrustedRoot

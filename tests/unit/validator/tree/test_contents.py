@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fuse import mounted
+from tests.support.fakes.fuse import mounted
 from tests.support.signed_model import FILES, Site, sharded, statement, statement_of, write
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT

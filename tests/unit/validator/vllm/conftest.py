@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import fake_vllm
+from tests.support.fakes import fake_vllm
 from validator import contract
 from validator.vllm.plugin import register
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import fake_vllm
+from tests.support.fakes import fake_vllm
 from validator.errors import ModelError, Refused, Undecided
 from validator.vllm.plugin import register
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import fake_vllm
+from tests.support.fakes import fake_vllm
 from tests.support.signed_model import FILES, statement, write
 from validator.errors import ModelError, PinError, Refused, Undecided
 from validator.vllm.plugin import inherited_verdicts

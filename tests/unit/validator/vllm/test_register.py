@@ -171,7 +171,7 @@ def test_a_refusal_that_ends_a_program_is_one_line(
 _PROGRAM: Final = """
 import json, os, sys
 sys.path.insert(0, {root!r})
-from tests.support import fake_vllm
+from tests.support.fakes import fake_vllm
 vllm = fake_vllm.package()
 sys.modules.update(vllm)
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import jsonpatch
 import pytest
 
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_cluster import stored_policy as policy
+from tests.support.fakes.fake_cluster import FakeCluster
+from tests.support.fakes.fake_cluster import stored_policy as policy
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError

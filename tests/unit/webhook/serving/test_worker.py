@@ -15,8 +15,8 @@ import jsonpatch
 import msgspec
 import pytest
 
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_cluster import stored_policy as policy
+from tests.support.fakes.fake_cluster import FakeCluster
+from tests.support.fakes.fake_cluster import stored_policy as policy
 from validator.contract import LABEL
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError

@@ -13,7 +13,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.models import COMPOSED, DECOMPOSED, SHARD_BYTES, Scenario, Site
+from tests.support.differential.models import COMPOSED, DECOMPOSED, SHARD_BYTES, Scenario, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

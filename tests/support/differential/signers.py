@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tests.sigstore import PrivateSigstore
-    from tests.support.models import Scenario, Site
+    from tests.support.differential.models import Scenario, Site
     from validator.signatures import Verifier
 
 ALICE: Final = "alice@example.com"

@@ -4,7 +4,7 @@ As gcsfuse, s3fs, rclone and others do once the kernel has dropped an inode from
 makes the numbers, and keeps one only while the file is open. It speaks the kernel's protocol
 (linux/fuse.h, 7.31) itself, so that no library is needed; root and /dev/fuse are.
 
-    python -m tests.support.fuse FOLDER MOUNT_POINT [--whole-seconds]
+    python -m tests.support.fakes.fuse FOLDER MOUNT_POINT [--whole-seconds]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def served(folder: Path, point: Path, *options: str) -> Iterator[subprocess.Pope
     if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):  # noqa: PTH110 — a device
         pytest.skip("a FUSE file system needs root and /dev/fuse")
     point.mkdir()
-    command = [sys.executable, "-m", "tests.support.fuse", str(folder), str(point), *options]
+    command = [sys.executable, "-m", "tests.support.fakes.fuse", str(folder), str(point), *options]
     with subprocess.Popen(command) as server:
         try:
             for _ in range(1000):

@@ -1,0 +1,1 @@
+"""The other sides that tests fake: API servers, clusters, vLLM, platforms, storage."""

@@ -55,7 +55,7 @@ class Report:
         hash: The hash function's name.
         ignored: Paths that exist and are not covered.
         unsigned: Number of files beside the signed ones that were let pass.
-        written: Number of files that somebody on this node has open for writing.
+        written: Number of files that somebody on this node has open for writing; a note says which.
         is_unsettled: Whether no more was seen than that files did not hold still.
         notes: Remarks for a reviewer, one sentence each.
         seconds: Wall-clock time of the verification.

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from validator import contract
 from validator.monitor.loop import POLL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.support.ended import Ended
 
@@ -74,14 +75,16 @@ def _output(process: subprocess.Popen[str]) -> IO[str]:
 
 
 @contextmanager
-def monitoring(desk: Desk, *, rate: str = "1Gi", **spec: Any) -> Iterator[Running]:
+def monitoring(
+    desk: Desk, *, rate: str = "1Gi", command: Sequence[str] = COMMAND, **spec: Any
+) -> Iterator[Running]:
     """Run a monitor of the desk's model."""
-    revalidation = {"interval": "1h", "bytesPerSecond": rate}
+    revalidation = {"interval": "1h", "bytesPerSecond": rate, "action": "Report"}
     policy = json.dumps(desk.policy(revalidation=revalidation, **spec))
     state = desk.folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     with subprocess.Popen(
-        [*COMMAND, "monitor", "--state", state, "--format", "json"],
+        [*command, "monitor", "--state", state, "--format", "json"],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
@@ -192,6 +195,19 @@ def test_the_first_verification_takes_no_longer_than_the_gates(desk: Desk) -> No
     assert second["models"][0]["seconds"] > 2.5
 
 
+def test_a_restarted_monitor_spares_the_workload_that_runs(desk: Desk) -> None:
+    """A monitor before it has let it start: the rate holds from the first verification on."""
+    files = FILES | {"weights/a.bin": os.urandom(3_000_000)}
+    write(desk.site.model, files)
+    desk.site.sign(statement(files))
+    seconds = []
+    for _ in range(2):
+        with monitoring(desk, rate="1M") as monitor:
+            seconds.append(monitor.verdict()["models"][0]["seconds"])
+            monitor.ended(signal.SIGKILL)
+    assert seconds[0] < 2.5 < seconds[1]
+
+
 def test_a_path_that_leaves_its_volume_turns_bad(desk: Desk) -> None:
     """A link that is repointed while the model is served may show the workload another one."""
     memory = "/dev/shm"  # noqa: S108 — a volume that is not the root
@@ -271,14 +287,28 @@ def test_a_probe_loads_next_to_nothing() -> None:
     assert not modules.intersection((*HEAVY, "argparse", "json", "msgspec", "threading", "pathlib"))
 
 
-def test_a_dead_volume_does_not_keep_it_from_ending(desk: Desk) -> None:
-    """Its threads hang in system calls that nobody answers any more."""
+IMPATIENT = """
+import runpy, sys
+from validator.monitor import silence
+silence.CHECK_SECONDS, silence.STALE_SECONDS = 0.2, 7.0
+sys.argv[0] = "model-validator"
+runpy.run_module("validator", run_name="__main__", alter_sys=True)
+"""
+"""A monitor that takes seven seconds of silence for a hang: more than two looks are apart."""
+
+
+def test_a_dead_volume_is_a_line_of_the_log(desk: Desk) -> None:
+    """Once, also where no probe would say it; and it can be ended."""
     point = desk.folder / "fuse"
     with served(desk.site.model, point) as server:
         shown = Desk(desk.folder, Site(point, point / "model.sig", desk.site.signer))
-        with monitoring(shown) as monitor:
+        with monitoring(shown, command=(sys.executable, "-c", IMPATIENT)) as monitor:
             assert monitor.verdict()["verdict"] == "verified"
             server.send_signal(signal.SIGSTOP)
-            time.sleep(POLL_SECONDS + 1)  # until it looks
+            line = monitor.verdict()
+            assert (line["verdict"], line["cause"]) == ("undecided", "silence")
+            assert "the model's volume may hang" in line["reason"]
+            time.sleep(1)  # five more looks at the time
             code, seconds = monitor.ended(signal.SIGTERM)
-    assert (code, seconds < 5) == (0, True)
+            rest = _output(monitor.process).read()
+    assert (code, seconds < 5, rest) == (0, True, "")

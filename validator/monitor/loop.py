@@ -108,7 +108,8 @@ class Finding:
         if more := len(self.changed) - len(shown):
             shown.append(f"{more:,} more")
         what = f"{self.cause}: {', '.join(shown)}" if shown else str(self.cause)
-        return f"{self.sentence} ({printable(what)})"
+        notes = [note for report in self.reports if report.written for note in report.notes]
+        return "; ".join((f"{self.sentence} ({printable(what)})", *map(printable, notes)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.signed_model import FILES, Signer, Site, statement, write
-from validator.cli.options import judge
+from tests.unit.validator.monitor.scene import BAD, GOOD, INTERVAL, OPEN, Scene
 from validator.monitor import loop
 from validator.monitor.loop import (
     POLL_LIMIT_SECONDS,
@@ -19,104 +19,14 @@ from validator.monitor.loop import (
     RETRY_SECONDS,
     SHORTEST_SECONDS,
     Cause,
-    Monitor,
 )
-from validator.monitor.sight import Watched, look
-from validator.report import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from validator.monitor.loop import Finding
-    from validator.monitor.sight import Sight
-    from validator.report import Report
-    from validator.verification import Request
-
-INTERVAL = 600.0
-GOOD, BAD, OPEN = Verdict.VERIFIED, Verdict.REFUSED, Verdict.UNDECIDED
-
-
-@dataclass
-class Scene:
-    """A monitor over a real model, with a script of what others do to it.
-
-    Attributes:
-        requests: What it verifies.
-        events: What happens at which second; or, in `amid`, in the middle of which verification.
-        seconds: How long a verification takes.
-        look_seconds: How long a look takes.
-        chance: A number between 0 and 1 for each wait.
-    """
-
-    requests: list[Request]
-    interval: float = INTERVAL
-    chance: Callable[[], float] = lambda: 1.0
-    running: bool = False
-    events: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
-    amid: dict[int, Callable[[], object]] = field(default_factory=dict)
-    seconds: float = 0.0
-    look_seconds: float = 0.0
-    now: float = 0.0
-    verified_at: list[float] = field(default_factory=list)
-    beside: list[bool] = field(default_factory=list)
-    models: list[Watched] = field(default_factory=list)
-    looked_at: list[float] = field(default_factory=list)
-
-    def run(self) -> Iterator[Finding]:
-        """Return the monitor's findings."""
-        self.models = [Watched(request) for request in self.requests]
-        return Monitor(
-            models=self.models,
-            look=self._look,
-            verify=self._verify,
-            clock=lambda: self.now,
-            sleep=self._sleep,
-            chance=self.chance,
-            interval=self.interval,
-            running=self.running,
-        ).findings()
-
-    def _sleep(self, seconds: float) -> None:
-        self.now += seconds
-        for event in [each for each in self.events if each[0] <= self.now]:
-            self.events.remove(event)
-            event[1]()
-
-    def _look(self) -> Sight:
-        self.looked_at.append(self.now)
-        self.now += self.look_seconds
-        return look(self.models)
-
-    def _verify(self, *, beside: bool) -> tuple[Report, ...]:
-        number = len(self.verified_at)
-        self.verified_at.append(self.now)
-        self.beside.append(beside)
-        self.now += self.seconds
-        return tuple(_judged(model, amid=self.amid.pop(number, None)) for model in self.models)
-
-
-class _Display:
-    """Lets something happen at the first read."""
-
-    def __init__(self, act: Callable[[], object] | None) -> None:
-        self._act = act
-
-    def __call__(self, done: int, total: int) -> None:
-        """Act once."""
-        del done, total
-        if self._act:
-            act, self._act = self._act, None
-            act()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def _judged(model: Watched, *, amid: Callable[[], object] | None) -> Report:
-    """Verify; `amid` happens at the first read."""
-    return judge(model.request, display=_Display(amid), memory=model.memory)
+    from validator.report import Verdict
 
 
 @pytest.fixture
@@ -147,6 +57,30 @@ def test_verifies_at_the_start_and_at_each_interval(scene: Scene) -> None:
     """Also where nothing seems to have changed."""
     assert take(scene, 4) == [(Cause.START, GOOD), *[(Cause.INTERVAL, GOOD)] * 3]
     assert scene.verified_at == [0, 600, 1200, 1800]
+
+
+def test_the_moment_of_a_verification_cannot_be_foreseen(scene: Scene) -> None:
+    """Each part of the interval is as likely as another; the interval is the longest that it is."""
+    chances = iter([0.5, *[1.0] * 1000])
+    scene.chance = lambda: next(chances)
+    assert take(scene, 3) == [(Cause.START, GOOD), *[(Cause.INTERVAL, GOOD)] * 2]
+    assert scene.verified_at == [0, 300, 900]
+
+
+def test_the_moment_of_a_look_cannot_be_foreseen_either(scene: Scene) -> None:
+    """It comes after half of the seconds at the earliest."""
+    chances = iter([1.0, *[0.0, 0.5, 1.0] * 1000])
+    scene.chance = lambda: next(chances)
+    take(scene, 2)
+    assert gaps(scene) == {POLL_SECONDS / 2, 3 * POLL_SECONDS / 4, POLL_SECONDS}
+
+
+def test_a_bad_content_counts_although_the_tree_moved(scene: Scene, site: Site) -> None:
+    """A writer who touches another file must not get a second chance to show the signed bytes."""
+    scene.events = [(60, lambda: spoil(site))]
+    scene.amid = {1: (site.model / "config.json").touch}
+    assert take(scene, 2) == [(Cause.START, GOOD), (Cause.CHANGE, BAD)]
+    assert len(scene.verified_at) == 2
 
 
 def test_a_change_is_noticed_at_the_next_look(scene: Scene, site: Site) -> None:
@@ -349,6 +283,46 @@ def test_ignored_paths_are_not_looked_at(site: Site) -> None:
     scene = Scene([site.request(ignore_paths=("logs",))])
     scene.events = [(60, lambda: write(site.model, {"logs/a": b"2", ".git/HEAD": b"2"}))]
     assert take(scene, 2) == [(Cause.START, GOOD), (Cause.INTERVAL, GOOD)]
+
+
+def test_signed_files_below_ignored_paths_are_looked_at(site: Site) -> None:
+    """The signature covers them, and what the workload reads there counts."""
+    files = FILES | {"logs/signed": b"1", ".git/config": b"1"}
+    write(site.model, files | {"logs/other": b"1"})
+    site.sign(statement(files))
+    for name in ("logs/signed", ".git/config"):
+        scene = Scene([site.request(ignore_paths=("logs",))])
+        scene.events = [
+            (50, lambda: write(site.model, {"logs/other": b"2"})),
+            (60, partial(write, site.model, {name: b"2"})),
+        ]
+        first, second = islice(scene.run(), 2)
+        assert (first.verdict, second.cause, second.verdict) == (GOOD, Cause.CHANGE, BAD)
+        assert second.changed == (f"{site.model}/{name}",)
+        assert scene.now >= 60
+        write(site.model, files)
+
+
+def test_paths_that_the_signer_ignores_are_not_looked_at(site: Site) -> None:
+    """Nor are unsigned files, where the policy lets any lie there."""
+    site.sign(statement(ignore_paths=["logs"]))
+    write(site.model, {"logs/a": b"1", "other": b"1"})
+    scene = Scene([site.request(ignore_unsigned_files=True)])
+    scene.events = [
+        (60, lambda: write(site.model, {"logs/a": b"2", "logs/b": b"", "other": b"2"})),
+        (70, lambda: write(site.model, {"further": b""})),
+    ]
+    assert take(scene, 2) == [(Cause.START, GOOD), (Cause.INTERVAL, GOOD)]
+
+
+def test_a_model_of_too_many_unsigned_files_is_looked_at(scene: Scene, site: Site) -> None:
+    """Their names are not kept, but that they change is seen: it may be the repair."""
+    many = {f"many/{number}": b"" for number in range(1200)}
+    write(site.model, many)
+    scene.events = [(60, lambda: shutil.rmtree(site.model / "many"))]
+    first, second = islice(scene.run(), 2)
+    assert (first.verdict, second.cause, second.verdict) == (BAD, Cause.CHANGE, GOOD)
+    assert "(and 1,199 more)" in first.sentence
 
 
 def test_all_models_have_to_hold(site: Site) -> None:

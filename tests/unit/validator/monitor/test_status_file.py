@@ -55,6 +55,18 @@ def test_a_verdict_grows_stale(tmp_path: Path, clock: Clock) -> None:
     assert status_file.read(str(tmp_path), now=said + STALE_SECONDS + 1) == (True, "all is well")
 
 
+def test_a_good_verdict_is_remembered(tmp_path: Path, clock: Clock) -> None:
+    """The workload may run from then on, and the next monitor spares it."""
+    for said, remembered in ((False, False), (True, False), (False, True)):
+        folder = tmp_path / f"{said} {remembered}"  # a lock of its own
+        folder.mkdir()
+        for path in tmp_path.glob("*/monitor.good"):
+            path.rename(folder / path.name)
+        found = StatusFile(str(folder), clock=clock)
+        assert found.was_good is remembered
+        found.say("", good=said)
+
+
 def test_a_dead_monitors_verdict_is_none(tmp_path: Path) -> None:
     """However it died: the kernel takes its lock back. The next one starts from nothing."""
     program = (

@@ -1,0 +1,146 @@
+"""Measure the memory of gate and monitor against the number of files.
+
+    python -m benchmarks.memory [--files N...] [--folder DIR]
+
+Models of many files of a byte each. The gate verifies one as in a pod; the monitor verifies it,
+looks, and verifies it again by the statement that it remembers. The figure is the peak of the
+resident set (VmHWM), which bounds what a container needs beside the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from validator import contract
+from validator.signatures import pae
+
+FILES: Final = (30_000, 90_000, 300_000)
+PER_FOLDER: Final = 1000
+CONTENT: Final = b"x"
+TYPE: Final = "application/vnd.in-toto+json"
+
+
+def make(folder: Path, count: int) -> str:
+    """Write `model` with its signature, and return the public key."""
+    digest = hashlib.sha256(CONTENT)
+    names = [f"{number // PER_FOLDER:04}/{number:07}.safetensors" for number in range(count)]
+    for number, name in enumerate(names):
+        path = folder / "model" / name
+        if number % PER_FOLDER == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(CONTENT)
+    algorithm = {"algorithm": "sha256", "digest": digest.hexdigest()}
+    root = hashlib.sha256(digest.digest() * count).hexdigest()
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "model", "digest": {"sha256": root}}],
+        "predicateType": "https://model_signing/signature/v1.0",
+        "predicate": {
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+            "resources": [{"name": name, **algorithm} for name in names],
+        },
+    }
+    key = ec.generate_private_key(ec.SECP256R1())
+    payload = json.dumps(statement).encode()
+    signature = key.sign(b"".join(pae(TYPE, payload)), ec.ECDSA(hashes.SHA256()))
+    bundle = {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": ""}},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": TYPE,
+            "signatures": [{"sig": base64.b64encode(signature).decode()}],
+        },
+    }
+    (folder / "model" / "model.sig").write_text(json.dumps(bundle))
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def policy(model: Path, key: str) -> str:
+    """Return the resolved policy, as the webhook puts it into the environment."""
+    return json.dumps(
+        {
+            "apiVersion": contract.API_VERSION,
+            "kind": contract.KIND,
+            "metadata": {"name": "memory", "namespace": "benchmarks"},
+            "spec": {
+                "model": {"path": str(model)},
+                "config": {"privateKeyConfig": {"publicKey": key}},
+                "revalidation": {"interval": "10s", "bytesPerSecond": "1Gi"},
+            },
+        }
+    )
+
+
+def peak(status: str) -> int:
+    """Return the peak of a process' resident set in MiB, from its status in /proc."""
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) // 1024
+
+
+GATE: Final = """
+import atexit, runpy, sys
+# Not ru_maxrss, which a process inherits from the one that started it.
+atexit.register(lambda: sys.stderr.write(open("/proc/self/status").read()))
+sys.argv = ["validator", "verify", "policy", "--progress=none"]
+runpy.run_module("validator", run_name="__main__", alter_sys=True)
+"""
+
+
+def gate(environment: dict[str, str]) -> int:
+    """Return the peak of a gate in MiB."""
+    command = [sys.executable, "-I", "-c", GATE]
+    done = subprocess.run(  # noqa: S603 — our own program
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"the gate failed: {done.stdout}")
+    return peak(done.stderr)
+
+
+def monitor(environment: dict[str, str], state: Path) -> int:
+    """Return the peak of a monitor in MiB, after three verdicts."""
+    command = [sys.executable, "-I", "-m", "validator", "monitor", f"--state={state}"]
+    with subprocess.Popen(  # noqa: S603 — our own program
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+    ) as process:
+        for line in islice(process.stdout or (), 3):
+            if "succeeded" not in line:
+                sys.exit(f"the monitor failed: {line}")
+        found = peak(Path(f"/proc/{process.pid}/status").read_text())
+        process.kill()
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", type=int, nargs="*", default=FILES)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    asked = parser.parse_args()
+    sys.stdout.write("| files | gate, MiB | monitor, MiB |\n|---|---|---|\n")
+    for count in asked.files:
+        with tempfile.TemporaryDirectory(prefix="benchmark-", dir=asked.folder) as name:
+            folder = Path(name)
+            given = {contract.POLICY_VARIABLE: policy(folder / "model", make(folder, count))}
+            cells = [f"{count:,}", gate(given), monitor(given, folder)]
+        sys.stdout.write(f"| {' | '.join(map(str, cells))} |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

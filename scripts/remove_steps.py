@@ -120,10 +120,10 @@ def sites_in(path: Path, node: ast.AST, function: Function | None = None) -> Ite
 def git(*arguments: str, check: bool = True) -> str:
     """Return what Git says of the tree."""
     command = [shutil.which("git") or "git", *arguments]
-    silent = None if check else subprocess.DEVNULL
-    return subprocess.run(
-        command, check=check, stdout=subprocess.PIPE, stderr=silent, text=True
-    ).stdout  # noqa: S603 — our own arguments
+    # A file that a revision does not have is no error.
+    complaints = None if check else subprocess.DEVNULL
+    ran = subprocess.run(command, check=check, stdout=subprocess.PIPE, stderr=complaints)  # noqa: S603 — our own arguments
+    return ran.stdout.decode()
 
 
 def functions_at(revision: str, path: Path) -> set[str]:

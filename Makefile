@@ -103,6 +103,14 @@ generate: venv ## Write the generated files again
 remove-steps: venv ## Take each refusal out once, and list those that no test misses (SINCE=REVISION MINUTES=...)
 	$(BIN)/python scripts/remove_steps.py $(if $(SINCE),--since $(SINCE)) $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: oldest
+oldest: venv ## Run the unit and integration tests with the oldest packages that pyproject.toml allows
+	$(PYTHON) -m venv --clear build/oldest
+	build/oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	build/oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/oldest.txt
+	build/oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	build/oldest/bin/python -m pytest -n auto tests/unit tests/integration
+
 SECONDS_EACH ?= 60
 .PHONY: fuzz
 fuzz: venv ## Search for input that ends in anything but our own errors (SECONDS_EACH=60; CPython 3.11 to 3.13)
@@ -123,6 +131,7 @@ lock: venv ## Resolve the locks again (with the oldest Python that is supported)
 	$(COMPILE) --build-deps-for wheel --only-build-deps --output-file requirements/build.txt pyproject.toml
 	$(COMPILE) --extra validator --extra blake3 --extra webhook --extra dev \
 	  --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/python scripts/oldest_versions.py | $(COMPILE) --output-file requirements/oldest.txt -
 	echo atheris | $(COMPILE) --output-file requirements/fuzz.txt -
 
 .PHONY: clean

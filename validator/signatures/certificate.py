@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -67,7 +67,10 @@ class CertificateVerifier:
         """
         try:
             anchors = tuple(map(_parsed, x509.load_pem_x509_certificates(pem)))
-        except _UNREADABLE as error:
+        except MemoryError:
+            raise
+        # A malformed certificate makes cryptography raise errors of many classes.
+        except Exception as error:
             raise PolicyError(f"{source}: {_flaw(pem)}") from error
         not_authorities = [anchor for anchor in anchors if not path.is_authority(anchor)]
         if not_authorities:
@@ -125,18 +128,6 @@ class CertificateVerifier:
         )
 
 
-_UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""Errors of cryptography on certificates that cannot be read."""
-
-
 def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """Return a bundle's DER certificates, each fully parsed.
 
@@ -147,7 +138,9 @@ def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     for number, der in enumerate(certificates):
         try:
             loaded.append(_parsed(x509.load_der_x509_certificate(der)))
-        except _UNREADABLE as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
             raise SignatureError(
                 f"certificate {number + 1} of the bundle's chain cannot be read: sign again with a "
                 "certificate in DER form"

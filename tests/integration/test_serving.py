@@ -60,6 +60,18 @@ async def asked(webhook: Webhook, path: str, document: dict[str, Any]) -> dict[s
         return found
 
 
+async def asked_again(webhook: Webhook, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the `response` to a large review, asked again while the process for them is busy."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                return await asked(webhook, "/mutate", document)
+            except AssertionError as error:
+                if "try again" not in str(error):
+                    raise
+                await asyncio.sleep(0.5)
+
+
 def patched(document: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
     """Return the pod with the response's patch, applied by somebody else's code."""
     operations = json.loads(base64.b64decode(response["patch"]))
@@ -164,7 +176,7 @@ async def test_large_reviews_are_answered(webhook: Webhook) -> None:
     """A review of 30 MiB is served, several at once take turns, and the process lives."""
     large = pod(annotations={"note": "x" * (30 * 1024 * 1024)})
     answers = await asyncio.gather(
-        *(asked(webhook, "/mutate", review(large)) for _ in range(3)),
+        *(asked_again(webhook, review(large)) for _ in range(3)),
         *(asked(webhook, "/mutate", review(pod())) for _ in range(10)),
     )
     assert all(answer["allowed"] for answer in answers)
@@ -173,11 +185,11 @@ async def test_large_reviews_are_answered(webhook: Webhook) -> None:
 async def test_small_reviews_overtake_large_ones(webhook: Webhook) -> None:
     """While the process for large reviews stands still, all others are answered."""
     large = pod(annotations={"note": "x" * (1024 * 1024)})
-    assert (await asked(webhook, "/mutate", review(large)))["allowed"]
+    assert (await asked_again(webhook, review(large)))["allowed"]
     worker = (await webhook.logged("worker started"))["pid"]
     os.kill(worker, signal.SIGSTOP)
     try:
-        waiting = [asyncio.create_task(asked(webhook, "/mutate", review(large))) for _ in range(10)]
+        waiting = [asyncio.create_task(asked_again(webhook, review(large))) for _ in range(10)]
         for _ in range(20):
             assert (await asked(webhook, "/mutate", review(pod())))["allowed"]
         assert not any(each.done() for each in waiting)

@@ -143,10 +143,11 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         "predicate": "predicate",
         "hash": "hash",
         "shard size": "shardSize",
-        "links": "allowSymlinks",
         "files": "files",
     }
     yield from (f"{name}: {found[key]}" for name, key in names.items() if key in found)
+    if "allowSymlinks" in found:
+        yield f"links: {'stand for what they lead to' if found['allowSymlinks'] else 'none'}"
     if "ignored" in found:
         yield f"ignored: {', '.join(found['ignored'])}"
     for one in found.get("resources", ()):

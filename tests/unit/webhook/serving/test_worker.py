@@ -49,9 +49,9 @@ def asked(pod: dict[str, Any] | None = None, *, path: str = "/mutate") -> Asked:
 
 
 @asynccontextmanager
-async def running(cluster: FakeCluster, *, seconds: float = 30) -> AsyncIterator[Worker]:
+async def running(cluster: FakeCluster) -> AsyncIterator[Worker]:
     """Run a worker beside the block."""
-    worker = Worker(reviewer(cluster), seconds=seconds)
+    worker = Worker(reviewer(cluster), seconds=30)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -161,12 +161,14 @@ async def test_what_takes_too_much_memory_is_refused(cluster: FakeCluster) -> No
 
 async def test_what_takes_too_long_is_ended(cluster: FakeCluster) -> None:
     """The review gets 503, and the next one a new process."""
-    async with running(cluster, seconds=3) as worker:
+    async with running(cluster) as worker:
         await worker.judge(asked(), line={})
         pid = await pid_of(worker)
         os.kill(pid, signal.SIGSTOP)
+        patient, worker._seconds = worker._seconds, 1
         with pytest.raises(NotReady, match="could not be judged in time"):
             await worker.judge(asked(), line={})
+        worker._seconds = patient
         assert (await worker.judge(asked(), line={})).verdict == "allowed"
         assert await pid_of(worker) != pid
 

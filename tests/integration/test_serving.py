@@ -28,7 +28,7 @@ from tests.support.fakes.fake_api_server import (
     says_version,
     status,
 )
-from tests.support.webhook_process import POLICY, Webhook, pod, review
+from tests.support.webhook_process import POLICY, START_SECONDS, Webhook, pod, review
 from webhook.review import BODY_LIMIT
 from webhook.serving.connections import CONNECTIONS_LIMIT
 
@@ -463,7 +463,9 @@ def test_a_bad_start_is_one_sentence(
     webhook.renew()
     (tmp_path / "policies").mkdir()
     spoil(tmp_path)
-    ended = subprocess.run(webhook.command, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(
+        webhook.command, capture_output=True, text=True, check=False, timeout=START_SECONDS
+    )
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -472,7 +474,9 @@ def test_a_bad_start_is_one_sentence(
 def test_a_gate_namespace_without_a_cluster_is_one_sentence(tmp_path: Path) -> None:
     """The webhook says that it does not read the option with a directory of policies."""
     command = Webhook(tmp_path, options=("--gate-namespace", "a")).command
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=START_SECONDS
+    )
     assert ended.returncode == 2
     assert "--gate-namespace is of a cluster" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -486,7 +490,9 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [*webhook.command, "--port", port]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=START_SECONDS
+        )
     assert ended.returncode == 2
     assert "cannot listen" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -516,7 +522,9 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     """One line that says what is wrong and where the options are listed, no traceback."""
     command = [sys.executable, "-m", "webhook", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=START_SECONDS
+    )
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "--help" in line

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-START_SECONDS = 30
+START_SECONDS = 60
+"""Ready after 1 s alone; a machine whose cores are all busy takes many times that."""
+
 POLICY = """
 apiVersion: rhtas.redhat.com/v1alpha1
 kind: ModelValidation
@@ -59,7 +61,11 @@ class Webhook:
             *self.command, stderr=PIPE, env=os.environ | self.environment
         )
         self._reader = asyncio.create_task(self._read())
-        listening = await self.logged("listening", seconds=START_SECONDS)
+        try:
+            listening = await self.logged("listening", seconds=START_SECONDS)
+        except BaseException:
+            await self._end()  # for without a start there is no exit
+            raise
         self.port, self.probe_port = listening["port"], listening["probe_port"]
         return self
 
@@ -69,6 +75,9 @@ class Webhook:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()

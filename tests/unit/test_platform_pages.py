@@ -168,6 +168,19 @@ def test_the_sidecar_for_adapters_writes_nothing_beside_the_model() -> None:
     assert [mount["readOnly"] for mount in sidecar["volumeMounts"]] == [True]
 
 
+def test_a_shared_claim_within_the_models_is_admitted() -> None:
+    """production-stack mounts it there; the gate looks for a link in its place."""
+    example = next(each for each in EXAMPLES if each.name.startswith("production-stack"))
+    values = copy.deepcopy(example.written) | {"sharedPvcStorage": {"size": "10Gi"}}
+    (pod,) = platforms.pods(values)
+    namespace = NamespaceOptions(name="llm")
+    made = mutate(Manifest(raw=pod), example.policy, gate=SETTINGS, namespace=namespace)
+    assert any("'/data/shared-pvc-storage'" in sentence for sentence in made.warnings)
+    (gate,) = made.pod["spec"]["initContainers"]
+    variables = {each["name"]: each.get("value") for each in gate["env"]}
+    assert "/data/shared-pvc-storage" in variables[contract.NESTED_VARIABLE]
+
+
 def test_a_transformer_with_the_label_of_the_object_is_refused() -> None:
     """KServe gives it `metadata.labels`, and no model."""
     example = next(each for each in EXAMPLES if each.name.startswith("kserve"))

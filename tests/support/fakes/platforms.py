@@ -187,6 +187,10 @@ def _production_stack(values: Document) -> Iterator[Document]:
                 image = "lmcache/lmstack-sidecar:latest"
                 spec["containers"].append({"name": "sidecar", "image": image})
                 _mounted(spec, spec["containers"][-1], volume, {"mountPath": "/data"})
+        if "sharedPvcStorage" in values:
+            claim = {"claimName": "vllm-shared-pvc-storage-claim"}
+            volume = {"name": "vllm-shared-pvc-storage", "persistentVolumeClaim": claim}
+            _mounted(spec, container, volume, {"mountPath": "/data/shared-pvc-storage"})
         if model.get("lmcacheConfig", {}).get("enablePD"):
             spec |= {"hostIPC": True, "hostPID": True}
         name = f"vllm-{model['name']}-deployment-vllm"

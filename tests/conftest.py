@@ -1,7 +1,9 @@
 """Fixtures of all tests: the private Sigstore, and the settings of hypothesis."""
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.sigstore.fixtures"]
@@ -23,3 +25,12 @@ def pytest_xdist_auto_num_workers() -> int:
     and its two API servers 0.6.
     """
     return len(os.sched_getaffinity(0)) + 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Write what `make test COVERAGE=1` counts: xdist kills a worker that takes long to end."""
+    if "PYTEST_XDIST_WORKER" in os.environ and "coverage" in sys.modules:
+        running = sys.modules["coverage"].Coverage.current()
+        if running is not None:
+            running.save()

@@ -46,6 +46,11 @@ e2e: venv ## Install it on a real node and try everything there (root, Debian; m
 cluster-tools: venv ## Build what `make test` needs: etcd, kube-apiserver, kubectl, sops … (Go, once)
 	@$(BIN)/python -m tests.e2e.api_server.building
 
+.PHONY: e2e-cert-manager
+e2e-cert-manager: venv ## Try the overlay for cert-manager with cert-manager itself (Go; minutes, once)
+	@$(BIN)/python -m tests.e2e.api_server.building etcd kube-apiserver kubectl cert-manager
+	MODEL_VALIDATION_E2E_CERT_MANAGER=1 $(BIN)/python -m pytest tests/e2e/api_server/cert_manager
+
 .PHONY: e2e-vllm
 e2e-vllm: venv ## Try the check inside vLLM in a real one, on the CPU (7 GB, once; minutes)
 	@$(BIN)/python -m tests.e2e.stack.environments vllm

@@ -49,6 +49,7 @@ MODULES = {
         "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
         "sops": "github.com/getsops/sops/v3/cmd/sops",
     },
+    TESTS / "e2e" / "api_server" / "cert_manager": {"cert-manager": "."},
     STACK / "gateway": {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
     STACK / "router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     STACK / "flux": {
@@ -59,7 +60,8 @@ MODULES = {
         for folder in sorted(RELEASES.glob("v*"))
     },
 }
-"""Folder of a Go module to its programs, each with its package, which `tools.go` there imports."""
+"""Folder of a Go module to its programs, each with its package, which `tools.go` there imports or
+which is the folder's own."""
 
 PACKAGES = {name: package for programs in MODULES.values() for name, package in programs.items()}
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
@@ -168,7 +170,8 @@ def _built(name: str) -> Path:
 
 def _cached(name: str) -> Path:
     module = _module(name)
-    sources = b"".join((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    files = [module / file for file in ("go.mod", "go.sum", "main.go")]
+    sources = b"".join(file.read_bytes() for file in files if file.is_file())
     built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags(name)
     key = hashlib.sha256(sources + built_by.encode()).hexdigest()[:16]
     return _cache() / key / name

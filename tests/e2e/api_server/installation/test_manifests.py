@@ -218,3 +218,21 @@ def test_only_linux_nodes_are_asked(overlay: str) -> None:
     for deployment in manifests.overlay(overlay, "Deployment"):
         selector = deployment["spec"]["template"]["spec"]["nodeSelector"]
         assert selector == {"kubernetes.io/os": "linux"}
+
+
+@pytest.mark.parametrize("overlay", manifests.OVERLAYS)
+def test_a_drained_node_leaves_a_replica(overlay: str) -> None:
+    """By a budget where there are several; where there is one, a budget would stop the drain."""
+    budgets = manifests.overlay(overlay, "PodDisruptionBudget")
+    for deployment in manifests.overlay(overlay, "Deployment"):
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        covering = [
+            budget["spec"]
+            for budget in budgets
+            if budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        ]
+        if deployment["spec"]["replicas"] == 1:
+            assert not covering
+            continue
+        (spec,) = covering
+        assert spec.get("maxUnavailable", 0) == 1 or spec.get("minAvailable", 0) == 1

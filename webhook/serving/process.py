@@ -91,6 +91,7 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
             connections=connections,
         )
         stack.callback(listener.close)
+        stop = _on_signals()
         _log.info("listening", host=settings.host, port=listener.port, probe_port=probe_port)
         await _until_drained(
             {
@@ -99,6 +100,7 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
                 "connections": listener.run(),
                 "worker": app[WORKER].run(),
             },
+            stop=stop,
             lifecycle=lifecycle,
             seconds=settings.drain_seconds,
         )
@@ -144,13 +146,13 @@ async def _server(app: web.Application, stack: AsyncExitStack) -> web.Server:
 
 
 async def _until_drained(
-    background: dict[str, Coroutine[Any, Any, None]], *, lifecycle: Lifecycle, seconds: float
+    background: dict[str, Coroutine[Any, Any, None]],
+    *,
+    stop: asyncio.Event,
+    lifecycle: Lifecycle,
+    seconds: float,
 ) -> None:
-    """Run the background tasks until a signal, and for `seconds` more."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop, number)
+    """Run the background tasks until `stop` is set, and for `seconds` more."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_endless(name, run)) for name, run in background.items()]
         await stop.wait()
@@ -169,6 +171,15 @@ async def _quiet(lifecycle: Lifecycle) -> None:
         if not lifecycle.under_way:
             return
         await asyncio.sleep(QUIET_SECONDS)
+
+
+def _on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop, number)
+    return stop
 
 
 def _on_signal(stop: asyncio.Event, number: int) -> None:

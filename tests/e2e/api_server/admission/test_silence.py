@@ -39,6 +39,8 @@ ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/model-validation-webhook
 TIMING = Timing(read=1, watch=1, silence=1, pause=0.1, longest_pause=0.5, stale=4)
 """The shipped ones, some thirty times as fast."""
 PATIENCE = 30
+TLS_END_SECONDS = 0.25
+"""For the answer to a `close_notify`; the figure is of aiohttp's documents."""
 
 
 class Wire:
@@ -103,6 +105,8 @@ async def followed(
         with suppress(asyncio.CancelledError):
             await running
         await api.close()
+        # The client does not wait for the ends of its TLS connections, and the loop closes after.
+        await asyncio.sleep(TLS_END_SECONDS)
 
 
 async def until(condition: Callable[[], bool]) -> None:

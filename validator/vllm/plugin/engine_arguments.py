@@ -133,6 +133,22 @@ def is_server(arguments: Any) -> bool:
     return hasattr(arguments, "middleware")
 
 
+def refuse_requests(command_line: Any) -> None:
+    """Refuse a server that lets its requests name files.
+
+    Args:
+        command_line: The parsed command line; commands without a server lack the option.
+
+    Raises:
+        Refused: It does.
+    """
+    if getattr(command_line, "trust_request_mm_kwargs", False):
+        raise Refused(
+            "--trust-request-mm-kwargs lets requests say which files a processor opens, and no "
+            "signature covers them; leave it out"
+        )
+
+
 def refuse_another_vllm(arguments: Any) -> None:
     """Refuse `EngineArgs` that lack a field: a release that has renamed it would be unchecked.
 

@@ -75,6 +75,7 @@ class Judge:
         ]
         if engine_arguments.is_server(command_line):
             opened += hosting_hook.scripts(self._environment)
+        self._enforce(lambda: engine_arguments.refuse_requests(command_line))
         self._check(opened, arguments)
 
     def weights(self, load_config: Any, config: Any | None, source: object) -> None:

@@ -273,6 +273,17 @@ def test_without_a_policy_it_says_so(vllm: Installation, tmp_path: Path) -> None
     assert output.count("model-validation checks NOTHING: set MODEL_VALIDATION_POLICY") == 1
 
 
+def test_requests_may_not_say_what_a_processor_opens(
+    vllm: Installation, model: Path, policy: Policies, tmp_path: Path
+) -> None:
+    """Whoever can ask the server could name files beside the model."""
+    given = ("--model", str(model), "--trust-request-mm-kwargs")
+    assert _refused(vllm, *given, environment=policy(model), folder=tmp_path) == (
+        "validator.errors.Refused: --trust-request-mm-kwargs lets requests say which files a "
+        "processor opens, and no signature covers them; leave it out"
+    )
+
+
 def test_adapters_at_run_time_and_a_policy_exclude_each_other(
     vllm: Installation, model: Path, policy: Policies, tmp_path: Path
 ) -> None:

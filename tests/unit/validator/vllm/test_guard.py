@@ -209,6 +209,14 @@ def test_a_servers_own_files_are_looked_at_before_the_engine_is_made(
     assert make(Namespace(model=str(site.model), lora_modules=None, chat_template=None))
 
 
+def test_requests_may_not_name_files(load: Callable[..., ModuleType], site: Site) -> None:
+    """A processor opens what its settings name, and a request's settings are nobody's choice."""
+    make = load().AsyncEngineArgs.from_cli_args
+    assert make(Namespace(model=str(site.model), trust_request_mm_kwargs=False))
+    with pytest.raises(Refused, match="--trust-request-mm-kwargs lets requests say which files"):
+        make(Namespace(model=str(site.model), trust_request_mm_kwargs=True))
+
+
 @pytest.mark.parametrize(
     "changes", [{"distributed_executor_backend": "ray"}, {"data_parallel_backend": "ray"}], ids=str
 )

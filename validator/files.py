@@ -7,10 +7,11 @@ files are `validator.tree`'s.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from validator.errors import BundleError, Undecided
 from validator.limits import DEFAULT
@@ -18,6 +19,15 @@ from validator.text import quoted, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_BLOCK_BYTES: Final = 1024 * 1024
+
+_MEMORY_LIMITS: Final = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+"""Where the kernel says it: cgroups version 2, and 1."""
 
 
 def read_file(path: Path, *, limit: int, what: str) -> bytes:
@@ -51,6 +61,35 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
     if len(content) > limit:
         raise BundleError(f"the {what} {quoted(path)} is larger than {limit:,} bytes")
     return content
+
+
+def digest_file(path: Path, *, limit: int) -> str | None:
+    """Return the SHA-256 of a regular file of at most `limit` bytes, hexadecimal; None, if none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+                return None
+            digest = hashlib.sha256()
+            while content := os.read(descriptor, _BLOCK_BYTES):
+                digest.update(content)
+            return digest.hexdigest()
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return None
+
+
+def memory_limit() -> int | None:
+    """Return the memory that this container may use, in bytes; None, if nobody says."""
+    for path in _MEMORY_LIMITS:
+        try:
+            with open(path, encoding="ascii") as file:  # noqa: PTH123 — not a person's path
+                return int(file.read())
+        except (OSError, ValueError):
+            continue  # not this version of cgroups, or "max"
+    return None
 
 
 def read_anchor(path: Path, *, what: str) -> bytes:

@@ -11,7 +11,8 @@ class Limits:
 
     Attributes:
         bundle_bytes: Size of the signature file. A resource takes about 200
-            bytes of it, so 64 MiB are good for about 300,000 files.
+            bytes of it, so 64 MiB are good for about 300,000 files, which fit a gate's 256 MiB
+            (benchmarks/memory.py; about 200,000 if signed keylessly).
         bundle_depth: Levels of JSON nesting; an honest bundle has nine.
         bundle_values: JSON values of a signature file, the signed statement not counted; an
             honest one has less than a hundred.

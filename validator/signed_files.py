@@ -11,7 +11,10 @@ import os
 from array import array
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SINGLE_FILE: Final = "."
 """The one resource's name where the model is a file and not a directory."""
@@ -128,42 +131,64 @@ def whole(names: list[bytes], digests: bytes, *, width: int) -> SignedFiles:
     return SignedFiles(tuple(names), numbers, digests, width)
 
 
-def in_shards(
-    shards: list[tuple[bytes, int, int]], digests: bytes, *, width: int, shard_size: int
-) -> SignedFiles:
-    """Return files in shards, given in any order: file name, start and end.
+class Shards:
+    """The shards of files, taken in one by one in any order."""
 
-    Raises:
-        RepeatedError: A shard stands twice.
-        GapError: A file's shards leave bytes out, or are not of the size.
-    """
-    numbers: dict[bytes, int] = {}
-    for name, _, _ in shards:
-        numbers.setdefault(name, len(numbers))
-    names = tuple(numbers)
-    order = sorted(range(len(shards)), key=lambda n: (numbers[shards[n][0]], shards[n][1]))
-    firsts = array("L", [0]) * (len(names) + 1)
-    ends = array("Q", (shards[n][2] for n in order))
-    for n in order:
-        firsts[numbers[shards[n][0]] + 1] += 1
-    for number in range(len(names)):
-        firsts[number + 1] += firsts[number]
-    sorted_digests = b"".join(digests[n * width : (n + 1) * width] for n in order)
-    for one, other in pairwise(order):
-        if shards[one][:2] == shards[other][:2]:
-            raise RepeatedError(shards[one][0].decode())
-    for number, name in enumerate(names):
-        file = [shards[n][1:] for n in order[firsts[number] : firsts[number + 1]]]
-        if not _is_whole(file, shard_size):
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._owners = array("L")
+        self._starts = array("Q")
+        self._ends = array("Q")
+
+    def add(self, name: bytes, start: int, end: int) -> None:
+        """Take in a shard of a file: `start` included, `end` not."""
+        self._owners.append(self._numbers.setdefault(name, len(self._numbers)))
+        self._starts.append(start)
+        self._ends.append(end)
+
+    def files(self, digests: bytes, *, width: int, shard_size: int) -> SignedFiles:
+        """Return the files.
+
+        Args:
+            digests: The shards', in the order in which they were taken in.
+            width: Bytes of a digest.
+            shard_size: Bytes of each shard, but for a file's last one.
+
+        Raises:
+            RepeatedError: A shard stands twice.
+            GapError: A file's shards leave bytes out, or are not of the size.
+        """
+        order = self._order()
+        firsts = array("L", [0]) * (len(self._numbers) + 1)
+        for owner in self._owners:
+            firsts[owner + 1] += 1
+        names = tuple(self._numbers)
+        for number, name in enumerate(names):
+            firsts[number + 1] += firsts[number]
+            self._check(name, order[firsts[number] : firsts[number + 1]], shard_size)
+        ends = array("Q", (self._ends[n] for n in order))
+        if not isinstance(order, range):
+            digests = b"".join(digests[n * width : (n + 1) * width] for n in order)
+        return SignedFiles(names, self._numbers, digests, width, firsts, ends)
+
+    def _order(self) -> Sequence[int]:
+        """Return the shards' places, file after file and from start to end."""
+        here = range(len(self._owners))
+        owners, starts = self._owners, self._starts
+        if all((owners[n], starts[n]) <= (owners[n + 1], starts[n + 1]) for n in here[:-1]):
+            return here
+        return sorted(here, key=lambda n: (owners[n], starts[n]))
+
+    def _check(self, name: bytes, shards: Sequence[int], size: int) -> None:
+        """Demand that a file's shards are whole: from its start to its end, without a gap."""
+        spans = [(self._starts[n], self._ends[n]) for n in shards]
+        if any(one[0] == other[0] for one, other in pairwise(spans)):
+            raise RepeatedError(name.decode())
+        whole = (
+            spans[0][0] == 0
+            and all(start == before for (_, before), (start, _) in pairwise(spans))
+            and all(end - start == size for start, end in spans[:-1])
+            and (0 < spans[-1][1] - spans[-1][0] <= size or spans == [(0, 0)])
+        )
+        if not whole:
             raise GapError(name.decode())
-    return SignedFiles(names, numbers, sorted_digests, width, firsts, ends)
-
-
-def _is_whole(shards: list[tuple[int, int]], size: int) -> bool:
-    """Tell whether shards go from a file's start to its end, without a gap."""
-    return (
-        shards[0][0] == 0
-        and all(start == before for (_, before), (start, _) in pairwise(shards))
-        and all(end - start == size for start, end in shards[:-1])
-        and (0 < shards[-1][1] - shards[-1][0] <= size or shards == [(0, 0)])
-    )

@@ -19,8 +19,8 @@ from validator.signed_files import (
     GapError,
     Hash,
     RepeatedError,
+    Shards,
     SignedFiles,
-    in_shards,
     whole,
 )
 from validator.text import quoted
@@ -319,20 +319,19 @@ def _files(
         accepted.append(f"{hash_}-sharded-{shard_size}")
     digests = bytearray()
     names: list[bytes] = []
-    shards: list[tuple[bytes, int, int]] = []
-    known: dict[bytes, bytes] = {}
+    shards = Shards()
     for item in listed:
         name, start, end, digest = _resource(item, hash_, accepted, shard_size, limits)
         digests += digest
         if shard_size:
-            shards.append((known.setdefault(name, name), start, end))
+            shards.add(name, start, end)
         else:
             names.append(name)
     root = hashlib.sha256(digests).hexdigest()
     width = DIGEST_BYTES[hash_]
     try:
         if shard_size:
-            files = in_shards(shards, bytes(digests), width=width, shard_size=shard_size)
+            files = shards.files(bytes(digests), width=width, shard_size=shard_size)
         else:
             files = whole(names, bytes(digests), width=width)
     except RepeatedError as error:

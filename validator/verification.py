@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.bundle import Bundle, Method, read_bundle
 from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
+from validator.files import digest_file
 from validator.limits import DEFAULT, Limits
 from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
 from validator.signed_files import SINGLE_FILE, SignedFiles
@@ -84,6 +85,7 @@ class Accepted:
     Attributes:
         statement: What was signed.
         digest: SHA-256 of the signed payload, hexadecimal.
+        source: SHA-256 of the signature file, hexadecimal.
         signer: Who signed.
         single: The signed file of a model that is one, under the name `SINGLE_FILE`; else None.
         hidden: Names of signed files at or below ignored paths.
@@ -91,6 +93,7 @@ class Accepted:
 
     statement: Statement
     digest: str
+    source: str
     signer: ProvenSigner
     single: SignedFiles | None
     hidden: tuple[str, ...]
@@ -255,7 +258,7 @@ def accept(request: Request, *, now: datetime) -> Accepted:
     # 1. Read the signature file: within limits, unambiguous JSON, and a bundle.
     # 2. The bundle's signing method is an accepted one.
     # 3. The signature holds, for an accepted signer.
-    signed = _signed(request, now=now)
+    signed, source = _signed(request, now=now)
     digest = hashlib.sha256(signed.payload).hexdigest()
 
     # 4., 5. and 6. The payload is an OMS statement without contradictions. From here on,
@@ -279,6 +282,7 @@ def accept(request: Request, *, now: datetime) -> Accepted:
     return Accepted(
         statement=statement,
         digest=digest,
+        source=source,
         signer=signed.signer,
         single=statement.files.called(SINGLE_FILE) if _only_name(statement.files) else None,
         hidden=tuple(name for name in names if is_below(name, ignored)),
@@ -304,16 +308,23 @@ def scope_of(tree: Tree, request: Request, accepted: Accepted, *, follow: bool) 
     )
 
 
-def _signed(request: Request, *, now: datetime) -> Signed:
-    """Steps 1 to 3: the signed payload."""
+def _signed(request: Request, *, now: datetime) -> tuple[Signed, str]:
+    """Steps 1 to 3: the signed payload, and the signature file's digest."""
     bundle = read_bundle(request.signature, limits=request.limits)
     fitting = _fitting_verifiers(bundle, request)
-    return _verify_signature(bundle, fitting, request, now)
+    return _verify_signature(bundle, fitting, request, now), bundle.source
 
 
 def _check_again(request: Request, known: Accepted, *, now: datetime) -> None:
     """Steps 1 to 3, amid the files: the signature still holds, and over the known statement."""
-    if hashlib.sha256(_signed(request, now=now).payload).hexdigest() != known.digest:
+    limit = request.limits.bundle_bytes
+    # Certificates are judged by today's date; nothing else of the same file can have changed.
+    if known.signer.method is not Method.CERTIFICATE and known.source == digest_file(
+        request.signature, limit=limit
+    ):
+        return
+    signed, _ = _signed(request, now=now)
+    if hashlib.sha256(signed.payload).hexdigest() != known.digest:
         raise _SignedAnewError
 
 

@@ -360,6 +360,24 @@ def test_what_lies_beside_the_payload_is_bounded(signer: Signer) -> None:
         parse_bundle(raw, limits=DEFAULT)
 
 
+@pytest.mark.parametrize("written", ["1000000\n", "max\n", None])
+def test_a_keyless_signature_that_takes_too_much_memory_is_said(
+    tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch, written: str | None
+) -> None:
+    """Before sigstore-python reads it: a gate that is killed has no sentence."""
+    limit = tmp_path / "memory.max"
+    if written:
+        limit.write_text(written)
+    monkeypatch.setattr("validator.files._MEMORY_LIMITS", (str(limit),))
+    material = put("verificationMaterial", {"certificate": {"rawBytes": b64(b"der")}})
+    (tmp_path / "model.sig").write_bytes(signer.bundle(b"payload", edit=material))
+    if written == "1000000\n":
+        with pytest.raises(Undecided, match=r"this container has 976.6 KiB: set spec.resources"):
+            read_bundle(tmp_path / "model.sig", limits=DEFAULT)
+    else:
+        assert read_bundle(tmp_path / "model.sig", limits=DEFAULT).method is Method.SIGSTORE
+
+
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
     """A NUL in a path, as a policy could carry it, is a sentence."""
     with pytest.raises(BundleError, match="is not a file's name"):

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from webhook.admission.pod import Placed
     from webhook.admission.wire import Mount
 
-_LINKED: Final = {"/var/run": "/run", "/var/lock": "/run/lock"}
+_LINKED: Final = {
+    "/bin": "/usr/bin",
+    "/lib": "/usr/lib",
+    "/lib64": "/usr/lib64",
+    "/sbin": "/usr/sbin",
+    "/var/lock": "/run/lock",
+    "/var/run": "/run",
+}
 """Folders that are links in the images of nearly all distributions, and where they lead."""
 
 _OF_THE_RUNTIME: Final = frozenset(

@@ -182,6 +182,7 @@ def test_what_kubernetes_does_not_define_is_refused(fields: dict[str, Any]) -> N
     "name",
     [
         *("SAGEMAKER_MODEL_PATH", "CUSTOM_SCRIPT_FILENAME", "CUSTOM_FASTAPI_PING_HANDLER"),
+        *("NIXL_PLUGIN_DIR", "FLASHINFER_WORKSPACE_BASE", "NVTX_INJECTION64_PATH"),
         *("GCONV_PATH", "NCCL_NET_PLUGIN", "NCCL_TUNER_PLUGIN", "LMCACHE_CONFIG_FILE"),
         *("OPENSSL_CONF", "TRITON_PTXAS_PATH", "SAGEMAKER_BRAND_NEW"),
     ],
@@ -216,6 +217,15 @@ def test_a_home_on_a_volume_is_warned_of(home: str, kind: str, *, warned: bool) 
     [
         ("/usr/local/lib/python3.12/dist-packages/x", True),
         ("/opt/venv/lib/python3.12/site-packages", True),
+        ("/usr/local/lib/python3.12", True),
+        ("/usr/local/bin/vllm", True),
+        ("/opt/venv", True),
+        ("/etc/ld.so.preload", True),
+        ("/root", True),
+        ("/root/.local/lib", True),
+        ("/root/.cache/huggingface", False),
+        ("/usr/share/zoneinfo", False),
+        ("/etc/ssl/certs", False),
         ("/opt/ml/model", True),
         ("/opt/ml", True),
         ("/opt/ml/model/model.py", True),
@@ -224,7 +234,7 @@ def test_a_home_on_a_volume_is_warned_of(home: str, kind: str, *, warned: bool) 
     ],
 )
 def test_a_mount_where_the_image_runs_code_is_warned_of(path: str, *, warned: bool) -> None:
-    """Packages of Python, and the script that vLLM's hook for SageMaker runs."""
+    """Programs, libraries, packages of Python, and the script of vLLM's hook for SageMaker."""
     mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": path}]
     assert _warned_of(mounts, "persistentVolumeClaim") is warned
 

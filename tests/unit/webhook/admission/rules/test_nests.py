@@ -97,6 +97,13 @@ def test_the_path_is_spelled_as_the_pod_spells_it() -> None:
     assert nested_of(result) == {"/var/run/models/x": "/var/run/models/x"}
 
 
+def test_a_folder_that_images_link_is_one_place() -> None:
+    """/lib is /usr/lib in most images: the second volume lies within the first."""
+    given = vllm(mount(), mount("home", "/lib"), mount("inner", "/usr/lib/x"))
+    result = mutated(pod(given, volumes=VOLUMES))
+    assert nested_of(result) == {f"{AT}/0/x": "/usr/lib/x"}
+
+
 @pytest.mark.parametrize("at", [MODEL, f"{MODEL}/cache", f"{MODEL}/a/b"])
 @pytest.mark.parametrize("aside", [False, True])
 def test_a_mount_over_the_model_is_refused_as_ever(at: str, *, aside: bool) -> None:

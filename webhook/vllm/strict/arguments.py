@@ -22,6 +22,7 @@ REFUSED: Final[dict[str, str]] = {
     "uds": "leaves the pod's port to others",
     "allowed_local_media_path": "lets requests read files of the container",
     "trust_request_mm_kwargs": "lets requests say what a processor opens",
+    **dict.fromkeys(("enable_mm_embeds", "enable_prompt_embeds"), "loads tensors of requests"),
     "mm_encoder_fp8_scale_save_path": "writes a file, anywhere",
     **dict.fromkeys(
         (

@@ -7,11 +7,13 @@ Everything is literal, spelled in full and known:
 - its options are known to open nothing, or a path (`arguments`);
 - its variables are on the list (`variables`);
 - nothing is mounted over its image but the models, and at /tmp and /dev/shm emptyDirs that no
-  other container uses; one at /dev/shm, where other containers run in the pod.
+  other container uses; one at /dev/shm, where other containers run in the pod;
+- what else lies on a model's volume is mounted only where no image has files of its own.
 """
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 _PYTHON_STARTS: Final = (["python", "-m"], ["python3", "-m"])
 _MEMORY: Final = "/dev/shm"
 _SCRATCH: Final = frozenset({"/tmp", _MEMORY})
+_FOR_DATA: Final = ("/data", "/media", "/mnt", "/model", "/models", "/srv")
+"""Folders in which no image keeps programs, libraries or caches: more than the model may be mounted
+there. Elsewhere, what lies beside the model on its volume would hide what the image brings."""
 
 
 def refusals(
@@ -53,7 +58,7 @@ def refusals(
     try:
         found = (
             *_started(reading, model_paths),
-            *variables.refusals(reading, scratch=_SCRATCH),
+            *variables.refusals(reading, scratch=_homes(reading.container)),
             *_refused_mounts(reading.container, model_paths, fresh),
             *(_memory(reading.container) if accompanied else ()),
         )
@@ -104,12 +109,9 @@ def _refused_mounts(
         at = canonical(path) if isinstance(path, str) else "/"
         if at == contract.SERVICE_ACCOUNT_PATH:
             continue
-        if any(covers(at, model) for model in model_paths):
-            if brings_hook(at, model_paths):
-                yield (
-                    f"vLLM runs {HOOK_DIRECTORY}/model.py, which may come from the volume that is "
-                    f"mounted at {quoted(path)}; keep the model at another path"
-                )
+        held = [model for model in model_paths if covers(at, model)]
+        if held:
+            yield from _refused_beside(at, held, model_paths)
             continue
         if at in _SCRATCH and str(mount.get("name")) in fresh:
             continue
@@ -119,9 +121,41 @@ def _refused_mounts(
         )
 
 
+def _refused_beside(at: str, held: Sequence[str], model_paths: Sequence[str]) -> Iterator[str]:
+    """Yield why a mount that holds models must not show what lies beside them."""
+    # The folder of one repository in a hub's cache has what its snapshots are links to.
+    alone = at in held or posixpath.basename(at).startswith("models--")
+    if brings_hook(at, model_paths):
+        yield (
+            f"vLLM runs {HOOK_DIRECTORY}/model.py, which may come from the volume that is "
+            f"mounted at {quoted(at)}; keep the model at another path"
+        )
+    elif not alone and not any(covers(folder, at) for folder in _FOR_DATA):
+        yield (
+            f"the mount at {quoted(at)} shows what lies beside the model on its volume, and may "
+            f"hide what the image brings; mount the model's folder alone, at {held[0]} by subPath "
+            "(of a hub's cache, the folder models--…), or have the policy name a path below "
+            f"{', '.join(_FOR_DATA)}"
+        )
+
+
+def _homes(container: Mapping[str, Any]) -> frozenset[str]:
+    """Return the directories that nobody but the container has ever written.
+
+    The pod's own shared memory keeps what init containers left there: compiled code, for one.
+    """
+    return _SCRATCH if _has_memory(container) else _SCRATCH - {_MEMORY}
+
+
+def _has_memory(container: Mapping[str, Any]) -> bool:
+    mounts = container.get("volumeMounts")
+    return isinstance(mounts, list) and any(
+        isinstance(mount, dict) and mount.get("mountPath") == _MEMORY for mount in mounts
+    )
+
+
 def _memory(container: Mapping[str, Any]) -> Iterator[str]:
-    mounts = container.get("volumeMounts") or ()
-    if not any(mount.get("mountPath") == _MEMORY for mount in mounts):
+    if not _has_memory(container):
         yield (
             f"other containers can write its {_MEMORY}, where vLLM's processes leave Python "
             "objects for one another; mount an emptyDir of its own there"

@@ -7,6 +7,7 @@ hears, nor who answers on its port.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -233,15 +234,18 @@ DEFINITIONS: Final[dict[str, dict[str, Entry]]] = {
 OF_KUBERNETES: Final = {"ServingContainer": "Container"}
 """Lists that are of a definition by another name in Kubernetes."""
 
-_RUNTIME_ANNOTATIONS: Final = (
-    *("cdi.k8s.io/", "io.containerd.", "io.katacontainers.", "io.kubernetes.cri-o."),
-    *("module.wasm.image/", "run.oci.", "org.systemd."),
+_RUNTIMES: Final = frozenset(
+    {"cdi", "cni", "containerd", "cri", "cri-o", "gvisor", "katacontainers", "multus-cni", "nri"}
 )
-"""Annotations by which container runtimes add devices, mounts and hooks, or choose another runtime:
-CDI, containerd, Kata, CRI-O and crun, by their documentation. A part in front, as in
-`devices.cri-o.io`, ends in the same names."""
+"""Parts of an annotation's name by which container runtimes and network plugins know it as theirs,
+by their documentation: `nvidia.cdi.k8s.io/…`, `dev.gvisor.spec.mount.…`,
+`io.katacontainers.config.…`, `v1.multus-cni.io/default-network`. They add devices, mounts, hooks
+and networks."""
 
-_RUNTIME_DOMAINS: Final = (".cri-o.io", ".nri.io")
+_RUNTIME_STARTS: Final = ("module.wasm.image/", "run.oci.", "org.systemd.")
+"""Starts of those that crun reads."""
+
+_BETWEEN_PARTS: Final = re.compile(r"[./]")
 
 
 def refused(value: Any, definition: str, *, path: str) -> Iterator[str]:
@@ -291,12 +295,12 @@ def _not_listed(path: str, entry: Refused | None) -> str:
 
 
 def refused_annotations(annotations: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the annotations that a container runtime reads."""
+    """Yield the annotations that a container runtime or a network plugin reads."""
     for name in annotations:
-        domain = name.partition("/")[0]
-        if name.startswith(_RUNTIME_ANNOTATIONS) or domain.endswith(_RUNTIME_DOMAINS):
+        parts = _BETWEEN_PARTS.split(name.lower())
+        if name.startswith(_RUNTIME_STARTS) or not _RUNTIMES.isdisjoint(parts):
             yield (
-                f"metadata.annotations: {quoted(name)} is read by container runtimes, which may "
-                "add devices, mounts or programs: not on the list of workload.arguments Strict; "
-                "remove it"
+                f"metadata.annotations: {quoted(name)} is read by container runtimes or network "
+                "plugins, which may add devices, mounts, programs or networks: not on the list of "
+                "workload.arguments Strict; remove it"
             )

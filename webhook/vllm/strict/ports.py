@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from validator.text import quoted
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from webhook.vllm.reading import Reading
 
 DEFAULT_PORT: Final = "8000"
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
+"""A port as the pod spells it too. Python also reads ` 8000`, `08000` and `8_000` as 8000."""
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 — addresses that are compared
 
 
@@ -62,6 +65,9 @@ def _agreeing(reading: Reading, ports: set[str]) -> Iterator[str]:
             f"{where}: --host {quoted(host)} leaves the pod's own address to other programs; "
             "remove it"
         )
+    for number in sorted(ports):
+        if not _NUMBER.fullmatch(number):
+            yield f"{where}: its port {quoted(number)} is no plain number; write it in digits"
     for port in _declared(reading):
         if str(port.get("containerPort")) not in ports:
             yield (

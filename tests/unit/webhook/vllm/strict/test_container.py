@@ -79,6 +79,8 @@ def test_literal_known_options_pass(container: dict[str, Any]) -> None:
         ["--uds", "/run/vllm.sock"],
         ["--allowed-local-media-path", "/"],
         ["--trust-request-mm-kwargs"],
+        ["--enable-prompt-embeds"],
+        ["--enable-mm-embeds"],
         ["--chat-template", "chat.jinja"],
         ["--load-format", "auto"],
         ["--brand-new"],
@@ -181,3 +183,41 @@ def test_a_model_beside_the_script_that_vllm_runs_is_refused() -> None:
     assert any("model.py" in each for each in strict.refusals(reading, model_paths=(beside,)))
     reading = Reading(container=serving(volumeMounts=mounts) | {"args": [model]})
     assert strict.refusals(reading, model_paths=(model,)) == ()
+
+
+SNAPSHOT = "/root/.cache/huggingface/hub/models--a--b/snapshots/1"
+
+
+@pytest.mark.parametrize(
+    ("model", "at", "passes"),
+    [
+        ("/models/team/granite", "/models", True),
+        ("/mnt/models", "/mnt", True),
+        ("/opt/models/granite", "/opt/models/granite", True),
+        ("/opt/models/granite", "/opt/models", False),
+        ("/vllm-workspace/granite", "/vllm-workspace", False),  # vLLM's working directory
+        ("/tmp/granite", "/tmp", False),  # noqa: S108 — where HOME may lie, with compiled code
+        (SNAPSHOT, "/root", False),  # packages of the user root
+        (SNAPSHOT, "/root/.cache", False),  # compiled code
+        (SNAPSHOT, "/root/.cache/huggingface", False),  # code of models
+        (SNAPSHOT, "/root/.cache/huggingface/hub", False),  # other models
+        (SNAPSHOT, "/root/.cache/huggingface/hub/models--a--b", True),
+        (SNAPSHOT, SNAPSHOT, True),
+    ],
+)
+def test_what_lies_beside_a_model_hides_nothing_of_the_image(
+    model: str, at: str, *, passes: bool
+) -> None:
+    """The pod's author chooses where the model's volume is mounted, and nobody signed the rest."""
+    container = serving(args=[model], volumeMounts=[{"name": "models", "mountPath": at}])
+    found = strict.refusals(Reading(container=container), model_paths=(model,))
+    assert any("beside the model" in each for each in found) is not passes
+    assert bool(found) is not passes
+
+
+def test_a_home_in_memory_that_others_wrote_is_refused() -> None:
+    """An init container can leave compiled code in the pod's shared memory."""
+    home = [{"name": "HOME", "value": "/dev/shm"}, {"name": "PYTHONNOUSERSITE", "value": "1"}]  # noqa: S108 — a variable
+    assert any("HOME '/dev/shm'" in each for each in refused(serving(env=home)))
+    own = [MOUNT, {"name": "own", "mountPath": "/dev/shm"}]  # noqa: S108 — a mount
+    assert refused(serving(env=home, volumeMounts=own), fresh={"own"}) == ()

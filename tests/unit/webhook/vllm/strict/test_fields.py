@@ -104,9 +104,12 @@ def test_what_is_not_set_is_not_judged() -> None:
     [
         *("cdi.k8s.io/vendor", "io.kubernetes.cri-o.Devices", "devices.cri-o.io/x"),
         *("io.katacontainers.config.hypervisor.path", "run.oci.handler"),
+        *("nvidia.cdi.k8s.io/gpu", "dev.gvisor.spec.mount.model.source"),
+        *("ulimits.nri.containerd.io/x", "io.kubernetes.cri.x"),
+        *("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"),
     ],
 )
 def test_annotations_that_runtimes_read_are_refused(name: str) -> None:
-    """They bring devices, mounts and hooks."""
+    """They bring devices, mounts, hooks and networks."""
     assert list(refused_annotations({name: "x"}))
     assert not list(refused_annotations({"prometheus.io/scrape": "true"}))

@@ -51,6 +51,10 @@ def test_ports_that_agree_pass(vllms: list[Reading], others: list[Reading]) -> N
         ([serving()], [other({"containerPort": 8000})], "is vLLM's"),
         ([serving("--port=9000")], [other({"containerPort": 9000})], "is vLLM's"),
         ([serving(), serving()], [], "is that of"),
+        ([serving("--port=08000")], [other({"containerPort": 8000})], "no plain number"),
+        ([serving("--port=8_000")], [other({"containerPort": 8000})], "no plain number"),
+        ([serving("--port= 8000")], [other({"containerPort": 8000})], "no plain number"),
+        ([serving("--port=0")], [], "no plain number"),
     ],
 )
 def test_an_impostor_is_refused(vllms: list[Reading], others: list[Reading], words: str) -> None:

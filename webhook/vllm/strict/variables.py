@@ -74,6 +74,9 @@ HARMLESS: Final[dict[str, str]] = {
     ),
 }
 
+_DEVICE_NAMES: Final = "NVIDIA_VISIBLE_DEVICES"
+"""Of GPUs, or of any device of the Container Device Interface: `vendor.com/class=name`."""
+
 NO_USER_SITE: Final = "PYTHONNOUSERSITE"
 
 
@@ -102,6 +105,11 @@ def refusals(reading: Reading, *, scratch: Collection[str]) -> Iterator[str]:
             yield f"{quoted(name)} is not on the list of variables that are safe; remove it"
         elif name in environment.unknown and name not in SECRETS:
             yield f"{name} takes its value from elsewhere; write it literally"
+        elif name == _DEVICE_NAMES and set("=/") & set(value or ""):
+            yield (
+                f"{name} {quoted(value)} names devices of CDI, by which a node may add files and "
+                "programs; name GPUs by number or id, or remove it"
+            )
         elif value is not None and not is_known(value):
             yield f"{name} takes its value {quoted(value)} from elsewhere; write it literally"
 

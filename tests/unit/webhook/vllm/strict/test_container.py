@@ -157,6 +157,16 @@ def test_no_way_round_the_arguments(fields: dict[str, Any]) -> None:
     assert refused(serving(**fields), fresh={"own"})
 
 
+@pytest.mark.parametrize(
+    ("devices", "passes"),
+    [("all", True), ("0,GPU-1b2c,MIG-1", True), ("x.com/y=z", False), ("/var/run/x", False)],
+)
+def test_gpus_are_named_and_no_other_devices(devices: str, *, passes: bool) -> None:
+    """A device of the Container Device Interface may bring files and programs of the node."""
+    env = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": devices}]
+    assert (refused(serving(env=env)) == ()) is passes
+
+
 def test_an_empty_volume_of_its_own_is_scratch() -> None:
     """With a read-only image vLLM needs /tmp, and shared memory."""
     mounts = [

@@ -13,7 +13,7 @@ import msgspec
 from validator import contract
 from validator.paths import covers
 from validator.text import quoted
-from webhook.admission.storage import MountTable
+from webhook.admission.volume import MountTable
 from webhook.admission.wire import Mount
 from webhook.errors import PodRefused
 from webhook.vllm.reading import Reading

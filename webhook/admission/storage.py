@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import covers, nearest, related
+from validator.paths import covers, related
 from webhook.admission.nest import Nest, nests, one_place
-from webhook.admission.volume import LINKLESS, volume_of
+from webhook.admission.volume import LINKLESS, MountTable, volume_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from validator.policy.volumes import Model
     from webhook.admission.pod import Placed, Pod
@@ -54,30 +54,6 @@ class Place:
     def holds(self, path: str) -> bool:
         """Tell whether a canonical path is on the mount of the model's volume."""
         return covers(one_place(self.mount.at), one_place(path))
-
-
-class MountTable:
-    """The mounts of several containers by their paths; of two at one path, the first counts."""
-
-    def __init__(self, containers: Iterable[Placed]) -> None:
-        """Sort in the containers' mounts.
-
-        Args:
-            containers: In the order in which they count.
-        """
-        self._held: dict[str, tuple[Placed, Mount]] = {}
-        for placed in containers:
-            for mount in placed.mounts:
-                self.add(placed, mount)
-
-    def add(self, placed: Placed, mount: Mount) -> None:
-        """Sort in one mount."""
-        self._held.setdefault(mount.at, (placed, mount))
-
-    def holder(self, path: str) -> tuple[Placed, Mount] | None:
-        """Return the container and the mount that hold a canonical path: the longest prefix."""
-        at = nearest(path, self._held)
-        return None if at is None else self._held[at]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The volumes of a pod, read once: what each one is, and what may be written through it.
+"""The volumes of a pod and their mounts, read once: what each is, what is written through it.
 
 Belongs here: whether what is written through one volume may be read through another.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import canonical, covers, related
+from validator.paths import canonical, covers, nearest, related
 from validator.text import quoted
 from webhook.admission.wire import PATH_LIMIT
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhook.admission.pod import Placed, Pod
     from webhook.admission.wire import JSON, Mount
@@ -94,6 +94,30 @@ class Volume:
         if self.kind in _OWN_STORAGE:
             return self.kind, self.name
         return self.kind, self.server if self.kind in _IN_A_TREE else self.place
+
+
+class MountTable:
+    """The mounts of several containers by their paths; of two at one path, the first counts."""
+
+    def __init__(self, containers: Iterable[Placed]) -> None:
+        """Sort in the containers' mounts.
+
+        Args:
+            containers: In the order in which they count.
+        """
+        self._held: dict[str, tuple[Placed, Mount]] = {}
+        for placed in containers:
+            for mount in placed.mounts:
+                self.add(placed, mount)
+
+    def add(self, placed: Placed, mount: Mount) -> None:
+        """Sort in one mount."""
+        self._held.setdefault(mount.at, (placed, mount))
+
+    def holder(self, path: str) -> tuple[Placed, Mount] | None:
+        """Return the container and the mount that hold a canonical path: the longest prefix."""
+        at = nearest(path, self._held)
+        return None if at is None else self._held[at]
 
 
 def volume_of(mount: Mount, placed: Placed, volumes: Mapping[str, Volume]) -> Volume:

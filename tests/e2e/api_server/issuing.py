@@ -28,7 +28,7 @@ SIGNS = x509.KeyUsage(
         False,
     ),
 )
-"""What strict verifiers, such as Python's from 3.13 on, demand of an authority."""
+"""The extensions that strict verifiers, such as Python's from 3.13 on, demand of an authority."""
 
 
 @dataclass(frozen=True, slots=True)

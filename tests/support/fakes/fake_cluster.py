@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FakeCluster:
-    """What is known of the cluster, and what a live read would find; None where it fails."""
+    """The known part of a cluster, and the policies that a live read finds; None if it fails."""
 
     def __init__(self, *, gate_images: tuple[str, ...] = ()) -> None:
         self.known = Store()

@@ -159,7 +159,7 @@ def written(folder: Path, **changes: str | None) -> Path:
 
 
 def test_options_are_those_of_the_parser(tmp_path: Path) -> None:
-    """How many values each takes, and whether they are JSON, follows from its field's type."""
+    """Its field's type tells the number of values, and whether they are JSON."""
     release = generate_vllm_release.read(written(tmp_path))
     assert release["vllm"] == "1.2.3"
     found: dict[str, Any] = {

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.paths import covers, related
 from validator.text import quoted
-from webhook.admission.storage import MountTable
-from webhook.admission.volume import volume_of
+from webhook.admission.volume import MountTable, volume_of
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(empty: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """What `kubectl apply -k` installs, one controller, and two replicas of the webhook."""
+    """The installation of `kubectl apply -k`, one controller, and two replicas of the webhook."""
     folder = tmp_path_factory.mktemp("site")
     with installed(empty, OVERLAY), ExitStack() as stack:
         options = ("--overlap", f"{OVERLAP}s")

@@ -162,7 +162,7 @@ LEADING: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         {"vocab_file": "/elsewhere/vocab.json"},
     ),
 }
-"""What a file of a signed model says, by the words with which it is refused."""
+"""The content of a file of a signed model, by the words with which it is refused."""
 
 
 def test_signed_configurations_that_lead_elsewhere_are_refused(

@@ -135,7 +135,7 @@ def test_a_signature_that_is_replaced_amid_a_pass_counts(site: Site) -> None:
 
 
 def test_a_pin_holds_for_a_new_statement_too(site: Site) -> None:
-    """What is remembered is what was accepted, and no more."""
+    """It remembers the files that were accepted, and no others."""
     model = Watched(site.request(jobs=1))
     pin = f"sha256:{verify(model.request).digest}"
     model = replace(model, request=replace(model.request, digests=(pin,)))

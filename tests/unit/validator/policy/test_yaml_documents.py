@@ -112,7 +112,7 @@ def test_other_text_is_written_as_people_write_it(value: str) -> None:
 
 
 def test_numbers_and_words_of_yaml_stay_what_they_are() -> None:
-    """What is no text gets no quotes."""
+    """A value that is no text gets no quotes."""
     document = {"replicas": 2, "ratio": 0.5, "on": True, "none": None}
     written = dump(document)
     assert yaml.safe_load(written) == document

@@ -76,7 +76,7 @@ def test_links_of_the_image_are_followed(volumes: Volumes, tmp_path: Path) -> No
 
 
 def test_a_volume_that_is_not_here_is_undecided(volumes: Volumes) -> None:
-    """What is not mounted here was not looked at."""
+    """A volume that is not mounted here was not looked at."""
     with pytest.raises(Undecided, match="the volume around the workload's mount '/x/y' is not"):
         nests.places({"/nowhere/0/y": "/x/y"}, [volumes.model], points=volumes.points)
 

@@ -1,4 +1,4 @@
-"""What a workload sees of a model that a gate has let pass: simulated, mount by mount.
+"""A workload's view of a model that a gate has let pass: simulated, mount by mount.
 
 The simulation mounts as containerd and runc do: outer paths first, and each destination by the
 links that lie on its way. It shares no code with the gate.

@@ -60,7 +60,7 @@ def test_all_of_a_release_has_a_kind(each: Release) -> None:
 
 
 def test_no_kind_is_that_of_an_option_that_no_release_has() -> None:
-    """What vLLM has given up leaves the tables with its last release."""
+    """An option that vLLM has given up leaves the tables with its last release."""
     dests = {option.dest for each in RELEASES for option in each.options}
     assert option_kinds.KINDS.keys() == dests
     assert option_kinds.KEYS.keys() <= dests

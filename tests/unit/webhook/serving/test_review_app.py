@@ -96,9 +96,10 @@ async def ends() -> None:
 async def test_what_dies_in_the_background_takes_the_process_down(run: Any) -> None:
     """Half alive is not alive: the server's main task ends with the error."""
     with pytest.raises(ExceptionGroup):
-        await asyncio.wait_for(
-            process._until_drained({"it": run()}, lifecycle=Lifecycle(), seconds=0), 5
-        )
+        async with asyncio.timeout(30):
+            await process._until_drained(
+                {"it": run()}, stop=asyncio.Event(), lifecycle=Lifecycle(), seconds=0
+            )
 
 
 async def test_a_body_that_breaks_off_is_no_bug(

@@ -582,7 +582,7 @@ def test_another_webhook_that_insists_on_being_last(
         registered(control_plane, mutating_all(other.endpoint, name="zzz")),
     ):
         answer = control_plane.create(workload("Pod", name))
-    refused(answer, "after the last one that writes the model")
+    refused(answer, "'model-validation' must be initContainers[2], after initContainers[2] 'later-")
 
 
 TAMPERED: dict[str, tuple[str, Any, str]] = {

@@ -84,7 +84,8 @@ def test_a_webhook_that_adds_writers_for_ever_gets_the_pod_refused(
     with _asked_last(cluster, namespace, tmp_path, writers):
         answer = cluster.api.create(serving("Pod", namespace))
     assert answer.status == 403
-    assert "after the last one that writes the model" in answer.message
+    assert "'model-validation' must be initContainers[" in answer.message
+    assert "the order was changed after mutation" in answer.message
     assert cluster.pods(namespace) == []
 
 

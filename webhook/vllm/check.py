@@ -38,7 +38,7 @@ from validator.text import quoted
 from validator.vllm.options import TABLE
 from webhook.vllm import command_line
 from webhook.vllm import opened as openings
-from webhook.vllm.code_places import judge_mounts
+from webhook.vllm.code_places import judge_mounts, judge_program
 from webhook.vllm.command_line import Form, MalformedError
 from webhook.vllm.covered import Draft, Surroundings, judge_openings
 from webhook.vllm.parser import UnreadableError
@@ -122,6 +122,7 @@ def check(
         )
     else:
         _check_arguments(draft, reading, line.form, surroundings)
+        judge_program(draft, line.program, surroundings)
         judge_mounts(draft, surroundings)
     judge_variables(draft, surroundings)
     return Judgement(

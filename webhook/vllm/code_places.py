@@ -5,9 +5,10 @@ Belongs here: mounts that people should look at under `Check`. `Strict` allows n
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import covers, related
+from validator.paths import canonical, covers, related
 from validator.text import quoted
 from validator.vllm.facts import HOOK_DIRECTORY
 
@@ -43,6 +44,20 @@ def judge_mounts(draft: Draft, surroundings: Surroundings) -> None:
             draft.warn(
                 f"vLLM runs {HOOK_DIRECTORY}/model.py, which may come from the volume that is "
                 f"mounted at {quoted(at)} and which no signature covers; mount it somewhere else"
+            )
+
+
+def judge_program(draft: Draft, program: str, surroundings: Surroundings) -> None:
+    """Warn of a volume that brings the program itself, or the modules that Python finds first."""
+    start = surroundings.working_dir if isinstance(surroundings.working_dir, str) else ""
+    places = [posixpath.join(start, program)] if "/" in program else []
+    if start and posixpath.basename(program).startswith("python"):
+        places.append(start)
+    for place in places:
+        if surroundings.volume_kind(canonical(place)) is not None:
+            draft.warn(
+                f"{quoted(program)} starts at {quoted(place)}, which lies on a volume, and so may "
+                "bring code of its own; see who writes there, or start the image's vLLM"
             )
 
 

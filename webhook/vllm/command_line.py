@@ -32,6 +32,7 @@ _TOO_LONG: Final = "the arguments or variables are longer than Linux gives to a 
 
 _PYTHON: Final = re.compile(r"python(?:3(?:\.\d+)?)?")
 _MODULE_FLAG: Final = re.compile(r"-[bBdEhiIOPqsSuvVx]*m(.*)", re.DOTALL)
+_CODE_FLAG: Final = re.compile(r"-[bBdEhiIOPqsSuvVx]*c")
 _FLAGS_WITH_VALUE: Final = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 _COMMAND_MODULE: Final = "vllm.entrypoints.cli.main"
 SERVER_MODULES: Final = frozenset(
@@ -280,7 +281,7 @@ def _module(arguments: Sequence[str]) -> tuple[str, list[str]]:
     for argument in remaining:
         if match := _MODULE_FLAG.fullmatch(argument):
             return match.group(1) or next(remaining, ""), list(remaining)
-        if not argument.startswith("-") or argument == "-c":
+        if not argument.startswith("-") or _CODE_FLAG.match(argument):
             break
         if argument in _FLAGS_WITH_VALUE:
             next(remaining, None)

@@ -239,6 +239,32 @@ def test_a_mount_where_the_image_runs_code_is_warned_of(path: str, *, warned: bo
     assert _warned_of(mounts, "persistentVolumeClaim") is warned
 
 
+API_SERVER = ["-m", "vllm.entrypoints.openai.api_server", "--model", MODEL]
+
+
+@pytest.mark.parametrize(
+    ("command", "start", "warned"),
+    [
+        (["/data/bin/vllm", "serve", MODEL], None, True),
+        (["./vllm", "serve", MODEL], "/data", True),
+        (["/data/bin/python3", *API_SERVER], None, True),
+        (["python3", *API_SERVER], "/data/x", True),  # where Python looks for modules first
+        (["python3", *API_SERVER], "/app", False),
+        (["vllm", "serve", MODEL], "/data", False),
+        (["/usr/local/bin/vllm", "serve", MODEL], None, False),
+        (["python3", "-cimport os", *API_SERVER], None, True),
+        (["python3", "-Ximporttime", *API_SERVER], None, False),
+    ],
+)
+def test_a_program_of_a_volume_is_warned_of(
+    command: list[str], start: str | None, *, warned: bool
+) -> None:
+    """It may be any program, by vLLM's name."""
+    mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": "/data"}]
+    found = _warned_of(mounts, "persistentVolumeClaim", command=command, workingDir=start)
+    assert found is warned
+
+
 @pytest.mark.parametrize(
     ("model", "mounted", "warned"),
     [

@@ -105,7 +105,7 @@ class Accepted:
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """What a verification leaves for the next one of the same request: the monitor's.
+    """The findings that a verification leaves for the next one of the same request: the monitor's.
 
     With it, the next one does not begin with the signature, whose opening would tell others that
     the files will be read. It reads the files by the statement that it knows, and the signature
@@ -469,7 +469,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the outcomes of all ranges say; each sentence once, as a file may have many shards.
+    """The sentences of all ranges' outcomes, each once, as a file may have many shards.
 
     Attributes:
         differing: Sentences on files that are not the signed ones.

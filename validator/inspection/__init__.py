@@ -1,4 +1,4 @@
-"""What a signature file claims, for a person who has to decide whom to trust; nothing is verified.
+"""The claims of a signature file, for a person who decides whom to trust; nothing is verified.
 
 `claims` reads them, `certificates` describes what a certificate says, `draft` writes the policy
 that accepts exactly this.

@@ -29,7 +29,7 @@ _NAMELESS: Final = "model"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchors:
-    """What a bundle cannot vouch for itself, as the texts of the files that hold it.
+    """The anchors of a bundle's trust, as the texts of the files that hold them.
 
     Attributes:
         public_key: The signer's public key, PEM.

@@ -210,8 +210,8 @@ _KV_CODE: Final = _of(
     policy_cls spec_module_path
     """,
 )
-"""What `kv_transfer_config` imports: connectors, and in `kv_connector_extra_config` offloading
-specs, tiers, cache policies and backpressure (`vllm/v1/kv_offload`)."""
+"""The modules that `kv_transfer_config` imports: connectors, and in `kv_connector_extra_config`
+offloading specs, tiers, cache policies and backpressure (`vllm/v1/kv_offload`)."""
 
 KEYS: Final[dict[str, dict[str, Kind]]] = {
     "speculative_config": {

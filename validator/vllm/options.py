@@ -30,7 +30,7 @@ FOLDER: Final = Path(__file__).parent / "releases"
 """The tables of the releases, a file each."""
 
 _Meaning = tuple[str, int | str | None, bool]
-"""What a flag means: argparse's name for it, its `nargs`, and whether its value is JSON."""
+"""The meaning of a flag: argparse's name, its `nargs`, and whether its value is JSON."""
 
 
 class ReleaseOption(msgspec.Struct, frozen=True, kw_only=True):

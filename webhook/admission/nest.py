@@ -1,4 +1,4 @@
-"""What a container mounts within one of its own volumes.
+"""The mounts of a container within one of its own volumes.
 
 A runtime mounts outer paths first, and follows the links of what it has mounted already: a link
 on the outer volume leads the inner mount to another place of the container.

@@ -87,7 +87,7 @@ class Volume:
 
     @property
     def family(self) -> tuple[str, str]:
-        """What any volume shares with this one if what is written there may be read here.
+        """A key that is shared by the volumes whose writes may be read through one another.
 
         Coarser than `reaches`, so that volumes need not be compared in pairs.
         """

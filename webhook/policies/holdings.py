@@ -47,7 +47,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """How much is held.
+    """The amount that is held.
 
     Attributes:
         usable: Policies.

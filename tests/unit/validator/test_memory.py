@@ -63,7 +63,7 @@ WORST: dict[str, tuple[int, list[dict[str, str]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", WORST)
 def test_the_worst_statement_fits_a_gate(tmp_path: Path, kind: str) -> None:
-    """What an accepted signer may sign must not end the gate without a sentence."""
+    """No statement of an accepted signer may end the gate without a sentence."""
     count, listed, serialization = WORST[kind]
     document = json.dumps(statement_of(listed, **serialization), ensure_ascii=False)
     path = tmp_path / "model.sig"

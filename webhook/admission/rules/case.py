@@ -46,7 +46,7 @@ class Case:
 
     @cached_property
     def nests(self) -> tuple[Nest, ...]:
-        """What the workload's containers mount within volumes, beside a model."""
+        """The mounts of the workload's containers within volumes, beside a model."""
         running = {placed.where for placed in self.workload}
         return tuple(nest for nest in self.storage.nests if nest.placed.where in running)
 

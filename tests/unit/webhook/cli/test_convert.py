@@ -153,7 +153,7 @@ def test_examples_are_admitted_after_conversion(example: str, convert: Run, admi
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_twice_is_as_once(example: str, convert: Run) -> None:
-    """What is converted is ours, and is left as it is."""
+    """A converted resource is ours, and is left as it is."""
     _, once, _ = convert(*EXAMPLES[example])
     code, twice, said = convert(*once)
     assert (code, twice) == (0, once)

@@ -100,7 +100,7 @@ def refused(document: dict[str, Any]) -> None:
     metadata=VALUES, spec=VALUES, kind=st.sampled_from(["Pod", "Deployment", "NetworkPolicy", "X"])
 )
 def test_any_other_manifest(metadata: Any, spec: Any, kind: str) -> None:
-    """What the operator's names are replaced by is left alone the next time."""
+    """The names that replace the operator's are left alone the next time."""
     document = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
     made, notes = converted(document)
     assert made["kind"] == kind

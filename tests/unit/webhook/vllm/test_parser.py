@@ -31,7 +31,7 @@ def test_the_newest_release_has_an_opposite_for_each_switch(flag: str) -> None:
 def test_a_flag_that_releases_read_in_different_ways_is_refused(
     word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one takes for the option's value is the model to the other."""
+    """One takes the word for the option's value, and the other for the model."""
     monkeypatch.setitem(KINDS, "mode", Kind.SAFE)
     table = merged([release("1.0", "--mode", mode=0), release("1.1", "--mode", mode="?")])
     with pytest.raises(UnreadableError, match="read --mode in different ways") as error:

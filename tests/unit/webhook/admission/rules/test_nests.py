@@ -67,7 +67,7 @@ def test_a_claim_beside_the_model_within_its_volume_is_admitted() -> None:
 @pytest.mark.parametrize("at", ["/models/shared", "/models/x/y/z", "/models/granite2"])
 @pytest.mark.parametrize("extra", [{}, {"subPath": "a/b"}, {"subPathExpr": "$(POD)"}])
 def test_any_mount_beside_the_model_is_looked_at(at: str, extra: Document) -> None:
-    """How deep it lies, and which part of its volume it shows, is nothing to the model."""
+    """Its depth, and the part of its volume that it shows, do not matter to the model."""
     result = mutated(pod(vllm(mount(), mount("inner", at, **extra)), volumes=VOLUMES))
     assert nested_of(result) == {at: at}
 
@@ -183,7 +183,7 @@ def test_different_mounts_in_two_containers_are_each_looked_at() -> None:
 
 
 def test_the_models_claim_by_another_name_is_looked_at_where_the_gate_has_it() -> None:
-    """What lies within its other mount is not at the model's path."""
+    """A mount within its other mount is not at the model's path."""
     given = pod(
         vllm(mount(), mount(at="/again"), mount("inner", "/again/granite")), volumes=VOLUMES
     )

@@ -30,8 +30,12 @@ _CODE_PREFIXES: Final = ("CUSTOM_FASTAPI_", "LD_", "PYTHON", "SAGEMAKER_")
 """Variables of the loader, of Python and of vLLM's hook for SageMaker, which runs what they name:
 those that the table does not have count as code."""
 
-
-_HOME: Final = "HOME"
+_HOMES: Final = {
+    "HOME": "Python looks for packages of its user, and vLLM for compiled code; see who writes "
+    'there, and set PYTHONNOUSERSITE to "1"',
+    "XDG_CACHE_HOME": "vLLM looks for compiled code; see who writes there",
+}
+"""Directories below which code is loaded: what it is, for a sentence."""
 
 
 def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
@@ -58,11 +62,8 @@ def _judge(draft: Draft, name: str, value: str | None, surroundings: Surrounding
         else:
             _judge_code(draft, name, value)
         draft.cover += inside
-    elif name == _HOME and value is not None and _on_a_volume(value, surroundings):
-        draft.warn(
-            f"{name} lies on a volume, where Python looks for packages of its user, and vLLM for "
-            'compiled code; see who writes there, and set PYTHONNOUSERSITE to "1"'
-        )
+    elif name in _HOMES and value is not None and _on_a_volume(value, surroundings):
+        draft.warn(f"{name} lies on a volume, where {_HOMES[name]}")
 
 
 def _kind(name: str) -> Variable:

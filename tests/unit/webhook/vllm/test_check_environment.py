@@ -209,7 +209,8 @@ def test_variables_by_which_the_image_runs_code_are_warned_of(name: str) -> None
 def test_a_home_on_a_volume_is_warned_of(home: str, kind: str, *, warned: bool) -> None:
     """Python and vLLM load code from below it, which whoever writes the volume could place."""
     mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": "/data"}]
-    assert _warned_of(mounts, kind, env=[{"name": "HOME", "value": home}]) is warned
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        assert _warned_of(mounts, kind, env=[{"name": name, "value": home}]) is warned
 
 
 @pytest.mark.parametrize(

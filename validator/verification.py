@@ -24,8 +24,8 @@ from validator.errors import MethodError, ModelError, PinError, SignatureError, 
 from validator.files import digest_file
 from validator.limits import DEFAULT, Limits
 from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
-from validator.signed_files import SINGLE_FILE, SignedFiles
 from validator.statement import Statement, parse_statement
+from validator.statement.signed_files import SINGLE_FILE, SignedFiles
 from validator.text import quoted
 from validator.tree import hashing, leftovers, lfs
 from validator.tree.contents import read_contents

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided
-from validator.signed_files import Hash
+from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
 from validator.tree import leases, lfs
 from validator.tree.tree import Identity

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from validator.signed_files import SINGLE_FILE
+from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted, unreadable
 from validator.tree import leftovers
 from validator.tree.tree import Entry, Identity
@@ -19,7 +19,7 @@ from validator.tree.tree import Entry, Identity
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from validator.signed_files import SignedFiles
+    from validator.statement.signed_files import SignedFiles
 
 _STATE: Final = struct.Struct("=QQqqq")
 """An `Identity`."""

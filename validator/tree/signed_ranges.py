@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 from validator.tree.hashing import Range
 
 if TYPE_CHECKING:
-    from validator.signed_files import SignedFiles
+    from validator.statement.signed_files import SignedFiles
     from validator.tree.listing import ListedFiles
 
 

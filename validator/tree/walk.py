@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from validator.errors import ModelError
-from validator.signed_files import SINGLE_FILE
+from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
 from validator.tree.listing import ListedFiles, Listing, is_below
 from validator.tree.tree import Entry, EscapeError, Identity
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from validator.limits import Limits
-    from validator.signed_files import SignedFiles
+    from validator.statement.signed_files import SignedFiles
     from validator.tree.tree import Tree
 
 LOST_AND_FOUND: Final = "lost+found"

@@ -10,7 +10,7 @@ import pytest
 from tests.support.signed_model import write
 from validator.limits import DEFAULT
 from validator.monitor.throttle import SHORTEST_SECONDS, Throttle
-from validator.signed_files import Hash
+from validator.statement.signed_files import Hash
 from validator.tree.hashing import BUFFER_BYTES, Range, hash_ranges
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files

@@ -18,7 +18,7 @@ from tests.support.signed_model import FILES, Site, sharded, statement, statemen
 from validator.errors import ModelError, Undecided
 from validator.limits import DEFAULT
 from validator.monitor.sight import Watched, differences, look
-from validator.signed_files import Hash
+from validator.statement.signed_files import Hash
 from validator.tree.contents import READS, TICK_NS, read_contents, seconds_until_told
 from validator.tree.hashing import Range, hash_ranges
 from validator.tree.tree import Tree

@@ -12,7 +12,7 @@ import pytest
 from tests.support.signed_model import write
 from validator.errors import Undecided
 from validator.limits import DEFAULT
-from validator.signed_files import Hash
+from validator.statement.signed_files import Hash
 from validator.tree import hashing
 from validator.tree.hashing import BUFFER_BYTES, SMALL_BYTES, Outcome, Range, hash_ranges
 from validator.tree.tree import Entry, Tree

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validator import json_stream
 from validator.errors import BundleError
-from validator.json_stream import Listed, entries, outline
+from validator.statement import json_stream
+from validator.statement.json_stream import Listed, entries, outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,6 @@
-"""The signed statement (in-toto), which lists a model's resources.
+"""The statement itself: a payload becomes values without contradictions, or is refused.
 
-Steps 4 to 6 of the verification: `parse_statement` turns the payload into values that
-later steps need not check again, or refuses it. Nothing here touches the model.
+Nothing here touches the model.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.errors import BundleError, StatementError
 from validator.files import check_values
-from validator.json_stream import Listed, entries, outline
-from validator.signed_files import (
+from validator.statement.json_stream import Listed, entries, outline
+from validator.statement.signed_files import (
     SINGLE_FILE,
     GapError,
     Hash,

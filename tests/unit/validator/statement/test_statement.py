@@ -18,8 +18,8 @@ from tests.support.signed_model import (
 )
 from validator.errors import StatementError
 from validator.limits import DEFAULT, Limits
-from validator.signed_files import Hash
 from validator.statement import Statement, parse_statement
+from validator.statement.signed_files import Hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,9 +20,11 @@ from validator import contract
 from validator.paths import canonical, covers
 from validator.text import quoted
 from validator.vllm.facts import HOOK_DIRECTORY, OFFLINE
+from validator.vllm.option_kinds import Kind
 from webhook.vllm import command_line
 from webhook.vllm.code_places import brings_hook
 from webhook.vllm.command_line import MalformedError
+from webhook.vllm.parser import UnreadableError
 from webhook.vllm.recognition import is_vllm
 from webhook.vllm.strict import arguments, variables
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 _PYTHON_STARTS: Final = (["python", "-m"], ["python3", "-m"])
 _MEMORY: Final = "/dev/shm"
 _SCRATCH: Final = frozenset({"/tmp", _MEMORY})
+_NOT_THE_IMAGES: Final = ("/dev", "/etc", "/proc", "/run", "/sys", "/tmp", "/var")
+"""Folders with files that runtimes, the kernel or the container write, by what the pod says: its
+name, its variables, its DNS settings. The mounts that are allowed beside the models lie there."""
 _FOR_DATA: Final = ("/data", "/media", "/mnt", "/model", "/models", "/srv")
 """Folders in which no image keeps programs, libraries or caches: more than the model may be mounted
 there. Elsewhere, what lies beside the model on its volume would hide what the image brings."""
@@ -78,11 +83,28 @@ def _started(reading: Reading, model_paths: Sequence[str]) -> Iterator[str]:
         )
         return
     yield from arguments.refusals(words)
+    yield from _templates(reading, model_paths)
     if "--trust-remote-code" in words and reading.environment.values.get(OFFLINE) != "1":
         yield (
             "--trust-remote-code runs code of other repositories where config.json names them; "
             f'set {OFFLINE} to "1"'
         )
+
+
+def _templates(reading: Reading, model_paths: Sequence[str]) -> Iterator[str]:
+    """Yield which chat templates are neither a model's nor the image's."""
+    try:
+        given = reading.parsed.given
+    except UnreadableError:  # which `Check` refuses
+        return
+    for value in (each for it in given if it.option.kind is Kind.TEMPLATE for each in it.values):
+        path = canonical(value)
+        written = any(covers(folder, path) for folder in _NOT_THE_IMAGES)
+        if written and not any(covers(model, path) for model in model_paths):
+            yield (
+                f"the chat template {quoted(value)} is none of the image's files: the pod's author "
+                "may have written it; put it into the model, and sign it"
+            )
 
 
 def _start(container: Mapping[str, Any]) -> list[str] | None:

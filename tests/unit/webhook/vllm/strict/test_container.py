@@ -167,6 +167,24 @@ def test_gpus_are_named_and_no_other_devices(devices: str, *, passes: bool) -> N
     assert (refused(serving(env=env)) == ()) is passes
 
 
+@pytest.mark.parametrize(
+    ("template", "passes"),
+    [
+        (f"{MODEL}/chat.jinja", True),
+        ("/vllm-workspace/examples/chat.jinja", True),
+        ("/var/run/secrets/kubernetes.io/serviceaccount/chat.jinja", False),
+        ("/run/secrets/kubernetes.io/serviceaccount/chat.jinja", False),
+        ("/proc/self/environ", False),
+        ("//proc/self/cmdline", False),
+        ("/etc/hosts", False),
+        ("/tmp/chat.jinja", False),  # noqa: S108 — an argument
+    ],
+)
+def test_a_chat_template_that_the_pod_writes_is_refused(template: str, *, passes: bool) -> None:
+    """It is the model's, or the image's."""
+    assert (refused(serving("--chat-template", template)) == ()) is passes
+
+
 def test_an_empty_volume_of_its_own_is_scratch() -> None:
     """With a read-only image vLLM needs /tmp, and shared memory."""
     mounts = [

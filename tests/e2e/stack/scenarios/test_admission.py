@@ -10,6 +10,7 @@ import yaml
 from tests.e2e.stack.static import manifests
 from tests.e2e.stack.static.manifests import BUILDS, OVERLAYS, PREPARING
 from validator.policy.document import ModelValidation
+from validator.vllm.options import TABLE
 from webhook.cli import main
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LABEL = "validation.rhtas.redhat.com/ml"
 PIN = "validation.rhtas.redhat.com/policy"
+READ = f"Deployment 'vllm': vLLM's arguments are read as {TABLE.reading} would read them\n"
 WITH_VLLM = tuple(build for build in BUILDS if build[0] not in PREPARING)
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("programs")]
@@ -70,7 +72,7 @@ def test_the_webhook_admits_vllm_without_a_warning(
     code, output, notes = mutated(documents, tmp_path, capsys)
     (policy,) = manifests.of_kind(documents, "ModelValidation")
     admitted = f"admitted under ModelValidation llm/{policy['metadata']['name']} (Enforce)"
-    assert (code, notes) == (0, f"Deployment 'vllm': {admitted}\n")
+    assert (code, notes) == (0, f"Deployment 'vllm': {admitted}\n{READ}")
     spec = yaml.safe_load(output)["spec"]["template"]["spec"]
     gate, *_ = spec["initContainers"]
     assert gate["name"] == "model-validation"
@@ -94,7 +96,7 @@ def test_strict_asks_for_digests_and_nothing_else(
     (tmp_path / "again").mkdir()
     vllm["image"] = f"{by_tag.rpartition(':')[0]}@sha256:{'0' * 64}"
     code, _, notes = mutated(documents, tmp_path / "again", capsys, strict=True)
-    assert (code, notes.count("\n")) == (0, 1), notes
+    assert (code, notes.endswith(READ), notes.count("\n")) == (0, True, 2), notes
 
 
 def signer(documents: list[Document]) -> Any:

@@ -48,7 +48,7 @@ def run(command: str, *, at: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
 

@@ -35,12 +35,18 @@ def desk(tmp_path: Path, private_sigstore: PrivateSigstore) -> Path:
     (tmp_path / "trusted_root.json").write_text(private_sigstore.trusted_root_json)
     (tmp_path / "token").write_text(private_sigstore.identity_token(ALICE.name))
     (tmp_path / "issuer").write_text(private_sigstore.issuer)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, module in (("model_signing", "model_signing"), ("model-validator", "validator")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
+        program.chmod(0o755)
     return tmp_path
 
 
 def run(command: str, *, at: Path) -> None:
-    """Run a command of the page, with the programs of this environment."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    """Run a command of the page, with the programs of this interpreter."""
+    path = f"{at / 'bin'}:{os.environ['PATH']}"
     ended = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", command],
         cwd=at,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sigstore.authority import Identity
 from tests.support.certificates import Party
 from tests.support.signed_model import FILES, Signer, sharded, statement, statement_of
 
@@ -52,7 +54,16 @@ class TestInspect:
         desk.site.signature.write_text(private_sigstore.sign_statement(statement()))
         out = run("inspect", desk.site.signature).out
         assert "identity: alice@example.com" in out
-        assert "log index: " in out
+        assert re.search(r"\nsigned at: 20\d\d-.* \d\d:.*, by SET\nlog: [0-9a-f]{64}\n", out)
+        assert re.search(r"\nlog index: \d+( \(over all of its trees: \d+\))?\n", out)
+        workflow = Identity("https://example.com/sign.yaml", claims={5: "team/granite"})
+        signed = private_sigstore.sign_statement(
+            statement(ignore_paths=["drafts"], allow_symlinks=True), identity=workflow
+        )
+        desk.site.signature.write_text(signed)
+        out = run("inspect", desk.site.signature).out
+        assert "\nworkflow repository: team/granite\n" in out
+        assert "\nlinks: stand for what they lead to\nignored: drafts\n" in out
 
     def test_claims_write_no_lines_of_their_own(self, desk: Desk) -> None:
         """A hostile name in the statement is escaped."""

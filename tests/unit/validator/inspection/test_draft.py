@@ -12,6 +12,7 @@ from tests.support.certificates import NOW, Party
 from tests.support.signed_model import (
     Document,
     Signer,
+    b64,
     legacy_statement,
     resource,
     statement,
@@ -56,6 +57,15 @@ def test_a_keyless_draft_names_identity_issuer_and_root(private_sigstore: Privat
     assert json.loads(spec["trust"]["trustedRoot"])
     with pytest.raises(Refused):
         draft(bundle, path=None, anchors=Anchors())
+
+
+def test_a_certificate_without_a_name_has_no_draft(private_sigstore: PrivateSigstore) -> None:
+    """Nobody could be named in the policy."""
+    document = json.loads(private_sigstore.sign_statement(statement()))
+    nameless = Party.root().issue("").der
+    document["verificationMaterial"]["certificate"]["rawBytes"] = b64(nameless)
+    with pytest.raises(SignatureError, match="does not say who signed"):
+        draft(parsed(json.dumps(document)), path=None, anchors=Anchors())
 
 
 def test_a_certificates_draft_names_the_signer_below_the_authority() -> None:

@@ -149,7 +149,9 @@ def copy_tree(tree: Path, sites: Sequence[Site]) -> None:
     # Programs that tests start by `python -I` are to be the copy's, and not the installed ones.
     venv.create(tree / ".venv", symlinks=True)
     for packages in (tree / ".venv").glob("lib/*/site-packages"):
-        (packages / "copy.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\n")
+        installed = sysconfig.get_path("purelib")
+        # Loaded at the start, so that no test takes it for a module that our code brings.
+        (packages / "copy.pth").write_text(f"{tree}\n{installed}\nimport removal\n")
 
 
 def run_tests(tests: Sequence[pytest.Item], *, removed: str, folder: Path) -> NoReturn:

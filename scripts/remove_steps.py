@@ -287,6 +287,7 @@ def main() -> int:
         copy_tree(Path(folder), sites)
         os.chdir(folder)
         sys.path.insert(0, folder)
+        sys.modules.pop("removal", None)  # where this script is tested by itself
         importlib.import_module("removal")  # before a test has put another os.environ there
         sys.executable = f"{folder}/.venv/bin/python"
         os.environ["CI"] = "1"  # so hypothesis draws the same examples each time

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""Not blocking: a FIFO without a writer would hold the gate for ever."""
+
 _BLOCK_BYTES: Final = 1024 * 1024
 
 _MEMORY_LIMITS: Final = (
@@ -38,8 +41,7 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
         Undecided: It cannot be read.
     """
     try:
-        # Not blocking: a FIFO without a writer would hold the gate for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, _FLAGS)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP}:
             raise BundleError(
@@ -66,7 +68,7 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
 def digest_file(path: Path, *, limit: int) -> str | None:
     """Return the SHA-256 of a regular file of at most `limit` bytes, hexadecimal; None, if none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, _FLAGS)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > limit:

@@ -77,6 +77,11 @@ class Request:
     jobs: int = field(default_factory=hashing.default_jobs)
     limits: Limits = DEFAULT
 
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Paths below the model that need not be signed, Git's included."""
+        return frozenset((*self.ignore_paths, *(GIT_PATHS if self.ignore_git_paths else ())))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
@@ -180,7 +185,7 @@ def _verify(
         expected = accepted.files(tree)
 
         # 8. List the model without leaving it.
-        scope = scope_of(tree, request, accepted, follow=statement.allow_symlinks)
+        scope = scope_of(tree, request, accepted)
         listing = memory.listing = list_files(tree, scope, limits=request.limits)
 
         # 9. The files are the signed ones: names, sizes and contents; nothing has changed
@@ -289,21 +294,20 @@ def accept(request: Request, *, now: datetime) -> Accepted:
     )
 
 
-def scope_of(tree: Tree, request: Request, accepted: Accepted, *, follow: bool) -> Scope:
+def scope_of(tree: Tree, request: Request, accepted: Accepted) -> Scope:
     """Return the names below a model that count.
 
     Args:
         tree: The open model.
         request: The policy's side.
         accepted: The signer's side.
-        follow: Whether links stand for what they lead to.
     """
     return Scope(
         ignored=_ignored(accepted.statement, request),
         files=accepted.files(tree),
         signed=accepted.hidden,
         signature=tree.relative(request.signature),
-        follow=follow,
+        follow=accepted.statement.allow_symlinks,
         others_limit=0 if request.ignore_unsigned_files else request.limits.mismatches,
     )
 
@@ -368,8 +372,7 @@ def _verify_signature(
 
 def _ignored(statement: Statement, request: Request) -> frozenset[str]:
     """Step 5: the signer's ignored paths, and those that the policy adds."""
-    git = GIT_PATHS if request.ignore_git_paths else ()
-    return frozenset((*statement.ignore_paths, *request.ignore_paths, *git))
+    return request.ignored.union(statement.ignore_paths)
 
 
 def _only_name(files: SignedFiles) -> str | None:
@@ -566,16 +569,16 @@ class _Flaws(NamedTuple):
 def _raise_for(flaws: _Flaws, *, beyond: int, limit: int) -> None:
     """Raise the error for the worst that was found; `beyond` sentences were only counted."""
     if mismatches := [*dict.fromkeys((*flaws.certain, *flaws.unsettled))]:
-        first, *others = mismatches
-        count = len(others) + beyond
-        more = f" (and {count:,} more)" if count else ""
         raise ModelError(
-            f"the model is not the signed one: {first}{more}",
-            tuple([first, *others, *flaws.unreadable][:limit]),
+            f"the model is not the signed one: {_first(mismatches, beyond)}",
+            tuple([*mismatches, *flaws.unreadable][:limit]),
             is_unsettled=not flaws.certain,
         )
     if flaws.unreadable:
-        first, *others = flaws.unreadable
-        count = len(others) + beyond
-        more = f" (and {count:,} more)" if count else ""
-        raise Undecided(f"the model cannot be verified: {first}{more}")
+        raise Undecided(f"the model cannot be verified: {_first(flaws.unreadable, beyond)}")
+
+
+def _first(sentences: Sequence[str], beyond: int) -> str:
+    """Return the first sentence, and how many others there are besides."""
+    count = len(sentences) - 1 + beyond
+    return f"{sentences[0]} (and {count:,} more)" if count else sentences[0]

@@ -45,10 +45,7 @@ def cover() -> tuple[str, ...]:
     Raises:
         PolicyError: The environment does not hold what the webhook writes.
     """
-    try:
-        paths = json.loads(os.environ.get(contract.COVER_VARIABLE, "[]"))
-    except (ValueError, RecursionError):
-        paths = None
+    paths = _written(contract.COVER_VARIABLE, otherwise=[])
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise PolicyError(f"${contract.COVER_VARIABLE} is not a JSON list of paths")
     return tuple(posixpath.normpath(path) for path in paths)
@@ -60,13 +57,19 @@ def _nested() -> dict[str, str]:
     Raises:
         PolicyError: The environment does not hold what the webhook writes.
     """
-    try:
-        paths = json.loads(os.environ.get(contract.NESTED_VARIABLE, "{}"))
-    except (ValueError, RecursionError):
-        paths = None
+    paths = _written(contract.NESTED_VARIABLE, otherwise={})
     if not isinstance(paths, dict) or not all(isinstance(path, str) for path in paths.values()):
         raise PolicyError(f"${contract.NESTED_VARIABLE} is not a JSON object of paths")
     return paths
+
+
+def _written(variable: str, *, otherwise: Any) -> Any:
+    """Return the JSON of a variable; `otherwise` where it is not set, None where it is none."""
+    text = os.environ.get(variable)
+    try:
+        return otherwise if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def context(policy: ModelValidation) -> dict[str, Any]:

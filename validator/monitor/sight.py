@@ -10,7 +10,7 @@ from validator.errors import Refused, Undecided
 from validator.tree.mounts import devices_without_inodes
 from validator.tree.tree import Identity, Tree
 from validator.tree.walk import Scope, list_files
-from validator.verification import GIT_PATHS, Memory, scope_of
+from validator.verification import Memory, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -78,12 +78,10 @@ def _view(model: Watched) -> View:
     try:
         with Tree.open(request.model) as tree:
             if accepted:
-                follow = accepted.statement.allow_symlinks
-                scope = scope_of(tree, request, accepted, follow=follow)
+                scope = scope_of(tree, request, accepted)
             else:
-                git = GIT_PATHS if request.ignore_git_paths else ()
                 scope = Scope(
-                    ignored=frozenset((*request.ignore_paths, *git)),
+                    ignored=request.ignored,
                     signature=tree.relative(request.signature),
                     follow=True,
                     others_limit=OTHERS_LIMIT,

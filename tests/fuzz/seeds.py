@@ -20,6 +20,7 @@ from tests.support.signed_model import (
     statement,
     statement_of,
 )
+from tests.support.webhook_process import review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,24 +114,9 @@ def _reviews() -> Iterator[tuple[str, Any]]:
     for label in ("granite", "strict"):
         asked = pods.pod()
         asked["metadata"]["labels"] = dict.fromkeys(asked["metadata"]["labels"], label)
-        yield label, _review(asked)
+        yield label, review(asked, namespace="team")
     mutated = pods.mutated(pods.pod())
-    yield "again", _review(mutated)
-
-
-def _review(asked: Any) -> Any:
-    return {
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "1",
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "operation": "CREATE",
-            "namespace": "team",
-            "name": "llm",
-            "object": asked,
-        },
-    }
+    yield "again", review(mutated, namespace="team")
 
 
 _LINES = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,8 +18,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from tests.support import policies
-from tests.support.certificates import Party
-from tests.support.signed_model import Signer, b64
+from tests.support.certificates import NOW, Party
+from tests.support.signed_model import PAYLOAD_TYPE, Signer, b64
 from validator.bundle import Bundle, Method, parse_bundle
 from validator.errors import ValidatorError
 from validator.inspection import certificates, claims
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 
     from validator.signatures import Verifier
 
-NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 _EXPECTED: Final = Expected(identity="alice@example.com", issuer="https://issuer.example")
 
 

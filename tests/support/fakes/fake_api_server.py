@@ -220,10 +220,12 @@ def error(code: int) -> bytes:
     return line("ERROR", {"kind": "Status", "code": code, "message": "too old resource version"})
 
 
-async def started(request: web.Request) -> web.StreamResponse:
-    """Begin a streamed answer."""
+async def started(request: web.Request, *lines: bytes) -> web.StreamResponse:
+    """Begin a streamed answer, with its first lines."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
+    for each in lines:
+        await response.write(each)
     return response
 
 
@@ -231,9 +233,7 @@ def says(*lines: bytes) -> Script:
     """Stream the lines, and end as a server does whose time is over."""
 
     async def script(request: web.Request) -> web.StreamResponse:
-        response = await started(request)
-        for each in lines:
-            await response.write(each)
+        response = await started(request, *lines)
         await response.write_eof()
         return response
 
@@ -244,9 +244,7 @@ def breaks_off(*lines: bytes) -> Script:
     """Stream the lines, and cut the connection in the middle."""
 
     async def script(request: web.Request) -> web.StreamResponse:
-        response = await started(request)
-        for each in lines:
-            await response.write(each)
+        response = await started(request, *lines)
         await asyncio.sleep(0.05)
         assert request.transport is not None
         request.transport.abort()
@@ -270,9 +268,7 @@ def freezes(*lines: bytes) -> Script:
     """Stream the lines, then nothing, for ever."""
 
     async def script(request: web.Request) -> web.StreamResponse:
-        response = await started(request)
-        for each in lines:
-            await response.write(each)
+        response = await started(request, *lines)
         await asyncio.Event().wait()
         return response
 

@@ -16,21 +16,18 @@ import yaml
 
 from certs.flaws import certificates, is_issued_by
 from tests.e2e.api_server import building
-from tests.e2e.api_server.admission.serving import running_webhook
 from tests.e2e.api_server.certs.installation import CONFIGURATIONS, SERVING
+from tests.e2e.api_server.certs.replicas import let_review, running_replica
 from tests.e2e.api_server.certs.stream import (
     bundle,
     create_a_pod,
-    reached_at,
     under_load,
     value_of,
 )
 from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.installation.installing import installed
-from tests.e2e.api_server.mounting import mounted
 from tests.e2e.api_server.processes import Program, until
-from tests.e2e.api_server.workloads import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,17 +104,8 @@ def renew(cluster: ControlPlane) -> None:
 def test_pods_are_reviewed_while_it_renews(cluster: ControlPlane, tmp_path: Path) -> None:
     """It issues the pair, injects the authority, and renews the pair; no review fails."""
     until(lambda: trusted(cluster), what="it is issued and injected", seconds=PATIENCE)
-    tls = tmp_path / "tls"
-    own = tmp_path / "webhook"
-    own.mkdir()
-    with ExitStack() as stack:
-        stack.enter_context(mounted(cluster, SERVING, tls, keys=("tls.crt", "tls.key"), lag=1.0))
-        until((tls / "tls.crt").exists, what="the Secret is mounted", seconds=PATIENCE)
-        webhook = stack.enter_context(running_webhook(cluster, own, tls=tls))
-        reached_at(cluster, [webhook.endpoint.address.rpartition(":")[2]] * 2)
-        cluster.make_namespace("models")
-        cluster.created(policy("models"))
-        until(lambda: create_a_pod(cluster) is None, what="pods are reviewed", seconds=PATIENCE)
+    with running_replica(cluster, tmp_path, lag=1.0, seconds=PATIENCE) as (webhook, tls):
+        let_review(cluster, [webhook] * 2, seconds=PATIENCE)
         before = value_of(cluster, SERVING, "tls.crt")
         with under_load(partial(create_a_pod, cluster)) as (load,):
             renew(cluster)

@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certs.flaws import certificates, is_issued_by
-from tests.e2e.api_server.admission.serving import running_webhook
 from tests.e2e.api_server.certs.installation import AUTHORITY, CONFIGURATIONS, MERGE, SERVING
+from tests.e2e.api_server.certs.replicas import let_review, running_replica
 from tests.e2e.api_server.certs.running import running_certs
 from tests.e2e.api_server.certs.stream import (
     bundle,
     create_a_pod,
-    reached_at,
     under_load,
     value_of,
 )
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.installation.installing import installed
-from tests.e2e.api_server.mounting import mounted
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.workloads import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,20 +98,17 @@ def site(empty: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
         options = ("--overlap", f"{OVERLAP}s")
         certs = stack.enter_context(running_certs(empty, folder / "certs", *options))
         until(lambda: certs.ready and bundle(empty) != b"", what="it is issued", seconds=PATIENCE)
-        replicas, mounts = [], []
-        for number, lag in enumerate(LAGS):
-            tls = folder / f"tls-{number}"
-            stack.enter_context(mounted(empty, SERVING, tls, keys=("tls.crt", "tls.key"), lag=lag))
-            until((tls / "tls.crt").exists, what="the Secret is mounted", seconds=PATIENCE)
-            own = folder / f"webhook-{number}"
-            own.mkdir()
-            replicas.append(stack.enter_context(running_webhook(empty, own, tls=tls)))
-            mounts.append(tls)
-        reached_at(empty, [each.endpoint.address.rpartition(":")[2] for each in replicas])
-        empty.make_namespace("models")
-        empty.created(policy("models"))
-        until(lambda: create_a_pod(empty) is None, what="pods are reviewed", seconds=PATIENCE)
-        yield Site(empty, certs, tuple(mounts))
+        replicas, mounts = zip(
+            *(
+                stack.enter_context(
+                    running_replica(empty, folder / f"replica-{number}", lag=lag, seconds=PATIENCE)
+                )
+                for number, lag in enumerate(LAGS)
+            ),
+            strict=True,
+        )
+        let_review(empty, replicas, seconds=PATIENCE)
+        yield Site(empty, certs, mounts)
         empty.remove_namespace("models")
 
 

@@ -12,25 +12,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certs.flaws import certificates, is_issued_by
-from tests.e2e.api_server.admission.serving import running_webhook
 from tests.e2e.api_server.certs.installation import (
     AUTHORITY,
     SERVING,
     STRATEGIC,
 )
+from tests.e2e.api_server.certs.replicas import let_review, running_replica
 from tests.e2e.api_server.certs.running import running_certs
 from tests.e2e.api_server.certs.stream import (
     bundle,
     connect_anew,
     create_a_pod,
-    reached_at,
     under_load,
 )
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.installation.installing import installed
-from tests.e2e.api_server.mounting import mounted
 from tests.e2e.api_server.processes import until
-from tests.e2e.api_server.workloads import policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,17 +71,9 @@ def test_no_review_fails_while_the_authority_is_rotated(
         until(lambda: certs.ready and bundle(cluster) != b"", what="it is issued", seconds=30)
         replicas = []
         for number, lag in enumerate(LAGS):
-            tls = tmp_path / f"tls-{number}"
-            keys = ("tls.crt", "tls.key")
-            stack.enter_context(mounted(cluster, SERVING, tls, keys=keys, lag=lag))
-            until((tls / "tls.crt").exists, what="the Secret is mounted")
-            folder = tmp_path / f"webhook-{number}"
-            folder.mkdir()
-            replicas.append(stack.enter_context(running_webhook(cluster, folder, tls=tls)))
-        reached_at(cluster, [each.endpoint.address.rpartition(":")[2] for each in replicas])
-        cluster.make_namespace("models")
-        cluster.created(policy("models"))
-        until(lambda: create_a_pod(cluster) is None, what="pods are reviewed", seconds=30)
+            replica = running_replica(cluster, tmp_path / f"replica-{number}", lag=lag)
+            replicas.append(stack.enter_context(replica)[0])
+        let_review(cluster, replicas, seconds=30)
 
         asks = [partial(create_a_pod, cluster)] * 2
         asks += [partial(connect_anew, cluster, each) for each in replicas]

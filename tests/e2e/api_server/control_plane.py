@@ -41,8 +41,25 @@ KUBERNETES_SERVICE = "10.96.0.1"
 USUAL_PORT = 6443
 """Where an API server listens that has a machine of its own, as `kubeadm` sets it up."""
 
-WORKLOADS_OF_TESTS = ("api/v1", "pods"), ("apis/rhtas.redhat.com/v1alpha1", "modelvalidations")
-"""The objects that are deleted with a namespace: others' watches would go on seeing them."""
+IN_NAMESPACES = (
+    ("api/v1", "pods"),
+    ("apis/rhtas.redhat.com/v1alpha1", "modelvalidations"),
+    ("api/v1", "serviceaccounts"),
+)
+"""The objects that are deleted with a namespace: watches, and a namespace of the same name,
+would go on seeing them."""
+
+OF_THE_CLUSTER = (
+    "/api/v1/namespaces",
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+)
+"""The collections of objects that a module of tests may leave to the next one."""
 
 AUDIT: Document = {
     "apiVersion": "audit.k8s.io/v1",
@@ -191,6 +208,17 @@ class ControlPlane(ApiServer):
         """Return the audit log's events so far, oldest first."""
         return [json.loads(line) for line in self._audit_log.read_text().splitlines()]
 
+    def inventory(self) -> frozenset[str]:
+        """Return the paths of the objects of `OF_THE_CLUSTER` that the server did not make."""
+        names = (
+            (collection, each["metadata"]["name"])
+            for collection in OF_THE_CLUSTER
+            for each in self.call("GET", collection).document["items"]
+        )
+        # The server makes its own at its own time, some of them after it says that it is ready.
+        own = ("default", "kube-", "system:")
+        return frozenset(f"{where}/{name}" for where, name in names if not name.startswith(own))
+
     # What controllers would do
 
     def make_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
@@ -201,8 +229,8 @@ class ControlPlane(ApiServer):
         self.created({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
 
     def remove_namespace(self, name: str) -> None:
-        """Empty a namespace of pods and policies, and finalize it."""
-        for group, plural in WORKLOADS_OF_TESTS:
+        """Empty a namespace of the objects of `IN_NAMESPACES`, and finalize it."""
+        for group, plural in IN_NAMESPACES:
             self.call("DELETE", f"/{group}/namespaces/{name}/{plural}?gracePeriodSeconds=0")
         self.call("DELETE", f"/api/v1/namespaces/{name}")
         done = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}

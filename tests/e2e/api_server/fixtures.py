@@ -60,15 +60,25 @@ def programs() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def empty(
+def second(
     programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """A second control plane, with nothing of ours in it.
-
-    A module may install, stop the server and take rights away, and takes its own off again.
-    """
+    """The control plane of `empty`."""
     with empty_cluster(programs, tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def empty(second: ControlPlane) -> Iterator[ControlPlane]:
+    """A second control plane, with nothing of ours in it.
+
+    A module may install, stop the server and take rights away, and takes its own off again:
+    the order of modules is random, and what one leaves would be in the way of another.
+    """
+    found = second.inventory()
+    yield second
+    left = second.inventory() - found
+    assert not left, f"A module left in the control plane: {', '.join(sorted(left))}"
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import yaml
 from certs.flaws import certificates, is_issued_by
 from tests.e2e.api_server import building
 from tests.e2e.api_server.certs.installation import CONFIGURATIONS, SERVING
-from tests.e2e.api_server.certs.replicas import let_review, running_replica
+from tests.e2e.api_server.certs.replicas import reviewing, running_replica
 from tests.e2e.api_server.certs.stream import (
     bundle,
     create_a_pod,
@@ -104,8 +104,10 @@ def renew(cluster: ControlPlane) -> None:
 def test_pods_are_reviewed_while_it_renews(cluster: ControlPlane, tmp_path: Path) -> None:
     """It issues the pair, injects the authority, and renews the pair; no review fails."""
     until(lambda: trusted(cluster), what="it is issued and injected", seconds=PATIENCE)
-    with running_replica(cluster, tmp_path, lag=1.0, seconds=PATIENCE) as (webhook, tls):
-        let_review(cluster, [webhook] * 2, seconds=PATIENCE)
+    with (
+        running_replica(cluster, tmp_path, lag=1.0, seconds=PATIENCE) as (webhook, tls),
+        reviewing(cluster, [webhook] * 2, seconds=PATIENCE),
+    ):
         before = value_of(cluster, SERVING, "tls.crt")
         with under_load(partial(create_a_pod, cluster)) as (load,):
             renew(cluster)

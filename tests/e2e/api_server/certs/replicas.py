@@ -40,11 +40,16 @@ def running_replica(
             yield webhook, tls
 
 
-def let_review(
+@contextmanager
+def reviewing(
     cluster: ControlPlane, replicas: Sequence[ServingWebhook], *, seconds: float
-) -> None:
-    """Return when the replicas, one for each configuration, review pods of `models`."""
+) -> Iterator[None]:
+    """Let the replicas, one for each configuration, review pods of `models` inside the block."""
     reached_at(cluster, [each.endpoint.address.rpartition(":")[2] for each in replicas])
     cluster.make_namespace("models")
-    cluster.created(policy("models"))
-    until(lambda: create_a_pod(cluster) is None, what="pods are reviewed", seconds=seconds)
+    try:
+        cluster.created(policy("models"))
+        until(lambda: create_a_pod(cluster) is None, what="pods are reviewed", seconds=seconds)
+        yield
+    finally:
+        cluster.remove_namespace("models")

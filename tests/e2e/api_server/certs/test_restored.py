@@ -11,7 +11,7 @@ import pytest
 
 from certs.flaws import certificates, is_issued_by
 from tests.e2e.api_server.certs.installation import AUTHORITY, CONFIGURATIONS, MERGE, SERVING
-from tests.e2e.api_server.certs.replicas import let_review, running_replica
+from tests.e2e.api_server.certs.replicas import reviewing, running_replica
 from tests.e2e.api_server.certs.running import running_certs
 from tests.e2e.api_server.certs.stream import (
     bundle,
@@ -107,9 +107,8 @@ def site(empty: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
             ),
             strict=True,
         )
-        let_review(empty, replicas, seconds=PATIENCE)
+        stack.enter_context(reviewing(empty, replicas, seconds=PATIENCE))
         yield Site(empty, certs, mounts)
-        empty.remove_namespace("models")
 
 
 def test_both_secrets_come_back_from_before_a_rotation(site: Site) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.api_server.certs.installation import (
     SERVING,
     STRATEGIC,
 )
-from tests.e2e.api_server.certs.replicas import let_review, running_replica
+from tests.e2e.api_server.certs.replicas import reviewing, running_replica
 from tests.e2e.api_server.certs.running import running_certs
 from tests.e2e.api_server.certs.stream import (
     bundle,
@@ -73,7 +73,7 @@ def test_no_review_fails_while_the_authority_is_rotated(
         for number, lag in enumerate(LAGS):
             replica = running_replica(cluster, tmp_path / f"replica-{number}", lag=lag)
             replicas.append(stack.enter_context(replica)[0])
-        let_review(cluster, replicas, seconds=30)
+        stack.enter_context(reviewing(cluster, replicas, seconds=30))
 
         asks = [partial(create_a_pod, cluster)] * 2
         asks += [partial(connect_anew, cluster, each) for each in replicas]

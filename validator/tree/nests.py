@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from validator.errors import Refused, Undecided
-from validator.paths import related
+from validator.paths import covers, related
 from validator.text import quoted, unreadable
 from validator.tree.hugging_face import cache_of
 
@@ -34,7 +34,7 @@ def places(
 
     Raises:
         Refused: A link is on the way to a place, or there is nothing in a place on a model's
-            volume, where the workload cannot make it.
+            volume, where the workload cannot make it, or something in the place of a model's mount.
         Undecided: A place cannot be looked at.
     """
     holders = {_split(str(model), points)[0] for model in models}
@@ -42,12 +42,16 @@ def places(
     for path, shown in nested.items():
         try:
             holder, below = _split(path, points)
+            real = os.path.realpath(shown)
         except ValueError as error:
             raise Undecided(f"{quoted(shown)} is not a path") from error
         if holder == "/":
             raise Undecided(f"the volume around the workload's mount {quoted(shown)} is not here")
         exists = _look(holder, below, shown)
         if path != shown:
+            around = any(covers(real, each) for each in holders)
+            if exists and around and holder not in holders:
+                _check_empty(path, shown)
             continue
         hidden.add("/".join((holder, *below)))
         if holder in holders and not exists:
@@ -110,3 +114,24 @@ def _look(holder: str, below: Iterable[str], shown: str) -> bool:
                 "link by a folder"
             )
     return True
+
+
+def _check_empty(path: str, shown: str) -> None:
+    """Check that another volume has no files where a model's is mounted.
+
+    Whoever writes that volume can put another folder there, which the workload then sees in place
+    of the model. The mount hides it from nobody but the workload, so that it is found here.
+    """
+    try:
+        with os.scandir(path) as entries:
+            filled = next(entries, None) is not None and not os.path.samefile(path, shown)
+    except NotADirectoryError:
+        filled = os.lstat(path).st_size > 0
+    except OSError as error:
+        raise Undecided(unreadable(f"the place of the mount {quoted(shown)}", error)) from error
+    if filled:
+        raise Refused(
+            f"there are files at {quoted(shown)} on the volume around it, where the model's own "
+            "volume is mounted, and a change there could put them in the model's place: move them "
+            "away, or mount the two volumes side by side"
+        )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from validator.paths import covers
 from validator.text import quoted
+from webhook.admission.nest import one_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +37,8 @@ def nested_mounts(case: Case) -> Iterator[str]:
         where = _where(nest)
         others = [each for each in writers.get(volume.family, ()) if each is not nest.placed]
         if case.strict:
-            if not _on_a_model(nest, case):  # of which `differing_mounts` speaks
+            # Of the others `differing_mounts` speaks.
+            if not (_on_a_model(nest, case) or _around_a_model(nest, case)):
                 yield f"{where}, where a link could lead it over the model: {_ASIDE}"
         elif nest.is_the_runtimes and not _on_a_model(nest, case):
             yield (
@@ -60,12 +63,20 @@ def late_links(case: Case) -> Iterator[str]:
         if nest.outer.name in case.storage.private:
             yield (
                 f"{_where(nest, 'its emptyDir')}: after a restart, a link that the first run left "
-                "there could lead it over the model; mount the two side by side"
+                "there could lead it over the model, or the model elsewhere; mount the two side by "
+                "side"
             )
         elif _on_a_model(nest, case):
             yield (
                 f"{_where(nest)}: that path must exist on the volume, which is mounted read-only, "
                 "and must not be a link"
+            )
+        elif _around_a_model(nest, case):
+            yield (
+                f"{_where(nest)}, and the model in it: what is below it on the outer volume must "
+                "be an empty folder and no link; who can write that volume could put another "
+                "folder there later, which the container then sees in the model's place; mount "
+                "the two side by side"
             )
         else:
             yield (
@@ -84,6 +95,11 @@ def _where(nest: Nest, volume: str = "the volume") -> str:
 
 def _on_a_model(nest: Nest, case: Case) -> bool:
     return any(nest.outer.at == place.mount.at for place in case.storage.places)
+
+
+def _around_a_model(nest: Nest, case: Case) -> bool:
+    """Tell whether a model's own mount is what lies within the volume, or lies within that."""
+    return any(covers(nest.path, one_place(place.mount.at)) for place in case.storage.places)
 
 
 def _writers(case: Case) -> Mapping[tuple[str, str], list[Placed]]:

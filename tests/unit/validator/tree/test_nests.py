@@ -81,6 +81,53 @@ def test_a_volume_that_is_not_here_is_undecided(volumes: Volumes) -> None:
         nests.places({"/nowhere/0/y": "/x/y"}, [volumes.model], points=volumes.points)
 
 
+@pytest.mark.parametrize("shown", ["models", "."])
+def test_nothing_lies_where_a_models_volume_is_mounted(
+    volumes: Volumes, tmp_path: Path, shown: str
+) -> None:
+    """Also where it is mounted deeper: who moves the folder away would uncover what lies below."""
+    place, at = volumes.home / "place", os.path.normpath(tmp_path / shown)
+    assert volumes.hidden(place, at) == frozenset()
+    place.mkdir()
+    assert volumes.hidden(place, at) == frozenset()
+    (place / "granite").mkdir()
+    with pytest.raises(Refused, match=r"there are files at .* on the volume around it"):
+        volumes.hidden(place, at)
+
+
+def test_a_file_in_the_models_place_is_empty(volumes: Volumes) -> None:
+    """A runtime makes an empty one to mount a single file on."""
+    place = volumes.home / "place"
+    place.touch()
+    assert volumes.hidden(place, str(volumes.models)) == frozenset()
+    place.write_text("x")
+    with pytest.raises(Refused, match="there are files at"):
+        volumes.hidden(place, str(volumes.models))
+
+
+def test_the_models_own_files_may_lie_in_its_place(
+    volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a claim is mounted, and a part of it once more at its own path."""
+    (volumes.home / "models/granite").mkdir(parents=True)
+    # Only a mount, which takes root, makes two paths of one folder.
+    monkeypatch.setattr(os.path, "samefile", lambda *_: True)
+    assert volumes.hidden(volumes.home / "models", str(volumes.models)) == frozenset()
+
+
+def test_a_place_that_cannot_be_listed_is_undecided(
+    volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may list everything: the error is the disk's."""
+
+    def failing(path: str) -> None:
+        raise OSError(5, os.strerror(5), path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(Undecided, match=r"the place of the mount .* cannot be read"):
+        volumes.hidden(volumes.home / "vllm", str(volumes.models))
+
+
 @pytest.mark.parametrize("path", ["/a\0b", "/a/\ud800"])
 def test_what_is_no_path_is_undecided(volumes: Volumes, path: str) -> None:
     """JSON holds more texts than there are paths."""

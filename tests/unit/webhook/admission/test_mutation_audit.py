@@ -115,7 +115,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "no volume": pod(vllm(volumeMounts=[])),
     "an undeclared volume": pod(volumes=[]),
     "an unfit volume": pod(volumes=[{"name": "model", "configMap": {"name": "m"}}]),
-    "a differing mount": pod(vllm(mount(), mount("evil", MODEL)), volumes=[claim(), EVIL]),
+    "a differing mount": pod(vllm(), container("x", mount("evil")), volumes=[claim(), EVIL]),
     "a nested mount": pod(
         vllm(mount(), mount("data", "/data"), mount("evil", "/data/x")),
         container("other", mount("data", "/data")),

@@ -79,13 +79,14 @@ def test_refuses_other_content_at_above_or_below_the_model(
         run(given)
 
 
-def test_refuses_a_mount_above_the_verified_one() -> None:
+def test_refuses_a_mount_above_the_verified_one_that_another_container_writes() -> None:
     """A writable directory above could be renamed, and the verified mount with it."""
     given = pod(
         vllm(mount("cache", "/models"), mount(at=MODEL)),
+        container("x", mount("cache", "/x")),
         volumes=[claim(), {"name": "cache", "emptyDir": {}}],
     )
-    with pytest.raises(PodRefused, match="mounts the volume 'cache' at '/models'"):
+    with pytest.raises(PodRefused, match=r"containers\[1\] 'x' may place a link there"):
         run(given)
 
 

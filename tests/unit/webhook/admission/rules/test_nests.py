@@ -104,7 +104,7 @@ def test_a_folder_that_images_link_is_one_place() -> None:
     assert nested_of(result) == {f"{AT}/0/x": "/usr/lib/x"}
 
 
-@pytest.mark.parametrize("at", [MODEL, f"{MODEL}/cache", f"{MODEL}/a/b"])
+@pytest.mark.parametrize("at", [f"{MODEL}/cache", f"{MODEL}/a/b"])
 @pytest.mark.parametrize("aside", [False, True])
 def test_a_mount_over_the_model_is_refused_as_ever(at: str, *, aside: bool) -> None:
     """In the container that serves, and in another one."""
@@ -114,12 +114,14 @@ def test_a_mount_over_the_model_is_refused_as_ever(at: str, *, aside: bool) -> N
         run(pod(*containers, volumes=VOLUMES))
 
 
-def test_a_mount_between_the_volume_and_the_model_is_refused() -> None:
-    """It hides the model, whatever lies in it."""
-    path = "/models/a/granite"
-    serving = vllm(mount(), mount("inner", "/models/a"), command=["vllm", "serve", path])
-    with pytest.raises(PodRefused, match="but what is verified at /models/a/granite is"):
-        run(pod(serving, volumes=VOLUMES), policy(model={"path": path}))
+@pytest.mark.parametrize("path", [MODEL, "/models/a/granite"])
+def test_a_mount_that_one_container_alone_has_above_the_model_is_refused(path: str) -> None:
+    """The longest prefix holds the model: who lacks that mount would see another one."""
+    inner = mount("inner", "/models/a" if "/a/" in path else path)
+    given = pod(vllm(command=["vllm", "serve", path]), container("x", mount(), inner))
+    given["spec"]["volumes"] = VOLUMES
+    with pytest.raises(PodRefused, match=f"but what is verified at {path} is"):
+        run(given, policy(model={"path": path}))
 
 
 def test_another_model_within_the_models_volume_has_no_gate() -> None:
@@ -130,6 +132,81 @@ def test_another_model_within_the_models_volume_has_no_gate() -> None:
         PodRefused, match="what is verified at /models/lora/a is the volume 'inner'"
     ):
         run(given, chosen)
+
+
+# The model's volume within another one
+
+CACHED = f"/root/.cache/huggingface/hub/models--x--y/snapshots/{'a' * 40}"
+HUGGING_FACE = mount(at="/root/.cache/huggingface")
+IN_A_CACHE = policy(model={"path": CACHED})
+FRESH = [claim(), {"name": "home", "emptyDir": {}}]
+
+
+def serving(*mounts: Document) -> Document:
+    """Return a vLLM that serves the model of a cache."""
+    return vllm(*mounts, command=["vllm", "serve", CACHED])
+
+
+def test_the_model_within_an_emptydir_of_the_containers_own_is_admitted() -> None:
+    """Nobody but the container itself can move the folder that the model is mounted on."""
+    result = run(pod(serving(HOME, HUGGING_FACE), volumes=FRESH), IN_A_CACHE)
+    assert gate_of(result.pod)["volumeMounts"][0] == HUGGING_FACE | {"readOnly": True}
+    assert outer_of(result.pod) == []
+    (warning,) = result.warnings
+    assert "after a restart" in warning
+
+
+@pytest.mark.parametrize("volumes", [VOLUMES, [claim(), claim("home")]])
+def test_the_model_within_another_volume_is_looked_at(volumes: list[Document]) -> None:
+    """Also one of the same claim: what is below the model's mount must not take its place."""
+    inner = HUGGING_FACE | {"subPath": "hf"}
+    result = run(pod(serving(HOME, inner), volumes=volumes), IN_A_CACHE)
+    assert nested_of(result.pod) == {f"{AT}/0/huggingface": "/root/.cache/huggingface"}
+    assert "put another folder there later" in result.warnings[0]
+
+
+def test_the_model_within_two_volumes_is_looked_at_on_both() -> None:
+    """Whoever moves the outer one's folder moves the inner one with the model."""
+    volumes = [*VOLUMES, claim("root", of="root")]
+    given = pod(serving(mount("root", "/root"), HOME, HUGGING_FACE), volumes=volumes)
+    result = run(given, IN_A_CACHE)
+    assert nested_of(result.pod) == {
+        f"{AT}/0/huggingface": "/root/.cache/huggingface",
+        f"{AT}/1/.cache": "/root/.cache",
+    }
+
+
+def test_nobody_else_writes_what_is_around_the_model() -> None:
+    """Another container could rename the folder, and the model's mount would go with it."""
+    given = pod(serving(HOME, HUGGING_FACE), container("x", mount("home", "/x")), volumes=FRESH)
+    with pytest.raises(PodRefused, match=r"containers\[1\] 'x' may place a link there"):
+        run(given, IN_A_CACHE)
+    given["spec"]["containers"][1]["volumeMounts"][0]["readOnly"] = True
+    assert nested_of(mutated(given, IN_A_CACHE))
+
+
+def test_a_container_without_the_model_has_nothing_in_its_place() -> None:
+    """It could serve what the outer volume has at the model's path."""
+    second = container("x", HOME | {"readOnly": True})
+    with pytest.raises(PodRefused, match="mount that one here too, within this one, or"):
+        run(pod(serving(HOME, HUGGING_FACE), second, volumes=FRESH), IN_A_CACHE)
+
+
+def test_kubernetes_does_not_write_around_the_model() -> None:
+    """It replaces the folders of a ConfigMap, and what is mounted on them goes."""
+    volumes = [claim(), {"name": "home", "configMap": {"name": "any"}}]
+    with pytest.raises(PodRefused, match="whose folders Kubernetes replaces"):
+        run(pod(serving(HOME, HUGGING_FACE), volumes=volumes), IN_A_CACHE)
+
+
+@pytest.mark.parametrize("volumes", [FRESH, VOLUMES])
+def test_strict_takes_nothing_around_the_model(volumes: list[Document]) -> None:
+    """Not even where nothing of the image's lies."""
+    given = pod(vllm(mount("home", "/models"), mount(at=MODEL)), volumes=volumes)
+    assert run(given).warnings
+    with pytest.raises(PodRefused, match="Strict does not allow, since") as said:
+        run(given, STRICT)
+    assert "could lead it over the model" not in str(said.value)
 
 
 # A cache within a cache

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.support.hidden_writer import hidden_writer
+from tests.support.fakes.hidden_writer import hidden_writer
 from tests.support.signed_model import Signer, Site, statement, write
 from validator.errors import ModelError
 from validator.verification import Memory, verify

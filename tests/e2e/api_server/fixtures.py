@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.e2e.api_server import building
-from tests.e2e.api_server.admission.policies import policies_in_force
+from tests.e2e.api_server.admission.policies.in_force import policies_in_force
 from tests.e2e.api_server.admission.serving import ServingWebhook, in_force, running_webhook
 from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.installation.installing import empty_cluster

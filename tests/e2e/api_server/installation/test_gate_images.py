@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.api_server.admission.policies import denied
+from tests.e2e.api_server.admission.policies.in_force import denied
 from tests.e2e.api_server.admission.serving import ACCOUNT, GATE_IMAGE, NAMESPACE, running_webhook
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.processes import until

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.webhook_registration import LABEL_KEYS
-from tests.support.openshift import CONSTRAINTS, admitted
+from tests.support.fakes.openshift import CONSTRAINTS, admitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

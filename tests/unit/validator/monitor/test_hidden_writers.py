@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hidden_writer import hidden_writer
+from tests.support.fakes.hidden_writer import hidden_writer
 from tests.support.signed_model import FILES, statement, write
 from tests.unit.validator.monitor.scene import Scene
 from validator.errors import ModelError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 PAGE = TESTS.parent / "docs/compatibility.md"
 MARK = re.compile(r"\*(run here|simulated|by its source)\*: ")
 

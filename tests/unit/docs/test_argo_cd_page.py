@@ -13,7 +13,7 @@ from webhook.cli import main
 if TYPE_CHECKING:
     import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/platforms/argo-cd.md").read_text()
 APPLICATION, KUSTOMIZATION, WORKLOAD = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 MANIFESTS = ROOT / "manifests/webhook"

@@ -26,7 +26,7 @@ from webhook.settings import NamespaceOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DOCUMENTS = Path(__file__).parents[2] / "docs"
+DOCUMENTS = Path(__file__).parents[3] / "docs"
 SECTION = re.compile(
     r"\n## (?P<title>.+?)\n(?:.*?)```yaml\n(?P<yaml>.*?)```\n```text\n(?P<text>.*?)```", re.DOTALL
 )

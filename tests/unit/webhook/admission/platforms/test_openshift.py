@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.openshift import ANNOTATION, CONSTRAINTS, UID_RANGE, admitted
+from tests.support.fakes.openshift import ANNOTATION, CONSTRAINTS, UID_RANGE, admitted
 from tests.support.pods import (
     NAMESPACE,
     SETTINGS,
@@ -24,7 +24,7 @@ from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 
 if TYPE_CHECKING:
-    from tests.support.openshift import Constraint
+    from tests.support.fakes.openshift import Constraint
 
 Document = dict[str, Any]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.api_server.other_webhook import other_webhook
 from tests.e2e.api_server.webhook_registration import mutating_all, registered
 from tests.e2e.api_server.workloads import vllm_spec, workload
-from tests.support.openshift import CONSTRAINTS, admitted
+from tests.support.fakes.openshift import CONSTRAINTS, admitted
 from validator.contract import GATE_CONTAINER
 
 if TYPE_CHECKING:

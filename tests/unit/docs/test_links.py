@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 FOLDERS: Final = ("docs", "manifests", "benchmarks", "tests")
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 ADDRESS: Final = re.compile(r"[a-z]+:")

@@ -4,7 +4,7 @@ It touches the page once, so that its times move; whatever it writes after that 
 until the kernel has written the page back. With files to watch, it shows the good byte while one of
 them was opened (inotify) within the last moments, and the bad one otherwise.
 
-    python -m tests.support.hidden_writer FILE [WATCHED...]
+    python -m tests.support.fakes.hidden_writer FILE [WATCHED...]
 
 It is told by lines on standard input ("bad", "good"), and answers each by one on standard output;
 while it watches, it says "bad" whenever it shows that byte again.
@@ -29,7 +29,7 @@ IN_OPEN: Final = 0x20
 QUIET_SECONDS: Final = 0.05
 """After the last opening, until the bad byte is shown again."""
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 
 
 class HiddenWriter:
@@ -54,7 +54,8 @@ class HiddenWriter:
 @contextmanager
 def hidden_writer(file: Path, *watched: Path) -> Iterator[HiddenWriter]:
     """Run a writer that has the file mapped; it shows what it found there."""
-    command = [sys.executable, "-m", "tests.support.hidden_writer", str(file), *map(str, watched)]
+    program = [sys.executable, "-m", "tests.support.fakes.hidden_writer"]
+    command = [*program, str(file), *map(str, watched)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.api_server.admission.policies import denied
+from tests.e2e.api_server.admission.policies.in_force import denied
 from tests.e2e.api_server.admission.serving import GATE_IMAGE
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import KINDS, pod_of, vllm_spec, workload

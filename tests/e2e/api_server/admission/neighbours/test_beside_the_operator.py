@@ -15,7 +15,7 @@ from tests.e2e.api_server.webhook_registration import (
     validating,
 )
 from tests.e2e.api_server.workloads import MODEL, policy, workload
-from tests.support import go_operator
+from tests.support.fakes import go_operator
 from validator.contract import GATE_CONTAINER, LABEL
 from webhook.cli.convert import converted
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.support import go_operator
+from tests.support.fakes import go_operator
 from tests.support.pods import (
     IMAGE,
     NAMESPACE,
@@ -21,7 +21,7 @@ from validator import contract
 from webhook.admission.pod import Manifest
 from webhook.admission.validation import check_created
 
-CONFIGURATIONS = Path(__file__).parents[4] / "manifests/webhook/base/configurations.yaml"
+CONFIGURATIONS = Path(__file__).parents[5] / "manifests/webhook/base/configurations.yaml"
 
 
 def labelled(**labels: str) -> Document:

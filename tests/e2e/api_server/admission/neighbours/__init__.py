@@ -1,0 +1,1 @@
+"""Other people's admission webhooks beside ours on one API server."""

@@ -24,7 +24,7 @@ def read(source: str) -> list[Document]:
         PolicyError: It does not hold manifests.
         SetupError: It cannot be read.
     """
-    documents = load_all(_bytes(source), source=source, limit=FILE_LIMIT)
+    documents = load_all(_bytes(source), source=source, limit=FILE_LIMIT, aliases=True)
     return list(templates.flattened(documents, source=source))
 
 

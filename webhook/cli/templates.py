@@ -111,13 +111,21 @@ def flattened(documents: list[Any], *, source: str) -> Iterator[Document]:
     for document in documents:
         if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
             raise PolicyError(f"{source}: expected Kubernetes manifests, each with a kind")
-        if document["kind"] == "List":
-            items = document.get("items")
-            if not isinstance(items, list):
-                raise PolicyError(f"{source}: the List has no items")
-            yield from flattened(items, source=source)
+        items = document.get("items")
+        if document["kind"] == "List" and not isinstance(items, list):
+            raise PolicyError(f"{source}: the List has no items")
+        if document["kind"].endswith("List") and isinstance(items, list):
+            yield from flattened([_item(each, document) for each in items], source=source)
         else:
             yield document
+
+
+def _item(item: Any, listed: Document) -> Any:
+    """Return an item of a list; those of a PodList, as the API server writes one, have no kind."""
+    kind = listed["kind"].removesuffix("List")
+    if not kind or not isinstance(item, dict):
+        return item
+    return {"apiVersion": listed.get("apiVersion"), "kind": kind} | item
 
 
 def templates(document: Document, *, source: str) -> list[Template]:

@@ -7,10 +7,10 @@ from validator.errors import PolicyError
 from validator.policy.yaml_documents import DEPTH_LIMIT, DOCUMENTS_LIMIT, dump, load_all
 
 
-def load(text: bytes | str, *, limit: int = 10_000) -> list[object]:
+def load(text: bytes | str, *, limit: int = 10_000, aliases: bool = False) -> list[object]:
     """Return the documents of a text."""
     raw = text.encode() if isinstance(text, str) else text
-    return load_all(raw, source="file.yaml", limit=limit)
+    return load_all(raw, source="file.yaml", limit=limit, aliases=aliases)
 
 
 def test_documents_come_in_their_order_without_empty_ones() -> None:
@@ -69,6 +69,72 @@ def test_a_few_lines_cannot_grow() -> None:
     )
     with pytest.raises(PolicyError, match="anchors and aliases"):
         load(laughs)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a: &x {b: 1}\nc: *x", {"a": {"b": 1}, "c": {"b": 1}}),
+        ("a: &x {b: 1}\nc: {<<: *x, b: 2}", {"a": {"b": 1}, "c": {"b": 2}}),
+        (
+            "a: &x {b: 1, c: 1}\nd: &y {<<: *x, c: 2}\ne: {<<: [*y, {f: 3}], b: 4}\ng: *y",
+            {
+                "a": {"b": 1, "c": 1},
+                "d": {"b": 1, "c": 2},
+                "e": {"b": 4, "c": 2, "f": 3},
+                "g": {"b": 1, "c": 2},
+            },
+        ),
+        ("a: &x 1\nb: &x 2\nc: *x", {"a": 1, "b": 2, "c": 2}),
+        ("a: &x\nb: [*x, *x]", {"a": None, "b": [None, None]}),
+        ("\ufeffa: &x 1\r\n# b\r\nc: *x\r\n", {"a": 1, "c": 1}),
+    ],
+)
+def test_manifests_may_have_aliases(text: str, read: object) -> None:
+    """As charts and overlays have them; a later anchor replaces an earlier one of its name."""
+    assert load(text, aliases=True) == [read]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &x [*x]", r"an alias stands within what it names \(line 1, column 8\)"),
+        ("a: &x {b: {c: *x}}", "an alias stands within what it names"),
+        ("a: *x", "found undefined alias 'x'"),
+        ("a: &x 1\n---\nb: *x", "found undefined alias 'x'"),
+        ("a: {b: 1, b: 2}", "the key 'b' stands twice"),
+        ("a: &x b\nc: {*x : 1, b: 2}", "the key 'b' stands twice"),
+        ("a: &x {b: 1}\nc: {<<: *x, <<: *x}", "the key '<<' stands twice"),
+        ("a: {<<: 1}", "expected a mapping or list of mappings for merging"),
+    ],
+)
+def test_an_alias_is_no_way_round(text: str, said: str) -> None:
+    """What is refused elsewhere is refused there."""
+    with pytest.raises(PolicyError, match=said):
+        load(text, aliases=True)
+
+
+def test_aliases_stay_within_the_files_limit() -> None:
+    """The billion laughs end at the alias that is too much, and so does one long text."""
+    laughs = "a0: &a0 [x, x]\n" + "\n".join(
+        f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]" for n in range(60)
+    )
+    long = f"a: &a {'x' * 5_000}\nb: [*a, *a]"
+    for text in (laughs, long):
+        with pytest.raises(PolicyError, match=r"written out, the file is larger than 10,000 bytes"):
+            load(text, aliases=True)
+    assert load(long, limit=20_000, aliases=True)
+    with pytest.raises(PolicyError, match="larger than 20,000 bytes"):
+        load(long + "\n---\n" + long, limit=20_000, aliases=True)
+
+
+def test_aliases_stay_within_the_depth() -> None:
+    """Anchors within anchors nest as deep as what they stand for."""
+    nest = "[" * (DEPTH_LIMIT // 2)
+    text = f"a: &a {nest}1{nest.replace('[', ']')}\nb: &b [*a]\n"
+    assert load(text, aliases=True)
+    with pytest.raises(PolicyError, match=f"nested deeper than {DEPTH_LIMIT} levels"):
+        load(f"{text}c: {nest}*b{nest.replace('[', ']')}", aliases=True)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])

@@ -90,6 +90,28 @@ def test_yaml_can_be_applied_as_it_is(run: Run) -> None:
     assert run(made, service)[1] == ""
 
 
+def test_reads_what_other_programs_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A byte order mark, Windows' line ends, comments alone, a list, anchors and merge keys."""
+    text = (
+        f"# Source: chart\n---\n# nothing\n---{POLICY}---\napiVersion: v1\nkind: List\nitems:\n"
+        "- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: llm, namespace: models}\n"
+        f"  spec: {{template: {{metadata: {{labels: &l {{{LABEL}: 'true'}}}}, spec: "
+        "&s {containers: [{name: v, image: 'vllm/vllm-openai:v0.32.0', args: [--model, /models/granite]}]}}}\n"
+        "- {kind: Pod, metadata: {name: p, namespace: models, labels: {<<: *l}}, spec: *s}\n"
+    )
+    path = tmp_path / "manifest.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert main(["mutate", str(path), "--output", "yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert "Deployment 'llm': admitted" in err
+    assert "Pod 'p': admitted" in err
+    _, deployed, pod = yaml.safe_load_all(out)
+    assert pod["spec"] == deployed["spec"]["template"]["spec"]
+    assert len(pod["spec"]["initContainers"]) == 1
+
+
 def test_a_patch_is_of_one_manifest(run: Run) -> None:
     """Two patches in a row would be no patch."""
     document = deployment(**{LABEL: "true"})
@@ -253,7 +275,7 @@ def test_arguments_that_cannot_be_read_are_listed(run: Run) -> None:
         ("{", "not YAML"),
         ("- 7", "expected Kubernetes manifests"),
         ("kind: Deployment", "has no spec.template.spec"),
-        ("a: &x 1\nb: *x", "anchors"),
+        ("a: &x [*x]", "an alias stands within what it names"),
     ],
 )
 def test_a_bad_manifest_is_exit_code_2(

@@ -158,6 +158,17 @@ def test_lists_are_taken_apart() -> None:
     ]
 
 
+def test_the_items_of_a_podlist_are_pods() -> None:
+    """The API server writes them without a kind; a field `items` elsewhere means nothing."""
+    listed = {"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {}}, {"kind": "X"}]}
+    assert list(flattened([listed], source="x.yaml")) == [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {}},
+        {"apiVersion": "v1", "kind": "X"},
+    ]
+    other = {"kind": "ConfigMap", "items": [1]}
+    assert list(flattened([other], source="x.yaml")) == [other]
+
+
 @pytest.mark.parametrize("document", [7, [], {}, {"kind": 7}, {"kind": "List"}])
 def test_what_is_no_manifest_is_refused(document: Any) -> None:
     """Anything without a kind is a mistake."""

@@ -22,7 +22,8 @@ from tests.support.certificates import NOW, Party
 from tests.support.signed_model import PAYLOAD_TYPE, Signer, b64
 from validator.bundle import Bundle, Method, parse_bundle
 from validator.errors import ValidatorError
-from validator.inspection import certificates, claims
+from validator.inspection import certificates
+from validator.inspection.claims import claims
 from validator.limits import DEFAULT
 from validator.policy.document import ModelValidation
 from validator.signatures.certificate import CertificateVerifier, load_chain

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         Refused: The file is no bundle; or no policy can accept it.
     """
     from validator.bundle import read_bundle
-    from validator.inspection import claims
+    from validator.inspection.claims import claims
 
     given = [name for name in ("model-path", *_ANCHORS) if _value(arguments, name) is not None]
     if given and not arguments.policy:
@@ -88,7 +88,7 @@ def _value(arguments: argparse.Namespace, name: str) -> Any:
 def _show_policy(bundle: Bundle, arguments: argparse.Namespace) -> None:
     """Print the policy, after a remark on what it rests on."""
     from validator.files import read_anchor
-    from validator.inspection import Anchors, draft
+    from validator.inspection.draft import Anchors, draft
     from validator.policy import yaml_documents
 
     texts = {

@@ -3,10 +3,3 @@
 `claims` reads them, `certificates` describes what a certificate says, `draft` writes the policy
 that accepts exactly this.
 """
-
-from __future__ import annotations
-
-from validator.inspection.claims import claims
-from validator.inspection.draft import Anchors, draft
-
-__all__ = ["Anchors", "claims", "draft"]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import load_der_x509_certificate
 from sigstore.errors import CertValidationError
 
-from validator.errors import SignatureError, SignerError, UnknownToRootError
-from validator.signatures.keyless.identity import SomebodyElseError
+from validator.errors import SignatureError, UnknownToRootError
 from validator.signatures.keyless.root import UPDATE
 
 if TYPE_CHECKING:
@@ -58,8 +57,6 @@ def explained(
         root: The whole trusted root.
         described: Its digest, source and age.
     """
-    if isinstance(error, SomebodyElseError):
-        return SignerError(f"the model was signed by somebody else: {error}")
     if isinstance(error, CertValidationError):
         return SignatureError(
             "the signer's certificate does not lead to an authority of the trusted root "

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 from sigstore.verify import Verifier as LibraryVerifier
 
 from validator.bundle import Method
-from validator.errors import SignatureError
+from validator.errors import SignatureError, SignerError
 from validator.signatures import ProvenSigner, Signed
 from validator.signatures.keyless.claims import Claims
-from validator.signatures.keyless.identity import ExpectedSigner, identities, issuers
+from validator.signatures.keyless.identity import (
+    ExpectedSigner,
+    SomebodyElseError,
+    identities,
+    issuers,
+)
 from validator.signatures.keyless.refusal import explained
 from validator.signatures.keyless.root import in_use, load
 
@@ -55,6 +60,8 @@ class SigstoreVerifier:
             stamped = verifier._verify_timestamp_authority(claims.parsed)  # noqa: SLF001 — tells which of the stamps hold
         except MemoryError:
             raise
+        except SomebodyElseError as error:
+            raise SignerError(f"the model was signed by somebody else: {error}") from error
         # Hostile bundles make its dependencies raise errors of any class. Whatever is
         # raised while a bundle is verified, the bundle did not pass.
         except Exception as error:

@@ -13,7 +13,7 @@ from tests.support.certificates import Party
 from tests.support.schema import flaws
 from tests.support.signed_model import Signer, sharded, statement, statement_of
 from validator.bundle import Bundle, parse_bundle
-from validator.inspection import claims
+from validator.inspection.claims import claims
 from validator.limits import DEFAULT
 
 if TYPE_CHECKING:

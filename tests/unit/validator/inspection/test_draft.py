@@ -20,7 +20,7 @@ from tests.support.signed_model import (
 )
 from tests.unit.validator.inspection.test_claims import keyless, parsed
 from validator.errors import PolicyError, Refused, SignatureError, ValidatorError
-from validator.inspection import Anchors, draft
+from validator.inspection.draft import Anchors, draft
 from validator.policy import yaml_documents
 from validator.policy.document import ModelValidation
 

@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _refused("anchors and aliases are not accepted", event.start_mark)
 
-    def check_depth(self, depth: int, mark: yaml.Mark) -> None:
+    def check_depth(self, depth: int, mark: Any) -> None:
         """Refuse a level of nesting that is too deep."""
         if depth > DEPTH_LIMIT:
             raise _refused(f"nested deeper than {DEPTH_LIMIT} levels", mark)
@@ -101,7 +101,7 @@ class _AliasLoader(_Loader):
     def is_key(self, key: yaml.Node) -> bool:
         return key.tag in (_TEXT_TAG, _MERGE_TAG)
 
-    def _count(self, node: yaml.Node | None, mark: yaml.Mark) -> None:
+    def _count(self, node: yaml.Node | None, mark: Any) -> None:
         if id(node) not in self._extents:
             raise _refused("an alias stands within what it names", mark)
         length, height = self._extents[id(node)]
@@ -122,7 +122,7 @@ class _AliasLoader(_Loader):
         return 1 + sum(length for length, _ in inner), 1 + max((up for _, up in inner), default=0)
 
 
-def _refused(sentence: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+def _refused(sentence: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, sentence, mark)
 
 
@@ -170,7 +170,7 @@ def _loaded(text: str, *, limit: int | None) -> Iterator[Any]:
         yield from yaml.load_all(text, Loader=_Loader)
         return
     loader = _AliasLoader(text, limit=limit)
-    while loader.check_data():
+    while loader.check_data():  # type: ignore[no-untyped-call]
         yield loader.get_data()
 
 

@@ -98,7 +98,8 @@ def test_reads_what_other_programs_write(
         f"# Source: chart\n---\n# nothing\n---{POLICY}---\napiVersion: v1\nkind: List\nitems:\n"
         "- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: llm, namespace: models}\n"
         f"  spec: {{template: {{metadata: {{labels: &l {{{LABEL}: 'true'}}}}, spec: "
-        "&s {containers: [{name: v, image: 'vllm/vllm-openai:v0.32.0', args: [--model, /models/granite]}]}}}\n"
+        "&s {containers: [{name: v, image: 'vllm/vllm-openai:v0.32.0', "
+        "args: [--model, /models/granite]}]}}}\n"
         "- {kind: Pod, metadata: {name: p, namespace: models, labels: {<<: *l}}, spec: *s}\n"
     )
     path = tmp_path / "manifest.yaml"

@@ -51,6 +51,10 @@ e2e-cert-manager: venv ## Try the overlay for cert-manager with cert-manager its
 	@$(BIN)/python -m tests.e2e.api_server.building etcd kube-apiserver kubectl cert-manager
 	MODEL_VALIDATION_E2E_CERT_MANAGER=1 $(BIN)/python -m pytest tests/e2e/api_server/cert_manager
 
+.PHONY: e2e-sigstore
+e2e-sigstore: venv ## Sign and verify with a real private Sigstore: Fulcio, Rekor v2 (Go; minutes, once)
+	@$(BIN)/python -m tests.e2e.sigstore
+
 .PHONY: e2e-vllm
 e2e-vllm: venv ## Try the check inside vLLM in a real one, on the CPU (7 GB, once; minutes)
 	@$(BIN)/python -m tests.e2e.stack.environments vllm

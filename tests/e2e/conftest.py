@@ -8,6 +8,7 @@ FIXTURES: Final = (
     "tests.e2e.api_server.fixtures",
     "tests.e2e.images.fixtures",
     "tests.e2e.node.fixtures",
+    "tests.e2e.sigstore.fixtures",
     "tests.e2e.stack.fixtures",
 )
 

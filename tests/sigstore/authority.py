@@ -8,7 +8,6 @@ timestamp (RFC 6962) by a certificate transparency log of our own.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from tests.sigstore.keys import LogKey, new_key, spki
+from tests.sigstore.keys import LogKey, new_key, sized, spki
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,23 +184,16 @@ class Authority:
         return self.intermediate.sign(draft)
 
     def _timestamp(self, precertificate: x509.Certificate) -> x509.UnrecognizedExtension:
-        # RFC 6962, 3.2 and 3.3. cryptography reads this extension but cannot make it.
-        milliseconds = int(datetime.now(UTC).timestamp() * 1000)
-        body = precertificate.tbs_certificate_bytes
-        issuer = hashlib.sha256(spki(self.intermediate.key.public_key())).digest()
-        entry = issuer + len(body).to_bytes(3, "big") + body
-        head = struct.pack("!BBQH", 0, 0, milliseconds, 1)  # v1, timestamp, time, precert_entry
-        signature = self.ct_log.sign(head + entry + b"\0\0")
-        timestamp = b"\0" + self.ct_log.key_id + struct.pack("!QH", milliseconds, 0)
-        timestamp += b"\4\3" + _sized(signature)  # SHA-256, ECDSA
-        listed = OctetString(_sized(_sized(timestamp))).dump()
+        # RFC 6962, 3.3. cryptography reads this extension but cannot make it.
+        issuer = spki(self.intermediate.key.public_key())
+        milliseconds, signature = self.ct_log.promise_certificate(
+            precertificate.tbs_certificate_bytes, issuer=issuer
+        )
+        timestamp = b"\0" + self.ct_log.key_id + struct.pack("!QH", milliseconds, 0) + signature
+        listed = OctetString(sized(sized(timestamp))).dump()
         return x509.UnrecognizedExtension(
             ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, listed
         )
-
-
-def _sized(data: bytes) -> bytes:
-    return struct.pack("!H", len(data)) + data
 
 
 def distinguished_name(organization: str, role: str) -> x509.Name:

@@ -21,7 +21,7 @@ from tests.sigstore.rekor2 import hashedrekord_body
 from tests.sigstore.service import Services, serving
 from tests.sigstore.timestamps import TimestampAuthority
 from tests.sigstore.tokens import IdentityProvider
-from tests.sigstore.trust import client_trust_config, trusted_root
+from tests.sigstore.trust import Addresses, client_trust_config, trusted_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +79,9 @@ class PrivateSigstore:
             root_path = Path(directory, "trusted_root.json")
             root_path.write_text(json.dumps(root))
             config_path = Path(directory, "trust_config.json")
-            config_path.write_text(json.dumps(client_trust_config(root, url=url)))
+            stamping = f"{url}/api/v1/timestamp"
+            addresses = Addresses(authority=url, issuer=url, log=url, timestamps=stamping)
+            config_path.write_text(json.dumps(client_trust_config(root, addresses)))
             yield cls(services, url, config_path, root_path)
 
     @property

@@ -32,6 +32,8 @@ class IdentityProvider:
         claims = {
             "iss": identity.issuer,
             "sub": identity.name,
+            "email": identity.name,
+            "email_verified": True,
             "aud": AUDIENCE,
             "iat": now,
             "exp": now + lifetime,

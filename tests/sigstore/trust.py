@@ -7,6 +7,7 @@ sigstore/protobuf-specs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,16 @@ TRUSTED_SINCE: Final = timedelta(hours=12)
 """The time for which the services have been in use."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """The URLs that a signer calls."""
+
+    authority: str
+    issuer: str
+    log: str
+    timestamps: str
+
+
 def trusted_root(
     authority: Authority,
     log: Log,
@@ -51,27 +62,31 @@ def trusted_root(
     }
 
 
-def client_trust_config(root: dict[str, Any], *, url: str) -> dict[str, Any]:
+def client_trust_config(
+    root: dict[str, Any], addresses: Addresses, *, log_version: int = 1
+) -> dict[str, Any]:
     """Return the trust anchors together with the services to sign with."""
-    service = {
-        "url": url,
-        "majorApiVersion": 1,
-        "validFor": _since(),
-        "operator": "private.sigstore.test",
-    }
-    stamping = {**service, "url": f"{url}/api/v1/timestamp"}
     return {
         "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
         "trustedRoot": root,
         "signingConfig": {
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
-            "caUrls": [service],
-            "oidcUrls": [service],
-            "rekorTlogUrls": [service],
+            "caUrls": [_service(addresses.authority)],
+            "oidcUrls": [_service(addresses.issuer)],
+            "rekorTlogUrls": [_service(addresses.log, version=log_version)],
             "rekorTlogConfig": {"selector": "ANY"},
-            "tsaUrls": [stamping],
+            "tsaUrls": [_service(addresses.timestamps)],
             "tsaConfig": {"selector": "ANY"},
         },
+    }
+
+
+def _service(url: str, *, version: int = 1) -> dict[str, Any]:
+    return {
+        "url": url,
+        "majorApiVersion": version,
+        "validFor": _since(),
+        "operator": "private.sigstore.test",
     }
 
 

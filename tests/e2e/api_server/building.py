@@ -50,6 +50,12 @@ MODULES = {
         "sops": "github.com/getsops/sops/v3/cmd/sops",
     },
     TESTS / "e2e" / "api_server" / "cert_manager": {"cert-manager": "."},
+    TESTS / "e2e" / "sigstore" / "tools": {
+        "fulcio": "github.com/sigstore/fulcio",
+        "rekor-server": "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+        "timestamp-server": "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
+        "verify-entry": ".",
+    },
     STACK / "gateway": {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
     STACK / "router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     STACK / "flux": {

@@ -384,6 +384,12 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
         read_file(tmp_path / "a\0b", limit=1, what="signature file")
 
 
+def test_an_error_while_opening_is_no_verdict(tmp_path: Path) -> None:
+    """A file that may be there and cannot be opened leaves the verdict open."""
+    with pytest.raises(Undecided, match="cannot be read"):
+        read_file(tmp_path / ("a" * 300), limit=1, what="signature file")
+
+
 def test_an_error_while_reading_is_no_verdict() -> None:
     """A file that fails to be read leaves the verdict open."""
     with pytest.raises(Undecided, match="cannot be read"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -21,8 +22,6 @@ from validator.signatures.certificate import CertificateVerifier
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
-
-    from cryptography import x509
 
     from validator.signatures import Signed
 
@@ -284,6 +283,21 @@ def test_a_certificate_that_is_none_is_refused(root: Party, der: bytes) -> None:
             f"certificate {len(chain)} of the bundle's chain cannot be read: sign again with a "
             "certificate in DER form"
         )
+
+
+def test_a_lack_of_memory_is_no_verdict(root: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of the certificates: neither of the bundle's, nor of the anchors."""
+
+    def exhausted(_: bytes) -> None:
+        raise MemoryError
+
+    bundle = root.issue().bundle(b"payload")
+    monkeypatch.setattr(x509, "load_der_x509_certificate", exhausted)
+    with pytest.raises(MemoryError):
+        verified(bundle, root)
+    monkeypatch.setattr(x509, "load_pem_x509_certificates", exhausted)
+    with pytest.raises(MemoryError):
+        CertificateVerifier.from_pem(root.pem, source="ca.pem")
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")

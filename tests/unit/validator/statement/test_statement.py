@@ -22,7 +22,7 @@ from validator.statement import Statement, parse_statement
 from validator.statement.signed_files import Hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 def parsed(
@@ -351,16 +351,21 @@ def shard(start: object, end: object, name: str = "a") -> Document:
         pytest.param([(0, 50), (50, 150)], id="short in the middle"),
         pytest.param([(0, 200)], id="larger than a shard"),
         pytest.param([(0, 100), (100, 100)], id="an empty one at the end"),
-        pytest.param([(0, 0), (0, 0)], id="empty twice"),
-        pytest.param([(0, 0), (0, 100)], id="empty, and not"),
         pytest.param([(100, 0)], id="backwards"),
-        pytest.param([(0, 100), (0, 50)], id="two starts"),
     ],
 )
 def test_shards_that_are_no_whole_file_are_refused(shards: list[tuple[int, int]]) -> None:
     """Bytes between or after the shards would not be covered."""
     listed = [shard(start, end) for start, end in shards]
-    with pytest.raises(StatementError, match=r"do not add up to a file|names 'a' twice"):
+    with pytest.raises(StatementError, match="do not add up to a file"):
+        parsed(statement_of(listed, method="shards", shard_size=100))
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (0, 100), (100, 50)])
+def test_shards_of_one_start_are_a_name_that_stands_twice(ends: tuple[int, int]) -> None:
+    """Empty or not: which of them counts would be a guess."""
+    listed = [shard(0, end) for end in ends]
+    with pytest.raises(StatementError, match="names 'a' twice"):
         parsed(statement_of(listed, method="shards", shard_size=100))
 
 
@@ -422,11 +427,10 @@ def test_the_older_predicate_is_accepted_only_when_asked_for() -> None:
         ([{"name": "../x", "digest": {"sha256": "0" * 64}}], "leads out of the model"),
         ([{"name": "x", "digest": {"sha256": "F" * 64}}], "lower-case"),
         ([{"name": "x", "digest": {"sha256": "0" * 64}}] * 2, "twice"),
+        ([{"name": "x", "digest": {"sha256": "0" * 64}}, "y"], "no list of subjects"),
     ],
 )
-def test_the_older_predicate_obeys_the_same_rules(
-    subject: list[Mapping[str, object]], said: str
-) -> None:
+def test_the_older_predicate_obeys_the_same_rules(subject: list[object], said: str) -> None:
     """Names and digests are judged there as here."""
     with pytest.raises(StatementError, match=said):
         parsed(legacy_statement() | {"subject": subject}, allow_legacy=True)

@@ -193,6 +193,12 @@ FIELDS: list[tuple[str, Document, Document | None, str]] = [
         "'/elsewhere' is left out of spec.model.ignorePaths: it is not in the model",
     ),
     (
+        "ignorePaths, relative",
+        {"model": {"ignorePaths": ["/data/model/a"]}},
+        {"model": {"ignorePaths": ["a"]}},
+        "spec.model.ignorePaths: 'a' for '/data/model/a'",
+    ),
+    (
         "ignorePaths, all",
         {"model": {"ignorePaths": ["/data/model"]}},
         None,
@@ -302,6 +308,7 @@ def test_each_field(theirs: Document, ours: Document | None, said: str, convert:
     code, (made,), err = convert(given)
     assert made == wanted
     assert said in err
+    assert f"apiVersion is {contract.API_VERSION}" in err
     assert code == ("by hand" in said)
     if code == 0:
         ModelValidation.from_object(made, source="test")
@@ -323,6 +330,7 @@ def test_what_the_cluster_wrote_is_left_out(convert: Run) -> None:
     assert code == 0
     assert made["metadata"] == {"name": "demo", "annotations": {}}
     assert "status" not in made
+    assert "last-applied-configuration is left out: kubectl writes it anew" in said
     assert (
         "left out, since the cluster wrote it: status, metadata.managedFields, "
         "metadata.resourceVersion, metadata.uid" in said

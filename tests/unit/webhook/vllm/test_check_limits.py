@@ -39,6 +39,12 @@ def test_settings_that_cannot_be_read_are_refused(option: str, value: str, said:
     assert "write it literally" in refusal(option, value)
 
 
+def test_a_key_that_holds_no_text_is_refused() -> None:
+    """The key opens what it names, and a number names nothing that is known."""
+    said = refusal("--speculative-config", '{"model": 7}')
+    assert "--speculative-config.model is not a text" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

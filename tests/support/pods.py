@@ -78,6 +78,12 @@ def policy(**changes: Any) -> ModelValidation:
     )
 
 
+def strict_policy(**changes: Any) -> ModelValidation:
+    """Return the policy under Strict, which names the images and the model's storage."""
+    volume = {"persistentVolumeClaim": {"claimName": "granite"}}
+    return policy(**{"model": {"volume": volume}, "workload": STRICT_WORKLOAD} | changes)
+
+
 def run(
     given: Document, chosen: ModelValidation | None = None, *, labels: dict[str, str] | None = None
 ) -> Mutation:

@@ -24,6 +24,7 @@ def closed_world(case: Case) -> Iterator[str]:
     if not case.strict:
         return
     yield from _pod(case)
+    yield from _storage(case)
     serving = [placed for placed in case.pod.all_containers if serves(placed, case)]
     others = [placed for placed in case.pod.all_containers if not serves(placed, case)]
     for placed in serving:
@@ -32,6 +33,7 @@ def closed_world(case: Case) -> Iterator[str]:
         yield from fields.refused(placed.raw, "Container", path=_field_path(placed))
         yield from _spoofing(placed)
     yield from _images(serving, others, case)
+    yield from _users(serving, others, case)
     yield from ports.refusals(
         [placed.reading for placed in serving], [placed.reading for placed in others]
     )
@@ -55,6 +57,18 @@ def _pod(case: Case) -> Iterator[str]:
             yield from fields.refused(volume, "Volume", path=f"spec.volumes[{index}]")
 
 
+def _storage(case: Case) -> Iterator[str]:
+    """Yield which models lie where the pod's author says."""
+    for place in case.storage.places:
+        declared = place.model.volume
+        if declared is None or declared.name is not None:
+            yield (
+                f"the policy {quoted(case.policy.metadata.name)} does not name the storage of "
+                f"{place.model.path}, so that the pod's author would choose who can change it: add "
+                "it there as model.volume (persistentVolumeClaim, image, nfs, csi or hostPath)"
+            )
+
+
 def _images(serving: list[Placed], others: list[Placed], case: Case) -> Iterator[str]:
     workload = case.policy.spec.workload
     if not workload.images:
@@ -72,6 +86,37 @@ def _images(serving: list[Placed], others: list[Placed], case: Case) -> Iterator
             sentence = images.refusal(placed.raw.get("image"), allowed, field=field)
             if sentence is not None:
                 yield f"{placed.where}: {sentence}"
+
+
+def _users(serving: list[Placed], others: list[Placed], case: Case) -> Iterator[str]:
+    """Yield which containers could share vLLM's port: those that may run as its user."""
+    staying = [each for each in others if each.field == "containers" or each.is_sidecar]
+    if not staying:
+        return
+    taken = {None, 0, *(_user(placed, case) for placed in serving)}
+    for placed in serving:
+        if _user(placed, case) is None:
+            yield (
+                f"{placed.where} does not say as which user it runs, and no other container may "
+                "run as the same: set securityContext.runAsUser"
+            )
+    for placed in staying:
+        context: Any = placed.raw.get("securityContext") or {}
+        user = _user(placed, case)
+        if user in taken or context.get("allowPrivilegeEscalation") is not False:
+            yield (
+                f"{placed.where} may run as vLLM's user, whose programs can share vLLM's port: set "
+                "its securityContext.runAsUser to another one (and not 0), and "
+                "allowPrivilegeEscalation to false"
+            )
+
+
+def _user(placed: Placed, case: Case) -> int | None:
+    """Return the user that a container runs as; None, where its image decides."""
+    for context in (placed.view.security_context, case.pod.spec.security_context):
+        if context is not None and context.run_as_user is not None:
+            return context.run_as_user
+    return None
 
 
 def _spoofing(placed: Placed) -> Iterator[str]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]
 
 LABEL = LABEL_KEYS[0]
-CLAIM = {"name": "model", "persistentVolumeClaim": {"claimName": "granite"}}
+OF_THE_POLICY = {"persistentVolumeClaim": {"claimName": "granite"}}
+CLAIM = {"name": "model"} | OF_THE_POLICY
 DATA = {"name": "data", "emptyDir": {}}
 MOUNT = {"name": "model", "mountPath": "/models"}
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -414,11 +415,15 @@ def test_a_resized_gate_is_the_same_gate(control_plane: ControlPlane, team: Team
 def test_others_in_vllms_shared_memory(control_plane: ControlPlane, team: TeamFactory) -> None:
     """Under Strict: what lies there is read as Python objects, by the one that serves."""
     digest = f"sha256:{'a' * 64}"
-    serving = vllm(image=f"registry.example/x@{digest}")
-    dropped = {"capabilities": {"drop": ["ALL"]}}
+    serving = vllm(image=f"registry.example/x@{digest}", securityContext={"runAsUser": 1000})
+    dropped = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     other = tool("other", image=f"registry.example/x@{digest}", securityContext=dropped)
+    other["securityContext"]["runAsUser"] = 2000
     spec = vllm_spec(containers=[serving, other])
-    name = team(workload={"arguments": "Strict", "images": [digest], "otherImages": [digest]})
+    name = team(
+        model={"volume": OF_THE_POLICY},
+        workload={"arguments": "Strict", "images": [digest], "otherImages": [digest]},
+    )
     refused(control_plane.create(workload("Pod", name, spec=spec)), "can write its /dev/shm")
     serving["volumeMounts"] = [MOUNT, at("/dev/shm", "shm")]  # noqa: S108 — a mount point
     spec["volumes"] = [CLAIM, {"name": "shm", "emptyDir": {"medium": "Memory"}}]
@@ -434,7 +439,9 @@ def test_an_ephemeral_container_under_strict(
 ) -> None:
     """None is added, also after the policy has been relaxed: the pod carries what it was."""
     digest = f"sha256:{'a' * 64}"
-    name = team(workload={"arguments": "Strict", "images": [digest]})
+    name = team(
+        model={"volume": OF_THE_POLICY}, workload={"arguments": "Strict", "images": [digest]}
+    )
     spec = vllm_spec(containers=[vllm(image=f"registry.example/x@{digest}")])
     control_plane.created(workload("Pod", name, spec=spec))
     debugger = {"name": "d", "image": "busybox:1", "targetContainerName": "vllm"}

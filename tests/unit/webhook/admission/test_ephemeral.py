@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pods import DIGEST, STRICT_WORKLOAD, claim, mount, mutated, pod, policy, vllm
+from tests.support.pods import DIGEST, claim, mount, mutated, pod, policy, strict_policy, vllm
 from validator.contract import GATE_CONTAINER, MONITOR_CONTAINER, SCRATCH_VOLUME
 from webhook.admission.validation import check_ephemeral
 from webhook.errors import PodRefused
@@ -134,7 +134,7 @@ def test_without_the_stored_pod_all_are_new() -> None:
 @pytest.mark.parametrize("known", ["by the policy", "by the gate"])
 def test_under_strict_no_container_is_added(known: str) -> None:
     """Not even one that only looks; and also when the policy is gone or has been relaxed."""
-    strict = policy(workload=STRICT_WORKLOAD)
+    strict = strict_policy()
     given = pod(vllm(image=f"docker.io/vllm/vllm-openai@{DIGEST}"))
     old = mutated(given, strict) if known == "by the gate" else mutated(given)
     ended = {"terminated": {"exitCode": 0}}

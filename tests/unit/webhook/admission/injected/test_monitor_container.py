@@ -21,6 +21,7 @@ from tests.support.pods import (
     pod,
     policy,
     run,
+    strict_policy,
     vllm,
 )
 from validator.contract import (
@@ -199,7 +200,7 @@ def test_keeps_what_kubernetes_changes_between_two_calls() -> None:
 def test_is_no_part_of_the_workload() -> None:
     """Under Strict, every container that sees the model has to be one that is known: ours is."""
     image = f"docker.io/vllm/vllm-openai@{DIGEST}"
-    strict = watched(workload={"arguments": "Strict", "images": [DIGEST]})
+    strict = strict_policy(revalidation={}, workload={"arguments": "Strict", "images": [DIGEST]})
     once = mutated(pod(vllm(image=image)), strict)
     assert mutated(once, strict) == once
     assert not run(once, strict).warnings

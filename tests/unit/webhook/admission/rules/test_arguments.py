@@ -10,14 +10,13 @@ import pytest
 from tests.support.pods import (
     DIGEST,
     MODEL,
-    STRICT_WORKLOAD,
     claim,
     container,
     gate_of,
     mount,
     pod,
-    policy,
     run,
+    strict_policy,
     vllm,
 )
 from validator.contract import COVER_VARIABLE
@@ -70,9 +69,18 @@ def test_native_sidecars_are_judged_too_and_what_has_ended_is_not() -> None:
 
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 — a mount point
-STRICT = policy(workload=STRICT_WORKLOAD)
-PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
-BESIDE = PINNED | {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
+STRICT = strict_policy()
+PINNED = {
+    "image": f"docker.io/vllm/vllm-openai@{DIGEST}",
+    "securityContext": {"runAsUser": 1000},
+}
+BESIDE = PINNED | {
+    "securityContext": {
+        "runAsUser": 2000,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+}
 
 
 def test_strict_is_asked_where_the_policy_says_so() -> None:

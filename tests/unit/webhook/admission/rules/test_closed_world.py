@@ -8,15 +8,14 @@ import pytest
 
 from tests.support.pods import (
     DIGEST,
-    STRICT_WORKLOAD,
     claim,
     container,
     gate_of,
     mount,
     mutated,
     pod,
-    policy,
     run,
+    strict_policy,
     vllm,
 )
 from webhook.errors import PodRefused
@@ -24,21 +23,27 @@ from webhook.errors import PodRefused
 if TYPE_CHECKING:
     from tests.support.pods import Document
 
-STRICT = policy(workload=STRICT_WORKLOAD)
+STRICT = strict_policy()
 PINNED = {"image": f"docker.io/vllm/vllm-openai@{DIGEST}"}
-DROPPED = {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
+APART = {
+    "runAsUser": 2000,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""The security context of a container that cannot take vLLM's port."""
 TMP = "/tmp"  # noqa: S108 — a mount point
 
 
 def serving(**changes: Any) -> Document:
     """Return a vLLM that Strict has nothing against."""
     mounts = [mount(), mount("shm", "/dev/shm"), mount("tmp", TMP)]  # noqa: S108 — mount points
-    return vllm(*mounts) | PINNED | changes
+    return vllm(*mounts) | PINNED | {"securityContext": {"runAsUser": 1000}} | changes
 
 
 def beside(**changes: Any) -> Document:
     """Return another container that Strict has nothing against."""
-    return container("other") | {"image": f"registry.example/other@{DIGEST}"} | DROPPED | changes
+    made = container("other", securityContext=APART)
+    return made | {"image": f"registry.example/other@{DIGEST}"} | changes
 
 
 def strictly(*containers: Document, **spec: Any) -> Document:
@@ -115,7 +120,7 @@ REFUSED: dict[str, tuple[Document, str]] = {
         r"spec\.initContainers\[0\]\.securityContext\.capabilities\.add 'NET_ADMIN'",
     ),
     "an impostor by raw packets": (
-        strictly(serving(), beside(securityContext={})),
+        strictly(serving(), beside(securityContext=APART | {"capabilities": {}})),
         "drop its capabilities",
     ),
     "an impostor by the port's name": (
@@ -145,6 +150,53 @@ REFUSED: dict[str, tuple[Document, str]] = {
 }
 
 
+MAY_SHARE = r"'other' may run as vLLM's user, whose programs can share vLLM's port"
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"runAsUser": 1000},
+        {"runAsUser": 0},
+        {"runAsUser": None},
+        {"allowPrivilegeEscalation": True},
+        {"allowPrivilegeEscalation": None},
+    ],
+)
+@pytest.mark.parametrize("sidecar", [False, True])
+def test_nobody_beside_vllm_may_run_as_its_user(context: Document, *, sidecar: bool) -> None:
+    """Linux lets programs of one user listen on one port together, and root becomes any user."""
+    other = beside(securityContext=APART | context)
+    given = strictly(serving(), *([] if sidecar else [other]))
+    if sidecar:
+        given["spec"]["initContainers"] = [other | {"restartPolicy": "Always"}]
+    with pytest.raises(PodRefused, match=MAY_SHARE):
+        run(given, STRICT)
+    given["spec"]["initContainers"] = [other]
+    given["spec"]["containers"] = [serving()]
+    assert gate_of(mutated(given, STRICT)), "it ends before vLLM starts"
+
+
+def test_the_pods_user_counts_where_a_container_names_none() -> None:
+    """As in Kubernetes; and where neither does, the image decides, and nobody knows."""
+    given = strictly(serving(securityContext={}), beside())
+    with pytest.raises(PodRefused, match="'vllm' does not say as which user it runs"):
+        run(given, STRICT)
+    given["spec"]["securityContext"] = {"runAsUser": 1000}
+    assert gate_of(mutated(given, STRICT))
+    given["spec"]["securityContext"] = {"runAsUser": 2000}
+    with pytest.raises(PodRefused, match=MAY_SHARE):
+        run(given, STRICT)
+
+
+@pytest.mark.parametrize("volume", [None, {"name": "model"}])
+def test_the_policy_names_the_storage(volume: Document | None) -> None:
+    """Else the pod's author brings a server of their own, which shows the gate other bytes."""
+    model = {"volume": volume} if volume else {}
+    with pytest.raises(PodRefused, match=r"does not name the storage of /models/granite"):
+        run(strictly(), strict_policy(model=model))
+
+
 @pytest.mark.parametrize("way", REFUSED)
 def test_each_way_round_is_refused_with_its_path(way: str) -> None:
     """By its own sentence; the same pod passes under Check, or says there what it may do."""
@@ -156,4 +208,4 @@ def test_each_way_round_is_refused_with_its_path(way: str) -> None:
 def test_a_policy_that_names_no_image_admits_none() -> None:
     """Any image with a digest would bind nobody."""
     with pytest.raises(PodRefused, match=r"names no workload\.images"):
-        run(FULL, policy(workload={"arguments": "Strict"}))
+        run(FULL, strict_policy(workload={"arguments": "Strict"}))

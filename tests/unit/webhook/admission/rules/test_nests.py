@@ -10,7 +10,6 @@ import pytest
 from tests.support.pods import (
     DIGEST,
     MODEL,
-    STRICT_WORKLOAD,
     claim,
     container,
     gate_of,
@@ -21,6 +20,7 @@ from tests.support.pods import (
     pod,
     policy,
     run,
+    strict_policy,
     vllm,
 )
 from validator import contract
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 AT = contract.OUTER_VOLUMES
 HOME, INNER = mount("home", "/root/.cache"), mount("inner", "/root/.cache/vllm")
 VOLUMES = [claim(), claim("home", of="home"), claim("inner", of="inner")]
-STRICT = policy(workload=STRICT_WORKLOAD)
+STRICT = strict_policy()
 
 
 def nested_of(given: Document) -> dict[str, str]:

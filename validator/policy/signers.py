@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
@@ -10,6 +11,9 @@ from validator.policy import expressions
 from validator.policy.schema import Part, Path, Regexp, Rule, Text, given, one_of
 
 SIGNERS_LIMIT: Final = 16
+
+_RESERVED: Final = re.compile(r"\.invalid(?=[:/]|$)")
+"""The domain that nobody can have (RFC 2606), in an address or a URL: our examples name it."""
 
 
 class GithubWorkflow(Part, frozen=True, kw_only=True):
@@ -199,6 +203,14 @@ class AcceptedSigner(_Methods, frozen=True, kw_only=True):
             case PrivateKeyConfig(key_path=path) | PkiConfig(certificate_authority=path):
                 return path
         return None
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether it is the signer of our examples, as whom nobody can sign."""
+        match self.method:
+            case SigstoreConfig(certificate_identity=identity, certificate_oidc_issuer=issuer):
+                return any(_RESERVED.search(each) for each in (identity, issuer) if each)
+        return False
 
 
 class Config(_Methods, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from validator.arguments import USAGE, ArgumentParser, add_version
 from validator.errors import PolicyError
-from webhook.cli import convert, mutate, serve
+from webhook.cli import convert, doctor, mutate, serve
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_to(subcommands)
     mutate.add_to(subcommands)
     convert.add_to(subcommands)
+    doctor.add_to(subcommands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -30,6 +30,9 @@ Object = dict[str, Any]
 REQUEST_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10
 
+DRY_RUN_SECONDS: Final = 35
+"""For a creation: admission webhooks may take 30 seconds."""
+
 WATCH_SECONDS: Final = 300
 """After which the server ends the watch of one object, and another begins."""
 
@@ -50,6 +53,7 @@ SENTENCE_LIMIT: Final = 500
 """Characters of the server's own sentence."""
 
 STATUS_OK: Final = 200
+STATUS_CREATED: Final = 201
 STATUS_UNAUTHORIZED: Final = 401
 STATUS_NOT_FOUND: Final = 404
 STATUS_CONFLICT: Final = 409
@@ -60,13 +64,15 @@ MERGE: Final = "application/strategic-merge-patch+json"
 JSON: Final = "application/json"
 METADATA_ONLY: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """Ask only for metadata: we need to know that something changed, and must not receive keys."""
+METADATA_LIST: Final = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""The same for a list."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """A request; its body, if there is one, is a patch."""
+    """A request; its body, if there is one, is an object to create or a patch."""
 
     path: str
     method: str = "GET"
@@ -76,8 +82,13 @@ class _Request:
 
     @property
     def headers(self) -> dict[str, str]:
-        content = {} if self.body is None else {"Content-Type": MERGE}
+        form = MERGE if self.method == "PATCH" else JSON
+        content = {} if self.body is None else {"Content-Type": form}
         return {"Accept": self.accept} | content
+
+    @property
+    def success(self) -> int:
+        return STATUS_CREATED if self.method == "POST" else STATUS_OK
 
     @property
     def data(self) -> bytes | None:
@@ -138,6 +149,38 @@ class ClusterApi:
             ApiError: It is not there, not in time, or not of this kind.
         """
         request = _Request(path=path, query=query or {})
+        return await self._decoded(request, kind, seconds=seconds, limit=limit)
+
+    async def read_metadata(
+        self,
+        path: str,
+        kind: type[_T],
+        *,
+        query: Mapping[str, str],
+        seconds: float = REQUEST_SECONDS,
+        limit: int = OBJECT_LIMIT,
+    ) -> _T:
+        """Return the objects of a collection without what is not metadata, decoded as `kind`.
+
+        Raises:
+            ApiError: As `read`.
+        """
+        request = _Request(path=path, query=query, accept=METADATA_LIST)
+        return await self._decoded(request, kind, seconds=seconds, limit=limit)
+
+    async def try_creation(self, path: str, body: Object, kind: type[_T]) -> _T:
+        """Return the object that the API server would make of `body` in a collection; keep nothing.
+
+        Raises:
+            ApiError: The API server, or somebody whom it asks, refuses.
+        """
+        request = _Request(method="POST", path=path, query={"dryRun": "All"}, body=body)
+        return await self._decoded(request, kind, seconds=DRY_RUN_SECONDS, limit=OBJECT_LIMIT)
+
+    async def _decoded(
+        self, request: _Request, kind: type[_T], *, seconds: float, limit: int
+    ) -> _T:
+        path = request.path
         async with self._answer(request, seconds=seconds) as answer:
             body = await _body(path, answer, limit=limit)
         try:
@@ -233,7 +276,7 @@ class ClusterApi:
                 proxy=self._way.proxy,
                 server_hostname=self._way.server_name,
             ) as answer:
-                if answer.status != STATUS_OK:
+                if answer.status != request.success:
                     raise await _refusal(path, answer)
                 yield answer
         except aiohttp.ConnectionTimeoutError as error:

@@ -27,7 +27,9 @@ ones drop it, and what is mounted below the model's volume could be written to b
 _log = structlog.get_logger()
 
 
-class _Version(msgspec.Struct, frozen=True):
+class Version(msgspec.Struct, frozen=True):
+    """The part of the answer that we read."""
+
     major: str
     minor: str
 
@@ -53,7 +55,7 @@ async def refuse_old(api: Api, *, timing: Timing) -> None:
     """
     for pause in pauses(timing.pause, longest=timing.longest_pause):
         try:
-            version = await api.read(PATH, _Version, seconds=timing.read, limit=ANSWER_LIMIT)
+            version = await api.read(PATH, Version, seconds=timing.read, limit=ANSWER_LIMIT)
             old = version.numbers < OLDEST
         except ApiError as error:
             _log.warning("the API server's version cannot be read", reason=str(error))

@@ -1,0 +1,92 @@
+"""The API server's version, and the definition of the ModelValidation that it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from validator import contract
+from validator.policy.crd import definition
+from validator.text import quoted
+from webhook.doctor.finding import error, warning
+from webhook.doctor.reading import APPLY_AGAIN, READ_SECONDS, found
+from webhook.policies.server_version import ANSWER_LIMIT, OLDEST, PATH, Version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from webhook.doctor.finding import Finding
+    from webhook.doctor.reading import Api, Object
+
+TRIED: Final = (1, 33), (1, 37)
+"""The oldest and the newest Kubernetes on which the tests run: docs/compatibility.md."""
+
+CRD: Final = f"{contract.PLURAL}.{contract.GROUP}"
+CRD_PATH: Final = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}"
+
+
+async def version(api: Api) -> AsyncGenerator[Finding]:
+    """Find a server that is too old, or that the tests have not run on."""
+    said = await api.read(PATH, Version, seconds=READ_SECONDS, limit=ANSWER_LIMIT)
+    name = f"Kubernetes {said.major}.{said.minor}"
+    try:
+        numbers = said.numbers
+    except ValueError:
+        yield warning(
+            "server-untried",
+            "API server",
+            f"its version {quoted(name)} is no number: compare it with docs/compatibility.md",
+        )
+        return
+    if numbers < OLDEST:
+        yield error(
+            "server-old",
+            "API server",
+            f"it is {name}, which drops recursiveReadOnly from the mounts of gated pods: upgrade "
+            f"the cluster to {OLDEST[0]}.{OLDEST[1]} or newer",
+        )
+    elif not TRIED[0] <= numbers <= TRIED[1]:
+        yield warning(
+            "server-untried",
+            "API server",
+            f"it is {name}, and this release was tried on {_shown(TRIED[0])} to "
+            f"{_shown(TRIED[1])}: see whether there is a newer release",
+        )
+
+
+async def resource_definition(api: Api) -> AsyncGenerator[Finding]:
+    """Find a definition that is missing, not served, or another release's."""
+    subject = f"CustomResourceDefinition {CRD}"
+    stored = await found(api, CRD_PATH)
+    if stored is None:
+        yield error("crd-missing", subject, f"it is not there: {APPLY_AGAIN}")
+        return
+    (ours,) = definition()["spec"]["versions"]
+    served = [each for each in stored["spec"]["versions"] if each["name"] == ours["name"]]
+    if not served or not served[0]["served"]:
+        yield error(
+            "crd-not-served", subject, f"it does not serve {contract.VERSION}: {APPLY_AGAIN}"
+        )
+    elif served[0].get("schema") != ours["schema"]:
+        yield error(
+            "crd-differs",
+            subject,
+            f"its schema is not this release's, so that policies are read in two ways: "
+            f"{APPLY_AGAIN}, with the same release as the webhook's image",
+        )
+    elif trouble := _not_established(stored):
+        yield error("crd-not-served", subject, f"the API server does not serve it: {trouble}")
+
+
+def _not_established(stored: Object) -> str | None:
+    """Return why the API server does not serve the kind; `None` where it does."""
+    conditions: list[dict[str, Any]] = stored.get("status", {}).get("conditions", [])
+    for each in conditions:
+        if each["type"] == "Established" and each["status"] == "True":
+            return None
+    said = [each.get("message", "") for each in conditions if each["status"] == "False"]
+    reason = quoted(said[0])[1:-1] if said else "it says no reason"
+    return f"{reason}: mend that, or delete another definition of the same kind"
+
+
+def _shown(numbers: tuple[int, int]) -> str:
+    return f"{numbers[0]}.{numbers[1]}"

@@ -142,6 +142,7 @@ lock: venv ## Resolve the locks again (with the oldest Python that is supported)
 	  --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/python scripts/oldest_versions.py | $(COMPILE) --output-file requirements/oldest.txt -
 	echo atheris | $(COMPILE) --output-file requirements/fuzz.txt -
+	echo rh-model-signing | $(COMPILE) --constraint requirements/dev.txt --output-file requirements/rh-model-signing.txt -
 
 .PHONY: clean
 clean: ## Remove what the targets made here (not the cache of built programs)

@@ -1,6 +1,7 @@
 """Signers of test models, and both verifiers' verdicts on what they made.
 
-The one file here that calls `model_signing`: it signs, and it is the oracle.
+The one file here that calls `model_signing`: it signs, and it is the oracle. That is 1.1.1, or
+rh-model-signing where `python -m tests.support.differential` runs the tests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore
     from tests.support.differential.models import Scenario, Site
     from validator.signatures import Verifier
+
+IS_RED_HATS: Final = "rh-model-signing" in packages_distributions()["model_signing"]
+"""Whether the reference is rh-model-signing, which has mended some flaws of 1.1.1."""
 
 ALICE: Final = "alice@example.com"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -113,23 +118,26 @@ class Authority:
         *,
         starts: timedelta = -_DAY,
         ends: timedelta = 30 * _DAY,
-        purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
+        purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.CODE_SIGNING,
         digital_signature: bool = True,
     ) -> Path:
-        """Certify the signer's key, honestly or not; times are relative to now."""
+        """Certify the signer's key, honestly or not; times are relative to now.
+
+        Without a purpose the certificate restricts nothing.
+        """
         now = datetime.now(UTC)
         public = self.signer.private.public_key()
-        certificate = (
+        draft = (
             _certificate(name, public, now + starts, now + ends)
             .issuer_name(self.certificate.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(
+        )
+        if purpose:
+            draft = draft.add_extension(
                 _usage(digital_signature=digital_signature, key_agreement=not digital_signature),
                 critical=True,
-            )
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
+            ).add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        certificate = draft.sign(self.key, hashes.SHA256())
         path = self.folder / f"{name}.pem"
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
         return path

@@ -42,6 +42,11 @@ _OPERATORS_GROUP: Final = "'ml.sigstore.dev/"
 
 _UNKNOWN: Final = re.compile("object contains unknown field `(.*)`", re.DOTALL)
 
+_OF_AN_IMAGE: Final = "(?::[0-9]+)?/)?"
+"""A part of the patterns in `image_reference`: the port of a registry."""
+
+_IMAGE_FORM: Final = "REGISTRY/NAME@sha256:… (64 hexadecimal digits), the name in small letters"
+
 
 def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct]) -> str:
     """Turn msgspec's message into ours: the place first, as a person writes it in YAML.
@@ -54,6 +59,8 @@ def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct]) -> s
     if "matching regex" in message and r"\x00" in message:
         form = PATH_FORM if "'^(?:/" in message else "relative, without '..', '.', '//'"
         message = f"the path must be {form}"
+    elif "matching regex" in message and _OF_AN_IMAGE in message:
+        message = f"not an image by its digest: write {_IMAGE_FORM}"
     message = message[0].lower() + message[1:]
     where = place.rstrip("`").lstrip(".")
     if where in _CHOICES and ("invalid enum value" in message or "matching regex" in message):

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from validator import contract
+from validator.policy import image_reference
 from validator.policy.schema import (
     PATH_FORM,
     Digest,
@@ -36,8 +37,8 @@ class ImageVolume(Part, frozen=True, kw_only=True):
     reference: Annotated[
         str,
         Meta(
-            max_length=1024,
-            pattern="^[^@\\s]+@sha256:[0-9a-f]{64}$",
+            max_length=image_reference.REFERENCE_LIMIT,
+            pattern=image_reference.BY_DIGEST,
             description="Image reference with its digest; a tag can be moved under a running pod.",
         ),
     ]

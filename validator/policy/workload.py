@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
+from validator.policy import image_reference
 from validator.policy.schema import Duration, Identifier, Part, Quantity, Rate, Rule
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
@@ -17,7 +18,7 @@ _BYTES: Final = {"M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
 IMAGES_LIMIT: Final = 64
 """Images of one list: the releases of a server and its helpers that are in use at once."""
 
-_Image = Annotated[str, Meta(max_length=512, pattern="^([^@ \\t\\n]+@)?sha256:[0-9a-f]{64}$")]
+_Image = Annotated[str, Meta(max_length=512, pattern=image_reference.ALLOWED)]
 
 
 class Workload(Part, frozen=True, kw_only=True):

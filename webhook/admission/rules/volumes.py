@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from validator.paths import covers
+from validator.policy.image_reference import by_digest
 from validator.text import quoted
 from webhook.admission.injected import gate_mounts
 from webhook.admission.policy_volume import holds_trust, is_declared, named
@@ -23,9 +23,6 @@ _STORAGE: Final = frozenset(
     | {"gcePersistentDisk", "cinder", "vsphereVolume", "cephfs", "rbd", "flexVolume"}
 )
 """Kinds that may hold a model: those of Kubernetes 1.31 and later that a pod's owner fills."""
-
-_BY_DIGEST: Final = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
-"""An image reference that cannot be moved."""
 
 
 def unfit_volumes(case: Case) -> Iterator[str]:
@@ -46,7 +43,7 @@ def _unfit(place: Place) -> Iterator[str]:
             f"{where} is of the kind {quoted(volume.kind)}, which is unknown here: keep the model "
             "on a persistent volume, in an image or in an emptyDir"
         )
-    elif volume.kind == "image" and not _BY_DIGEST.fullmatch(volume.place):
+    elif volume.kind == "image" and by_digest(volume.place) is None:
         yield (
             f"{where} is the image {quoted(volume.place)}, whose tag can be moved after the "
             "check: refer to it by digest (name@sha256:…)"

@@ -75,6 +75,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 
 REFUSED: dict[str, dict[str, Any]] = {
     "an image by its tag": {"workload": {"images": ["registry.example/vllm:v1"]}},
+    "an image without a name": {"workload": {"images": [f":5000/vllm@sha256:{'0' * 64}"]}},
     "no model": {"model": None},
     "model and models": {"models": [{"path": "/m/a"}]},
     "models within one another": {"model": None, "models": [{"path": "/m/a"}, {"path": "/m/a/b"}]},

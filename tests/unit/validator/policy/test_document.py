@@ -358,11 +358,20 @@ def test_a_pin_is_a_whole_lower_case_digest(digest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["registry/model:1", "registry/model", f"registry/model@{DIGEST} ", f"@{DIGEST}"]
+    "reference",
+    [
+        "registry/model:1",
+        "registry/model",
+        f"registry/model@{DIGEST} ",
+        f"@{DIGEST}",
+        f"registry/model:@{DIGEST}",
+        f"registry/Model@{DIGEST}",
+    ],
 )
 def test_an_image_volume_has_a_digest(reference: str) -> None:
     """A tag can be moved under a running pod."""
-    assert "reference" in refused(volume(image={"reference": reference}))
+    said = refused(volume(image={"reference": reference}))
+    assert "volume.image.reference: not an image by its digest: write REGISTRY/NAME@sha256" in said
     assert parsed(volume(image={"reference": f"registry/model:1@{DIGEST}"}))
 
 

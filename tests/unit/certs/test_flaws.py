@@ -51,7 +51,6 @@ def self_signed(key: CertificateIssuerPrivateKeyTypes, *extensions: x509.Extensi
 
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
-RSA_KEY = rsa.generate_private_key(65537, 2048)
 LOCKED = key_pem(EC_KEY, password=b"secret")
 A_CA = x509.BasicConstraints(ca=True, path_length=None)
 
@@ -71,7 +70,6 @@ def test_what_is_in_order_has_no_flaw() -> None:
         (Authority(AUTHORITY.certificate, b"junk"), "there is no key that can be read"),
         (Authority(AUTHORITY.certificate, LOCKED), "there is no key that can be read"),
         (Authority(AUTHORITY.certificate, OTHER.key), "its key is another certificate's"),
-        (Authority(self_signed(RSA_KEY, A_CA), key_pem(RSA_KEY)), "its key is not an EC key"),
         (
             Authority(PAIR.certificate, PAIR.key),
             "its certificate is not an authority's",
@@ -89,6 +87,13 @@ def test_what_is_in_order_has_no_flaw() -> None:
 def test_a_damaged_authority_is_told(authority: Authority, flaw: str) -> None:
     """Whatever a Secret holds, a sentence says why it cannot be used."""
     assert authority_flaw(authority, now=NOW) == flaw
+
+
+def test_an_authority_with_another_kind_of_key_is_told() -> None:
+    """Whoever replaced it by an RSA authority of their own gets ours."""
+    key = rsa.generate_private_key(65537, 2048)
+    authority = Authority(self_signed(key, A_CA), key_pem(key))
+    assert authority_flaw(authority, now=NOW) == "its key is not an EC key"
 
 
 @pytest.mark.parametrize(

@@ -44,21 +44,22 @@ def refused(root: Party, leaf: Party, *chain: Party) -> str:
     return str(caught.value)
 
 
-KEYS: dict[str, Callable[[], Any]] = {
-    "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
-    "RSA-3072": lambda: rsa.generate_private_key(65537, 3072),
-    "Ed25519": ed25519.Ed25519PrivateKey.generate,
-    "Ed448": ed448.Ed448PrivateKey.generate,
+KEYS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "RSA": lambda: (rsa.generate_private_key(65537, 3072), rsa.generate_private_key(65537, 2048)),
+    "Ed25519": lambda: (ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()),
+    "Ed448": lambda: (ed448.Ed448PrivateKey.generate(), ed448.Ed448PrivateKey.generate()),
 }
+"""The keys of a root and of an authority below it."""
 
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_an_authority_may_have_another_kind_of_key(kind: str) -> None:
     """OMS restricts the kinds of keys for signers alone."""
-    hash_ = hashes.SHA256() if kind.startswith("RSA") else None
-    root = Party.root("root", replace(CA, hash=hash_), key=KEYS[kind]())
+    hash_ = hashes.SHA256() if kind == "RSA" else None
+    of_root, of_middle = KEYS[kind]()
+    root = Party.root("root", replace(CA, hash=hash_), key=of_root)
     judge(root, root.issue("signer", replace(LEAF, hash=hash_)))
-    middle = root.issue("middle", replace(CA, hash=hash_), key=KEYS[kind]())
+    middle = root.issue("middle", replace(CA, hash=hash_), key=of_middle)
     judge(root, middle.issue("signer", replace(LEAF, hash=hash_)), middle)
 
 

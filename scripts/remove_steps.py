@@ -191,7 +191,7 @@ class Removals:
         pending = [number for number, outcome in self.outcomes.items() if outcome != MISSED]
         record = self.tree / "reached"
         record.write_text("")
-        workers = "auto" if len(files) > 1 else "0"
+        workers = "auto" if len(files) > 9 else "0"  # workers take seconds to start
         code = self.run_pytest("-n", workers, *files, removed="none")
         if code in TIMEOUTS:
             self.outcomes |= dict.fromkeys(pending, NO_TIME)

@@ -52,6 +52,8 @@ MEMORY: Final = 8 << 30
 """Bytes of address space for one process: a reader without its limit may take all there is."""
 SECONDS: Final = 120
 """For the tests of one refusal: a loop without its limit may never end."""
+FEW: Final = 10
+"""Test files that are run sooner than workers have started."""
 TIMEOUTS: Final = (124, 137)
 """The exit codes of `timeout`."""
 PASSED: Final = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -191,7 +193,7 @@ class Removals:
         pending = [number for number, outcome in self.outcomes.items() if outcome != MISSED]
         record = self.tree / "reached"
         record.write_text("")
-        workers = "auto" if len(files) > 9 else "0"  # workers take seconds to start
+        workers = "auto" if len(files) > FEW else "0"
         code = self.run_pytest("-n", workers, *files, removed="none")
         if code in TIMEOUTS:
             self.outcomes |= dict.fromkeys(pending, NO_TIME)

@@ -188,12 +188,16 @@ class Tree:
         inside = os.path.relpath(os.path.join(folder, path.name), self._root)
         return None if inside == ".." or inside.startswith("../") else inside
 
+    @property
+    def _top(self) -> str:
+        """The path of the tree's base, as it was opened."""
+        return self._real[: -len("/".join(self._prefix))] if self._prefix else self._root
+
     def in_place(self) -> bool:
         """Tell whether the model's path still leads to what was opened."""
         base = os.fstat(self._base)
-        here = self._real[: -len("/".join(self._prefix))] if self._prefix else self._root
         try:
-            status = os.stat(here)
+            status = os.stat(self._top)
             real = os.path.realpath(self._path, strict=True)
         except OSError:
             return False
@@ -252,7 +256,7 @@ class Tree:
                 continue
             if component == "..":
                 if not done:
-                    raise EscapeError("leads out of the model")
+                    raise self._escape(os.path.join(self._top, "..", *reversed(pending)))
                 done.pop()
                 continue
             if (target := self._link_target([*done, component])) is None:
@@ -262,11 +266,27 @@ class Tree:
             if links > limits.links:
                 raise EscapeError("leads in a circle")
             if target.startswith("/"):
-                raise EscapeError("is absolute and leads out of the model")
+                raise self._escape(target, how="is absolute and ")
             pending.extend(reversed(target.split("/")))
         if not self._allowed(done):
             raise EscapeError("leads out of the model")
         return tuple(done)
+
+    def _escape(self, path: str, *, how: str = "") -> EscapeError:
+        """Return the error for a link on the way out, with the remedy where it comes back.
+
+        Elsewhere the model lies at another path, so that such a link would lead to something else.
+        """
+        for root in (self._root, os.path.abspath(self._path)):
+            inside = os.path.relpath(path, root)
+            if inside != ".." and not inside.startswith("../"):
+                if inside == ".":
+                    return EscapeError(f"{how}leads back to the model itself: remove it")
+                return EscapeError(
+                    f"{how}leads out of the model and back to {quoted(inside)} in it, which holds "
+                    "at this place only: make it a relative link that stays within the model"
+                )
+        return EscapeError(f"{how}leads out of the model")
 
     def _link_target(self, real: Sequence[str]) -> str | None:
         descriptor = self._open(real, _LOOK)

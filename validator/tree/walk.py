@@ -179,7 +179,10 @@ class _Walk:
         self, folder: _Folder, here: tuple[int, int], above: Collection[tuple[int, int]]
     ) -> bool:
         if here in above:
-            self.listing.note(f"{quoted(folder.name)} leads in a circle")
+            self.listing.note(
+                f"{quoted(folder.name)} leads in a circle: remove the link to a folder that it "
+                "lies in"
+            )
         elif folder.pending.depth >= self.limits.depth or len(folder.name) > self.limits.name_bytes:
             self.listing.note(
                 f"{quoted(folder.name)} lies deeper than {self.limits.depth:,} directories, or "

@@ -486,7 +486,8 @@ class TestStep8Walking:
         (site.model / "weights" / "up").symlink_to("..")
         signed(site, statement(allow_symlinks=True))
         limits = Limits(entries=1000)
-        assert mismatches(site, limits=limits) == ("'weights/up' leads in a circle",)
+        (said,) = mismatches(site, limits=limits)
+        assert said.startswith("'weights/up' leads in a circle: remove the link")
 
     def test_an_unreadable_file_leaves_the_verdict_open(
         self,

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 FILES = {"a": b"1", "deep/er/b": b"22", ".git/config": b"3", "deep/.git/c": b"4"}
 
 
+BACK = "out of the model and back to"
+RELATIVE = "which holds at this place only: make it a relative link that stays within the model"
+CIRCLE = "leads in a circle: remove the link to a folder that it lies in"
+
+
 def walk(path: Path, *, limits: Limits = DEFAULT, **scope: Any) -> Listing:
     """List a model, by default following no links and ignoring nothing."""
     with Tree.open(path) as tree:
@@ -172,7 +177,9 @@ def test_links_inside_of_the_model_stand_for_what_they_lead_to(tmp_path: Path) -
         ("../outside", "leads out of the model"),
         ("../outside/secret", "leads out of the model"),
         ("d/../../outside/secret", "leads out of the model"),
-        ("../model/a", "leads out of the model"),
+        ("../model/a", f"leads {BACK} 'a' in it, {RELATIVE}"),
+        ("d/../../model/d/b", f"leads {BACK} 'd/b' in it, {RELATIVE}"),
+        ("../model", "leads back to the model itself: remove it"),
         ("..", "leads out of the model"),
         ("/etc/passwd", "is absolute and leads out of the model"),
         ("/", "is absolute and leads out of the model"),
@@ -199,7 +206,7 @@ def test_links_that_lead_elsewhere_are_refused(tmp_path: Path, target: str, said
         (model / "pong").symlink_to("ping")
     listing = walk(model, follow=True)
     assert f"'self' is a link that {said}" in listing.problems or (
-        said == "leads in a circle" and f"'self' {said}" in listing.problems
+        said == "leads in a circle" and f"'self' {CIRCLE}" in listing.problems
     )
     assert listing.files.keys() == {"a", "d/b"}
 
@@ -220,7 +227,38 @@ def test_directories_that_link_to_each_other_end(tmp_path: Path) -> None:
     (tmp_path / "x" / "y").symlink_to("../y")
     (tmp_path / "y" / "x").symlink_to("../x")
     listing = walk(tmp_path, follow=True, limits=Limits(entries=1000))
-    assert listing.problems == ["'x/y/x' leads in a circle", "'y/x/y' leads in a circle"]
+    assert listing.problems == [f"'{name}' {CIRCLE}" for name in ("x/y/x", "y/x/y")]
+
+
+@pytest.mark.parametrize("through", ["as it is", "by a link"])
+def test_an_absolute_link_into_the_model_is_refused_with_the_remedy(
+    tmp_path: Path, through: str
+) -> None:
+    """It would lead out of any copy; it is told from one that leads elsewhere."""
+    model = write(tmp_path / "model", {"a": b"", ".git/b": b""})
+    (tmp_path / "current").symlink_to("model")
+    given = model if through == "as it is" else tmp_path / "current"
+    (model / "to file").symlink_to(given / "a")
+    (model / "to ignored").symlink_to(given / ".git" / "b")
+    (model / "to itself").symlink_to(given)
+    (model / "elsewhere").symlink_to(f"{given}-2/a")
+    said = "is absolute and leads"
+    listing = walk(given, follow=True, ignored=frozenset({".git"}))
+    assert sorted(listing.problems) == [
+        f"'elsewhere' is a link that {said} out of the model",
+        f"'to file' is a link that {said} {BACK} 'a' in it, {RELATIVE}",
+        f"'to ignored' is a link that {said} {BACK} '.git/b' in it, {RELATIVE}",
+        f"'to itself' is a link that {said} back to the model itself: remove it",
+    ]
+
+
+def test_a_link_into_an_ignored_path_stands_for_what_it_leads_to(tmp_path: Path) -> None:
+    """What is ignored is the path; a name that is not ignored must be signed."""
+    write(tmp_path, {".git/b": b"content"})
+    (tmp_path / "linked").symlink_to(".git/b")
+    listing = walk(tmp_path, follow=True, ignored=frozenset({".git"}))
+    assert listing.files.keys() == {"linked"}
+    assert read(tmp_path, listing, "linked") == b"content"
 
 
 def test_the_models_own_path_may_be_a_link(tmp_path: Path) -> None:

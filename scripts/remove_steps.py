@@ -10,8 +10,7 @@ is a survivor: write the missing test, or delete the dead code.
 
 The tree is copied, and each refusal in the copy gets a condition (`if removal.stands(7):
 raise …`). The tests run once with every refusal in place, which records the tests that reach
-each refusal. Then each refusal is taken out, and the tests that reach it run. The test files
-that name a module or stand in its room come first; the others only for what survives those.
+each refusal. Then each refusal is taken out, and the tests that reach it run.
 
 What could not be tried is listed, and is no failure: no time was left (all in all, or for one
 refusal), or nothing is proven, since a test fails with every refusal in place.
@@ -34,7 +33,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections import Counter, defaultdict
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -52,8 +51,6 @@ MEMORY: Final = 8 << 30
 """Bytes of address space for one process: a reader without its limit may take all there is."""
 SECONDS: Final = 120
 """For the tests of one refusal: a loop without its limit may never end."""
-FEW: Final = 10
-"""Test files that are run sooner than workers have started."""
 TIMEOUTS: Final = (124, 137)
 """The exit codes of `timeout`."""
 PASSED: Final = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -159,14 +156,15 @@ def copy_tree(tree: Path, sites: Sequence[Site]) -> None:
 
 
 class Removals:
-    """The refusals of a copied tree, and what becomes of each when it is taken out."""
+    """The refusals of a copied tree, to be taken out one after another."""
 
-    def __init__(self, tree: Path, sites: Sequence[Site], *, minutes: float) -> None:
+    def __init__(self, tree: Path, *, minutes: float) -> None:
         self.tree = tree
         self.end = time.monotonic() + minutes * 60
-        self.outcomes = dict.fromkeys(range(len(sites)), SURVIVES)
-        self.reaching = defaultdict[int, set[str]](set)
+        self.reaching = defaultdict[str, set[str]](set)
         """The tests that reach each refusal."""
+        self.failing: set[str] = set()
+        """The tests that fail with every refusal in place."""
 
     def run_pytest(self, *arguments: str, removed: str, seconds: float = math.inf) -> int:
         """Run tests in the copy; return pytest's exit code, or one of `timeout`."""
@@ -184,61 +182,33 @@ class Removals:
             check=False,
         ).returncode
 
-    def try_all(self, files: Sequence[str]) -> int:
-        """Run test files with every refusal in place, then without one after another.
-
-        Returns:
-            The exit code of pytest, if it did not get as far as to run the tests; else 0.
-        """
-        pending = [number for number, outcome in self.outcomes.items() if outcome != MISSED]
-        record = self.tree / "reached"
-        record.write_text("")
-        workers = "auto" if len(files) > FEW else "0"
-        code = self.run_pytest("-n", workers, *files, removed="none")
-        if code in TIMEOUTS:
-            self.outcomes |= dict.fromkeys(pending, NO_TIME)
-        if code not in {*PASSED, pytest.ExitCode.TESTS_FAILED}:
-            return 0 if code in TIMEOUTS else code
+    def run_whole(self) -> int:
+        """Run all tests with every refusal in place; return the exit code."""
+        folders = filter(os.path.isdir, TESTS)
+        code = self.run_pytest("-n", "auto", *folders, removed="none")
         cache = self.tree / ".pytest_cache/v/cache/lastfailed"
-        failing = set(json.loads(cache.read_text())) if cache.exists() else set()
-        for line in record.read_text().splitlines():
+        self.failing = set(json.loads(cache.read_text())) if cache.exists() else set()
+        for line in (self.tree / "reached").read_text().splitlines():
             number, _, test = line.partition(" ")
             if test:  # else between two tests, by what one of them left running
-                self.reaching[int(number)].add(test)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            tried = pool.map(lambda number: self.try_one(number, failing), pending)
-            self.outcomes |= zip(pending, tried, strict=True)
-        return 0
+                self.reaching[number].add(test)
+        return code
 
-    def try_one(self, number: int, failing: set[str]) -> str:
+    def outcome(self, number: str) -> str:
         """Take a refusal out, and return what the tests that reach it make of that."""
         tests = self.reaching[number]
-        options = ["-x", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in failing)]
+        options = ["-x", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in self.failing)]
         # The rest of their files, too: tests may share a program that the first of them started.
         files = {test.partition("::")[0] for test in tests}
-        for some in filter(None, (sorted(tests), sorted(files))):
-            code = self.run_pytest(*options, *some, removed=str(number), seconds=SECONDS)
+        for some in filter(None, (tests, files)):
+            first = sorted(some, key=lambda test: (not test.startswith(TESTS[0]), test))
+            code = self.run_pytest(*options, *first, removed=number, seconds=SECONDS)
             if code in TIMEOUTS:
                 return NO_TIME
             if code not in PASSED:
                 return MISSED
         # A test that fails by itself may be the one that would have missed it.
-        return f"{min(failing)} fails by itself" if failing else SURVIVES
-
-
-def test_files(sites: Sequence[Site]) -> Iterator[list[str]]:
-    """Yield the test files that name a site's module or stand in its room, then the others."""
-    modules = {".".join(site.path.with_suffix("").parts) for site in sites}
-    names = {module.removesuffix(".__init__") for module in modules}
-    rooms = tuple(f"tests/unit/{site.path.parent}/" for site in sites)
-    files = {file for folder in TESTS for file in Path(folder).rglob("test_*.py")}
-    near = {
-        file
-        for file in files
-        if str(file).startswith(rooms) or any(name in file.read_text() for name in names)
-    }
-    for group in near, files - near:
-        yield sorted(map(str, group))
+        return f"{min(self.failing)} fails by itself" if self.failing else SURVIVES
 
 
 def main() -> int:
@@ -257,25 +227,26 @@ def main() -> int:
         sites = [site for site in sites if site.function not in before[site.path]]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory(prefix="remove-steps-", ignore_cleanup_errors=True) as folder:
-        removals = Removals(Path(folder), sites, minutes=arguments.minutes)
+        removals = Removals(Path(folder), minutes=arguments.minutes)
         copy_tree(Path(folder), sites)
-        for tests in test_files(sites):
-            if not tests or {*removals.outcomes.values()} == {MISSED}:
-                continue
-            if code := removals.try_all(tests):
-                sys.stderr.write(f"pytest ends with exit code {code} and every refusal in place\n")
-                return 2
-    outcomes = Counter(removals.outcomes.values())
-    for number, outcome in removals.outcomes.items():
-        path, line, text, _ = sites[number]
+        code = removals.run_whole() if sites else 0
+        if code not in {*PASSED, *TIMEOUTS, pytest.ExitCode.TESTS_FAILED}:
+            sys.stderr.write(f"pytest ends with exit code {code} and every refusal in place\n")
+            return 2
+        outcomes = [NO_TIME] * len(sites)
+        if code not in TIMEOUTS:
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+                outcomes = list(pool.map(removals.outcome, map(str, range(len(sites)))))
+    for number, (site, outcome) in enumerate(zip(sites, outcomes, strict=True)):
         if outcome != MISSED:
-            why = f"{outcome}, {len(removals.reaching[number])} tests reach it"
-            sys.stdout.write(f"{path}:{line}: {why}: {text[:100]}\n")
+            why = f"{outcome}, {len(removals.reaching[str(number)])} tests reach it"
+            sys.stdout.write(f"{site.path}:{site.line}: {why}: {site.text[:100]}\n")
+    missed, survive = outcomes.count(MISSED), outcomes.count(SURVIVES)
     sys.stdout.write(
-        f"{len(sites)} refusals: {outcomes[MISSED]} are missed by a test, {outcomes[SURVIVES]} "
-        f"survive, {len(sites) - outcomes[MISSED] - outcomes[SURVIVES]} could not be tried\n"
+        f"{len(sites)} refusals: {missed} are missed by a test, {survive} survive, "
+        f"{len(sites) - missed - survive} could not be tried\n"
     )
-    return 1 if outcomes[SURVIVES] else 0
+    return 1 if survive else 0
 
 
 if __name__ == "__main__":

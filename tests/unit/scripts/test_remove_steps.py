@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCRIPT: Final = Path(__file__).parents[3] / "scripts" / "remove_steps.py"
+PLAIN: Final = {
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": "0",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "xdist.plugin",
+}
+"""A pytest that starts soon."""
 GATE: Final = """
 def check(number):
     if number < 0:
@@ -116,6 +123,7 @@ def remove(project: Path, *arguments: str) -> tuple[int, list[str], str]:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=project,
+        env=os.environ | PLAIN,
         capture_output=True,
         text=True,
         check=False,

@@ -16,6 +16,7 @@ import msgspec
 from validator import contract
 from validator.policy.document import ModelValidation
 from validator.policy.schema import Document
+from validator.policy.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,14 +63,21 @@ def definition() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": schema},
+                    # Whoever may write a policy cannot write what became of its pods.
+                    "subresources": {"status": {}},
                     "additionalPrinterColumns": [
                         _column("Mode", ".spec.mode"),
                         _column("Model", ".spec['model','models']..path"),
                         _column("Identity", f".spec.config[{_IDENTITIES}]"),
+                        _column("Verified", ".status.pods.verified", kind="integer"),
+                        _column("Refused", ".status.pods.refused", kind="integer"),
                         _column("Models", ".spec.models", priority=1),
                         _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
                         _column("Digests", ".spec.model.digests", priority=1),
                         _column("Default", ".spec.default", kind="boolean", priority=1),
+                        _column("Waiting", ".status.pods.waiting", kind="integer", priority=1),
+                        _column("Unready", ".status.pods.unready", kind="integer", priority=1),
+                        _column("Unproven", ".status.pods.unproven", kind="integer", priority=1),
                         _column("Age", ".metadata.creationTimestamp", kind="date"),
                     ],
                 }
@@ -84,14 +92,16 @@ def _column(name: str, path: str, *, kind: str = "string", priority: int = 0) ->
 
 
 def _schema() -> dict[str, Any]:
-    (root,), components = msgspec.json.schema_components([ModelValidation], ref_template="{name}")
+    (root, status), components = msgspec.json.schema_components(
+        [ModelValidation, Status], ref_template="{name}"
+    )
     schema: dict[str, Any] = _structural(root, components)
     properties = schema["properties"]
     # The server owns these; it takes no schema for metadata but on its name.
     properties["apiVersion"] = {"type": "string"}
     properties["kind"] = {"type": "string"}
     properties["metadata"] = {"type": "object"}
-    del properties["status"]
+    properties["status"] = _structural(status, components)
     schema["required"] = ["spec"]
     return schema
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from validator.arguments import USAGE, ArgumentParser, add_version
 from validator.errors import PolicyError
-from webhook.cli import convert, doctor, mutate, serve
+from webhook.cli import convert, doctor, mutate, observe, serve
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mutate.add_to(subcommands)
     convert.add_to(subcommands)
     doctor.add_to(subcommands)
+    observe.add_to(subcommands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

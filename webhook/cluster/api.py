@@ -58,8 +58,11 @@ STATUS_UNAUTHORIZED: Final = 401
 STATUS_NOT_FOUND: Final = 404
 STATUS_CONFLICT: Final = 409
 
-MERGE: Final = "application/strategic-merge-patch+json"
-"""Merges the entries of a webhook configuration by their names."""
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+"""Merges the entries of a webhook configuration by their names; for Kubernetes' own kinds alone."""
+
+MERGE: Final = "application/merge-patch+json"
+"""RFC 7386: lists are replaced whole. Custom resources take it."""
 
 JSON: Final = "application/json"
 METADATA_ONLY: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -72,18 +75,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """A request; its body, if there is one, is an object to create or a patch."""
+    """A request; its body, if there is one, is of the type `content`."""
 
     path: str
     method: str = "GET"
     query: Mapping[str, str] = field(default_factory=dict)
     accept: str = JSON
     body: Object | None = None
+    content: str = JSON
 
     @property
     def headers(self) -> dict[str, str]:
-        form = MERGE if self.method == "PATCH" else JSON
-        content = {} if self.body is None else {"Content-Type": form}
+        content = {} if self.body is None else {"Content-Type": self.content}
         return {"Accept": self.accept} | content
 
     @property
@@ -205,14 +208,31 @@ class ClusterApi:
                 raise
             return None
 
-    async def patch(self, path: str, body: Object) -> None:
-        """Merge `body` into the object at a path.
+    async def create(self, path: str, body: Object) -> None:
+        """Create an object in the collection at a path.
+
+        Raises:
+            Conflict: There is one of that name.
+            ApiError: It cannot be created.
+        """
+        request = _Request(method="POST", path=path, query={"fieldManager": self._name}, body=body)
+        async with self._answer(request):
+            pass
+
+    async def patch(self, path: str, body: Object, *, content: str = STRATEGIC) -> None:
+        """Merge `body` into the object at a path, in the way of the media type `content`.
 
         Raises:
             Conflict: The object is not the one that `body` names by its version, or is gone.
             ApiError: It cannot be written.
         """
-        request = _Request(method="PATCH", path=path, query={"fieldManager": self._name}, body=body)
+        request = _Request(
+            method="PATCH",
+            path=path,
+            query={"fieldManager": self._name},
+            body=body,
+            content=content,
+        )
         try:
             async with self._answer(request):
                 pass

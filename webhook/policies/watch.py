@@ -175,28 +175,37 @@ class Page:
                 raise ApiError(f"{self.path}: the list has what is no object") from error
 
 
-async def pages(api: Api, path: str, *, seconds: float) -> AsyncGenerator[Page]:
+async def pages(
+    api: Api, path: str, *, seconds: float, selection: Mapping[str, str] | None = None
+) -> AsyncGenerator[Page]:
     """Yield a collection, page by page.
 
     Args:
         api: The client.
         path: Of the collection.
         seconds: For each page.
+        selection: The query's `labelSelector` and `fieldSelector`; `None` for all objects.
 
     Raises:
         ApiError: It cannot be read whole.
     """
-    query = {"limit": str(PAGE)}
+    first = {"limit": str(PAGE), **(selection or {})}
+    query = first
     while True:
         page = await api.read(path, _Collection, query=query, seconds=seconds, limit=PAGE_LIMIT)
         yield Page(path, page.metadata.resource_version, page.items or [])
         if not page.metadata.continue_:
             return
-        query = {"limit": str(PAGE), "continue": page.metadata.continue_}
+        query = first | {"continue": page.metadata.continue_}
 
 
 async def forever(
-    api: Api, path: str, *, timing: Timing, failed: Callable[[ApiError], None]
+    api: Api,
+    path: str,
+    *,
+    timing: Timing,
+    failed: Callable[[ApiError], None],
+    selection: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Change]:
     """Yield a collection's changes without end; after each failure, pause and list anew.
 
@@ -205,13 +214,14 @@ async def forever(
         path: Of the collection.
         timing: See `Timing`.
         failed: Is told of each failure.
+        selection: The query's `labelSelector` and `fieldSelector`; `None` for all objects.
     """
     clock = asyncio.get_running_loop().time
     growing = pauses(timing.pause, longest=timing.longest_pause)
     while True:
         start = clock()
         try:
-            async with aclosing(changes(api, path, timing=timing)) as stream:
+            async with aclosing(changes(api, path, timing=timing, selection=selection)) as stream:
                 async for change in stream:
                     yield change
         except ApiError as error:
@@ -221,7 +231,9 @@ async def forever(
         await asyncio.sleep(next(growing))
 
 
-async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Change]:
+async def changes(
+    api: Api, path: str, *, timing: Timing, selection: Mapping[str, str] | None = None
+) -> AsyncGenerator[Change]:
     """Yield the list, then its changes over as many connections as it takes.
 
     Raises:
@@ -229,7 +241,7 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     """
     yield Begun()
     version = ""
-    async with aclosing(pages(api, path, seconds=timing.read)) as listed:
+    async with aclosing(pages(api, path, seconds=timing.read, selection=selection)) as listed:
         async for page in listed:
             for item in page.objects():
                 yield Found(item)
@@ -239,7 +251,8 @@ async def changes(api: Api, path: str, *, timing: Timing) -> AsyncGenerator[Chan
     while True:
         await _refuse_the_past(api, path, version, seconds=timing.read)
         start, before = clock(), version
-        async with aclosing(_events(_connection(api, path, version, timing=timing))) as events:
+        connection = _connection(api, path, version, timing=timing, selection=selection)
+        async with aclosing(_events(connection)) as events:
             async for event, reached in events:
                 version = reached  # the next connection goes on from here
                 match event.type:
@@ -271,8 +284,11 @@ async def _refuse_the_past(api: Api, path: str, version: str, *, seconds: float)
         raise ApiError(f"{path}: the API server's state is older than ours: it was restored")
 
 
-def _connection(api: Api, path: str, version: str, *, timing: Timing) -> AsyncGenerator[bytes]:
+def _connection(
+    api: Api, path: str, version: str, *, timing: Timing, selection: Mapping[str, str] | None
+) -> AsyncGenerator[bytes]:
     query = {
+        **(selection or {}),
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
 NAMESPACES = "/api/v1/namespaces"
+PODS = "/api/v1/pods"
 VERSION = "/version"
 TOKEN = "a-token"  # noqa: S105 — the fake's own
 
@@ -27,14 +28,16 @@ Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeApiServer:
-    """An API server of two collections.
+    """An API server of three collections.
 
     Attributes:
+        patches: What was written, by path.
         requests: What was asked, as path and query.
         tokens: The Authorization headers that came.
         lists: By path, what answers the next lists instead.
         watches: By path, what answers the next watches instead.
         reads: What answers the next reads of other paths instead.
+        writes: What answers the next writes instead.
         versions: What answers the next questions for the version instead.
     """
 
@@ -44,11 +47,13 @@ class FakeApiServer:
         self.lists: dict[str, deque[Script]] = defaultdict(deque)
         self.watches: dict[str, deque[Script]] = defaultdict(deque)
         self.reads: deque[Script] = deque()
+        self.writes: deque[Script] = deque()
+        self.patches: list[tuple[str, Object]] = []
         self.versions: deque[Script] = deque()
         self.url = ""
         self._version = 100
         self._objects: dict[str, dict[tuple[str | None, str], Object]] = defaultdict(dict)
-        self._history: list[tuple[int, str, Object]] = []
+        self._history: list[tuple[int, str, str, Object]] = []
         self._news = asyncio.Condition()
 
     @asynccontextmanager
@@ -56,6 +61,7 @@ class FakeApiServer:
         """Listen on loopback."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_patch("/{path:.*}", self._patched)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -85,13 +91,13 @@ class FakeApiServer:
         """Create or change an object; return it with its version."""
         key = (item["metadata"].get("namespace"), item["metadata"]["name"])
         known = key in self._objects[path]
-        stored = await self._happens("MODIFIED" if known else "ADDED", item)
+        stored = await self._happens(path, "MODIFIED" if known else "ADDED", item)
         self._objects[path][key] = stored
         return stored
 
     async def delete(self, path: str, name: str, *, namespace: str | None = None) -> None:
         """Delete an object."""
-        await self._happens("DELETED", self._objects[path].pop((namespace, name)))
+        await self._happens(path, "DELETED", self._objects[path].pop((namespace, name)))
 
     def move_to(self, version: int) -> None:
         """Have that version, which is an earlier one where an etcd is restored."""
@@ -113,12 +119,12 @@ class FakeApiServer:
             if asked == path and "watch" in query
         ]
 
-    async def _happens(self, kind: str, item: Object) -> Object:
+    async def _happens(self, path: str, kind: str, item: Object) -> Object:
         async with self._news:
             self._version += 1
             metadata = item["metadata"] | {"resourceVersion": str(self._version)}
             stored = item | {"metadata": metadata}
-            self._history.append((self._version, kind, stored))
+            self._history.append((self._version, path, kind, stored))
             self._news.notify_all()
         return stored
 
@@ -128,7 +134,7 @@ class FakeApiServer:
         path = request.path
         self.requests.append((path, dict(request.query)))
         self.tokens.add(request.headers.get("Authorization"))
-        if path in {POLICIES, NAMESPACES}:
+        if path in {POLICIES, NAMESPACES, PODS}:
             return await self._followed(request)
         if path == VERSION:
             said = self.versions.popleft() if self.versions else says_version("1", "31+")
@@ -140,6 +146,23 @@ class FakeApiServer:
             return self._page(request, POLICIES, namespace=namespace)
         found = self._objects[NAMESPACES].get((None, namespace))
         return web.json_response(found, status=200) if found else web.Response(status=404)
+
+    async def _patched(self, request: web.Request) -> web.StreamResponse:
+        """Merge into the status of a policy, as the subresource does: nothing else changes."""
+        body = await request.json()
+        assert request.headers["Content-Type"] == "application/merge-patch+json"
+        if self.writes:
+            return await self.writes.popleft()(request)
+        namespace, _, name = request.path.removesuffix("/status").rpartition("/modelvalidations/")
+        key = (namespace.rpartition("/")[2], name)
+        found = self._objects[POLICIES].get(key)
+        if found is None:
+            return web.Response(status=404)
+        if body["metadata"]["uid"] != found["metadata"]["uid"]:
+            return web.Response(status=409)
+        self.patches.append((request.path, body))
+        merged = found.get("status", {}) | body["status"]
+        return web.json_response(await self.put(POLICIES, found | {"status": merged}))
 
     async def _followed(self, request: web.Request) -> web.StreamResponse:
         path, query = request.path, request.query
@@ -159,7 +182,7 @@ class FakeApiServer:
         items = [
             item
             for (where, _), item in sorted(self._objects[path].items(), key=repr)
-            if namespace in {None, where}
+            if namespace in {None, where} and _is_selected(item, request)
         ]
         start = int(request.query.get("continue", 0))
         end = start + int(request.query["limit"])
@@ -172,13 +195,12 @@ class FakeApiServer:
         """Stream what happened since the version, until the time is over, as the real one does."""
         response = await started(request)
         sent = int(request.query["resourceVersion"])
-        of_policies = request.path == POLICIES
         try:
             async with asyncio.timeout(float(request.query["timeoutSeconds"])):
                 while True:
                     news = [event for event in self._history if event[0] > sent]
-                    for version, kind, item in news:
-                        if (item["kind"] == "ModelValidation") == of_policies:
+                    for version, path, kind, item in news:
+                        if path == request.path and _is_selected(item, request):
                             await response.write(line(kind, item))
                         sent = version
                     sent = max(sent, self._version)
@@ -187,6 +209,15 @@ class FakeApiServer:
         except TimeoutError:
             await response.write_eof()
         return response
+
+
+def _is_selected(item: Object, request: web.Request) -> bool:
+    """Tell whether an object has the labels that are asked for: keys, some with a `!`."""
+    labels = item["metadata"].get("labels") or {}
+    asked = request.query.get("labelSelector")
+    return asked is None or all(
+        (key.removeprefix("!") in labels) != key.startswith("!") for key in asked.split(",")
+    )
 
 
 def policy(name: str, *, namespace: str = "models", generation: int = 1, **spec: Any) -> Object:

@@ -171,3 +171,18 @@ async def test_a_server_that_takes_no_connection_is_named_with_its_time(
         await api.close()
         for each in waiting:
             each.close()
+
+
+async def test_what_is_created_goes_as_json(serve: Serve) -> None:
+    """With the client's name as its field manager; one of the same name is a conflict."""
+    seen: list[tuple[str, str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.method, request.content_type, await request.json()))
+        return web.json_response({}, status=201 if len(seen) == 1 else 409)
+
+    api = await serve(answer)
+    await api.create("/x", {"a": 1})
+    assert seen == [("POST", "application/json", {"a": 1})]
+    with pytest.raises(Conflict):
+        await api.create("/x", {"a": 1})

@@ -1,0 +1,261 @@
+"""The controller on a fake API server: what it asks, writes and leaves, and how it recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.support import observed as made
+from tests.support.fakes.fake_api_server import PODS, POLICIES, FakeApiServer, cut_off, status
+from tests.support.observed import ended, gated, refused, stored_policy, verified
+from validator import contract
+from webhook.cluster.api import ClusterApi
+from webhook.observe.controller import Observer
+from webhook.observe.metrics import Held, Metrics
+from webhook.policies.watch import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    class Start(Protocol):
+        """Starts a controller."""
+
+        def __call__(self, *, operator_compat: bool = False) -> Awaitable[Observer]:
+            """Return it."""
+
+
+Document = dict[str, Any]
+TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+STATUS = f"{POLICIES.rpartition('/')[0]}/namespaces/team/modelvalidations/granite/status"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    """A fake API server with one policy and one verified pod."""
+    async with FakeApiServer().running() as running:
+        await running.put(POLICIES, stored_policy())
+        await running.put(PODS, ended(gated(), [verified()]))
+        yield running
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Collectors of a registry of their own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a controller on the fake API server; it runs until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*, operator_compat: bool = False) -> Observer:
+            api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
+            stack.push_async_callback(api.close)
+            observer = Observer(
+                api,
+                images=[made.IMAGE],
+                metrics=metrics,
+                operator_compat=operator_compat,
+                timing=TIMING,
+            )
+            running = asyncio.create_task(observer.run())
+            stack.push_async_callback(_ended, running)
+            return observer
+
+        yield make
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task; raise what it died of, if it did."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(condition: Callable[[], bool], *, seconds: int = 10) -> None:
+    """Return when the condition holds."""
+    for _ in range(100 * seconds):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"waited {seconds} seconds in vain")
+
+
+def counts(server: FakeApiServer) -> Document:
+    """Return the numbers in the status that was written last, those above zero."""
+    if not server.patches:
+        return {}
+    pods = server.patches[-1][1]["status"]["pods"]
+    return {name: number for name, number in pods.items() if number}
+
+
+async def test_the_status_follows_the_pods(server: FakeApiServer, start: Start) -> None:
+    """One that comes, one that is judged, and one that goes."""
+    observer = await start()
+    await until(lambda: counts(server) == {"verified": 1})
+    path, body = server.patches[0]
+    assert path == STATUS
+    assert body["metadata"] == {"uid": "uid-of-granite"}
+    assert body["status"]["observedGeneration"] == 3
+    assert observer.complaint is None
+    await server.put(PODS, gated("b"))
+    await until(lambda: counts(server) == {"verified": 1, "waiting": 1})
+    await server.put(PODS, ended(gated("b"), [refused()], code=1))
+    await until(lambda: counts(server) == {"verified": 1, "refused": 1})
+    await server.delete(PODS, "llm", namespace="team")
+    await until(lambda: counts(server) == {"refused": 1})
+
+
+async def test_nothing_is_written_that_has_not_changed(server: FakeApiServer, start: Start) -> None:
+    """After a restart, and where a kubelet says the same again."""
+    await start()
+    await until(lambda: len(server.patches) == 1)
+    second = await start()
+    await until(lambda: second.complaint is None)
+    await server.put(PODS, ended(gated(), [verified()]) | {"other": "news"})
+    await server.put(POLICIES, stored_policy("another"))
+    await until(lambda: server.patches[-1][0] != STATUS)
+    assert {path for path, _ in server.patches[1:]} == {STATUS.replace("granite", "another")}
+
+
+async def test_a_change_of_the_policy_is_a_new_status(server: FakeApiServer, start: Start) -> None:
+    """Its generation and conditions are written again."""
+    await start()
+    await until(lambda: len(server.patches) == 1)
+    changed = stored_policy(mode="Audit")
+    changed["metadata"]["generation"] = 4
+    await server.put(POLICIES, changed | {"status": server.patches[0][1]["status"]})
+    await until(lambda: len(server.patches) == 2)
+    found = server.patches[1][1]["status"]
+    assert found["observedGeneration"] == 4
+    assert [c["reason"] for c in found["conditions"] if c["type"] == "Ready"] == ["Audit"]
+
+
+async def test_only_labelled_pods_are_asked_for(server: FakeApiServer, start: Start) -> None:
+    """By the label, with those left out that have done their work; the others are never sent."""
+    other = gated("other")
+    other["metadata"]["labels"] = {}
+    await server.put(PODS, other)
+    observer = await start()
+    await until(lambda: observer.complaint is None)
+    asked = [query for path, query in server.requests if path == PODS and query["limit"] != "1"]
+    assert {query["labelSelector"] for query in asked} == {contract.LABEL}
+    assert {query["fieldSelector"] for query in asked} == {"status.phase!=Succeeded"}
+    assert [pod.name for pod in observer.pods] == ["llm"]
+
+
+async def test_the_operators_label(server: FakeApiServer, start: Start) -> None:
+    """Its pods are followed beside ours, and none of them twice."""
+    theirs, both = ended(gated("theirs"), [verified()]), ended(gated("both"), [verified()])
+    theirs["metadata"]["labels"] = {contract.OPERATOR_LABEL: "true"}
+    both["metadata"]["labels"] = dict.fromkeys((contract.LABEL, contract.OPERATOR_LABEL), "true")
+    await server.put(PODS, theirs)
+    await server.put(PODS, both)
+    await start(operator_compat=True)
+    await until(lambda: counts(server) == {"verified": 3})
+
+
+async def test_a_failed_pod_counts_only_if_it_was_refused(
+    server: FakeApiServer, start: Start
+) -> None:
+    """An evicted pod, or one whose workload has failed, says nothing of its model."""
+    failed = ended(gated("failed"), [verified()])
+    failed["status"]["phase"] = "Failed"
+    await server.put(PODS, failed)
+    job = ended(gated("job"), [refused()], code=1)
+    job["status"]["phase"] = "Failed"
+    await server.put(PODS, job)
+    await start()
+    await until(lambda: counts(server) == {"verified": 1, "refused": 1})
+    evicted = ended(gated(), [verified()])
+    evicted["status"]["phase"] = "Failed"
+    await server.put(PODS, evicted)
+    await until(lambda: counts(server) == {"refused": 1})
+
+
+async def test_what_was_missed_is_found_by_the_next_list(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A pod that went while nobody watched does not stay."""
+    await server.put(PODS, ended(gated("b"), [verified()]))
+    await start()
+    await until(lambda: counts(server) == {"verified": 2})
+    server.watches[PODS].extend([status(410), status(410)])
+    server._objects[PODS].pop(("team", "b"))
+    await until(lambda: counts(server) == {"verified": 1})
+
+
+async def test_nothing_is_written_before_all_is_listed(server: FakeApiServer, start: Start) -> None:
+    """The counts of half a list would be wrong."""
+    server.lists[PODS].extend([status(403)] * 20)
+    observer = await start()
+    await until(lambda: len(server.lists[PODS]) < 15)
+    assert server.patches == []
+    assert observer.complaint == "policies and pods are not listed yet"
+    server.lists[PODS].clear()
+    await until(lambda: counts(server) == {"verified": 1})
+
+
+async def test_a_write_that_fails_is_tried_again(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """And said, until it is done."""
+    server.writes.extend([status(500), cut_off()])
+    observer = await start()
+    await until(lambda: observer.complaint is not None and "500" in observer.complaint)
+    await until(lambda: counts(server) == {"verified": 1})
+    await until(lambda: observer.complaint is None)
+    name = "model_validation_observe_status_writes_total"
+    assert metrics.registry.get_sample_value(name, {"outcome": "failed"}) == 2
+    assert metrics.registry.get_sample_value(name, {"outcome": "done"}) == 1
+
+
+async def test_a_policy_that_was_made_anew_meanwhile(server: FakeApiServer, start: Start) -> None:
+    """The status of the one that is gone is not written into it; that is no failure."""
+    server.writes.extend([status(409), status(404)])
+    observer = await start()
+    await until(lambda: not server.writes or len(server.writes) == 1)
+    anew = stored_policy(uid="anew")
+    await server.put(POLICIES, anew)
+    await until(lambda: not server.writes)
+    await server.put(POLICIES, anew | {"news": 1})
+    await until(lambda: counts(server) == {"unproven": 1})
+    assert server.patches[-1][1]["metadata"] == {"uid": "anew"}
+    assert observer.complaint is None
+
+
+async def test_a_pod_that_cannot_be_read_is_left_out(server: FakeApiServer, start: Start) -> None:
+    """The others are not kept waiting for it."""
+    strange = gated("strange")
+    strange["spec"] = {"initContainers": 7}
+    await server.put(PODS, strange)
+    await start()
+    await until(lambda: counts(server) == {"verified": 1})
+
+
+async def test_metrics_by_policy(server: FakeApiServer, start: Start, metrics: Metrics) -> None:
+    """A bounded number of policies has series of its own; the rest is counted together."""
+    await server.put(POLICIES, stored_policy("zz"))
+    await server.put(PODS, ended(gated("b", policy=stored_policy("zz")), [verified()]))
+    no_gate = gated("none")
+    no_gate["spec"] = {"containers": []}
+    await server.put(PODS, no_gate)
+    observer = await start()
+    metrics.registry.register(Held(observer.pods, observer.policies, shown=1))
+    await until(lambda: observer.complaint is None)
+
+    def number(namespace: str, policy: str, verdict: str) -> float | None:
+        labels = {"namespace": namespace, "policy": policy, "verdict": verdict}
+        return metrics.registry.get_sample_value("model_validation_observe_pods", labels)
+
+    assert number("team", "granite", "verified") == 1
+    assert number("team", "granite", "refused") == 0
+    assert number("team", "zz", "verified") is None
+    assert number("", "", "verified") == 1
+    assert number("", "", "unproven") == 1

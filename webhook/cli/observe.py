@@ -1,0 +1,77 @@
+"""`python -m webhook observe`: what became of the pods, written into the policies' status."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from webhook.cli.options import add_labels
+from webhook.cluster.arguments import port
+from webhook.errors import SetupError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from validator.arguments import ArgumentParser
+
+DIED: Final = 1
+
+
+def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subcommands.add_parser(
+        "observe",
+        help="show which models were verified and refused",
+        description="Read the reports that gates leave in labelled pods, and write what they say "
+        "into the status of each ModelValidation. It decides nothing.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--gate-image",
+        metavar="IMAGE",
+        action="append",
+        required=True,
+        help="the image of gates whose verdict counts; once more for an earlier release's",
+    )
+    add_labels(parser)
+    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help="outside of the cluster")
+    parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
+    parser.add_argument(
+        "--probe-port",
+        type=port,
+        default=8080,
+        help="of /healthz, /readyz and /metrics (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until told to end; return 0, or 1 where a background task failed.
+
+    Raises:
+        SetupError: A port or the API server is not what it should be.
+    """
+    # `--help` does without the client's half second of imports.
+    import structlog
+
+    from webhook.cluster import logs
+    from webhook.observe.process import ObserveSettings, observe
+
+    settings = ObserveSettings(
+        images=tuple(options.gate_image),
+        operator_compat=options.operator_compat,
+        kubeconfig=options.kubeconfig,
+        host=options.host,
+        probe_port=options.probe_port,
+    )
+    logs.configure()
+    try:
+        asyncio.run(observe(settings))
+    except OSError as error:
+        raise SetupError(f"cannot listen: {error.strerror}") from error
+    except ExceptionGroup as group:
+        # The event says what happened; the traceback is for a bug report.
+        structlog.get_logger().error("a background task failed", exc_info=group)
+        return DIED
+    return 0

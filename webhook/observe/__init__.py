@@ -1,0 +1,14 @@
+"""Verdicts as objects: what the gates in all pods have said, by policy.
+
+Belongs here: reading labelled pods, and what is made of them: the status of each
+ModelValidation, events, metrics and a page. Does not belong here: any decision. A pod is not
+changed, refused or stopped by what is found, and the webhook never reads it.
+
+The core is pure: `gate` says whether an init container is ours, `report` reads what it has left,
+`verdict` puts the two together for one pod, and `status` for one policy. `pods` and `policies`
+hold what is known, within bounds. Around them stand `controller`, which follows and writes,
+and `process`.
+
+A pod's status is foreign text: a report that is not in the form that our gate writes, for this
+pod and its policy, proves nothing.
+"""

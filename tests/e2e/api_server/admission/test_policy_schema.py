@@ -223,7 +223,8 @@ def test_a_table_of_policies_says_who_may_sign_what(
     table = installed.kubectl("-n", here, "get", "modelvalidations", "-o", "wide").stdout
     head, row = table.splitlines()
     first, wide = ["NAME", "MODE", "MODEL", "IDENTITY"], ["MODELS", "ISSUER", "DIGESTS", "DEFAULT"]
-    assert set(head.split()) == {*first, *wide, "AGE"}
+    counts = {"VERIFIED", "REFUSED", "WAITING", "UNREADY", "UNPROVEN"}
+    assert set(head.split()) == {*first, *counts, *wide, "AGE"}
     assert head.split()[:4] == first
     assert all(word in row for word in shown)
 

@@ -175,12 +175,30 @@ def test_spans_are_let_out_to_where_they_are_sent(tmp_path: Path) -> None:
     assert (address.hostname or "").endswith(f".{namespace}")
 
 
+def test_verdicts_are_added_and_change_nothing_else(tmp_path: Path) -> None:
+    """A program, its account and its Service; it counts the verdicts of the overlay's gate."""
+    images = [{"name": "model-validation/validator", "newName": "registry.corp/v", "newTag": "7"}]
+    (tmp_path / "without").mkdir()
+    without = manifests.built(manifests.on_top(tmp_path / "without", images=images))
+    folder = manifests.on_top(tmp_path, components=("observe",), images=images)
+    added = [each for each in manifests.built(folder) if each not in without]
+    kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Service", "Deployment"]
+    assert sorted(each["kind"] for each in added) == sorted(kinds)
+    assert {each["metadata"]["labels"][manifests.COMPONENT] for each in added} == {"observe"}
+    (deployment,) = [each for each in added if each["kind"] == "Deployment"]
+    (service,) = [each for each in added if each["kind"] == "Service"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "GATE_IMAGE", "value": "registry.corp/v:7"}]
+
+
 @pytest.mark.parametrize("overlay", ["default", "cert-manager"])
 def test_openshift_assigns_the_users(overlay: str, tmp_path: Path) -> None:
     """Its SCC restricted-v2 refuses a user or group that is not of the namespace's range."""
     folder = manifests.on_top(
         tmp_path,
-        components=("openshift",),
+        components=("observe", "openshift"),
         resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
     )
     for deployment in manifests.built(folder):

@@ -1,0 +1,193 @@
+"""Verdicts on a real API server: pods of the real webhook, their status as a kubelet writes it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.api_server.observe.running import USER, rights, running_observer
+from tests.e2e.api_server.processes import until
+from tests.e2e.api_server.workloads import policy, workload
+from tests.support.observed import ended, refused, verified, with_monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.api_server.control_plane import ControlPlane, Document
+    from tests.e2e.api_server.fixtures import NamespaceFactory, TeamFactory
+    from tests.e2e.api_server.observe.running import RunningObserver
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]
+
+MERGE = "application/merge-patch+json"
+
+
+@pytest.fixture(scope="module")
+def observer(
+    control_plane: ControlPlane, webhook_in_force: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningObserver]:
+    """The controller, running while the module's tests do."""
+    assert webhook_in_force  # it has installed the resource definition
+    with (
+        rights(control_plane),
+        running_observer(control_plane, tmp_path_factory.mktemp("observe")) as running,
+    ):
+        yield running
+
+
+def made(control_plane: ControlPlane, namespace: str, name: str) -> Document:
+    """Create a labelled pod and return it with the gate of the webhook."""
+    pod = workload("Pod", namespace)
+    pod["metadata"]["name"] = name
+    return control_plane.created(pod)
+
+
+def say(control_plane: ControlPlane, pod: Document) -> None:
+    """Write the status of a pod, as its kubelet does."""
+    named = pod["metadata"]
+    path = f"/api/v1/namespaces/{named['namespace']}/pods/{named['name']}/status"
+    states = pod["status"]["initContainerStatuses"]
+    for state in states:
+        state |= {"image": "", "imageID": "", "restartCount": 0}
+        for of in ("running", "terminated"):
+            if of in state["state"]:
+                state["state"][of].setdefault("startedAt", "2026-11-28T19:59:00Z")
+    body = {"status": {"phase": pod["status"]["phase"], "initContainerStatuses": states}}
+    answer = control_plane.call("PATCH", path, body, content_type=MERGE)
+    assert answer.status == 200, answer.message
+
+
+def status_of(control_plane: ControlPlane, namespace: str, name: str = "granite") -> Document:
+    """Return a policy's status."""
+    path = f"/apis/rhtas.redhat.com/v1alpha1/namespaces/{namespace}/modelvalidations/{name}"
+    found: Document = control_plane.call("GET", path).document.get("status", {})
+    return found
+
+
+def counted(control_plane: ControlPlane, namespace: str) -> dict[str, Any]:
+    """Return the numbers of pods above zero."""
+    pods = status_of(control_plane, namespace).get("pods", {})
+    return {name: number for name, number in pods.items() if number}
+
+
+def _counts(control_plane: ControlPlane, namespace: str, expected: Document) -> bool:
+    return counted(control_plane, namespace) == expected
+
+
+@pytest.mark.usefixtures("observer")
+def test_a_verdict_is_in_the_policys_status(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """Verified, refused and waiting pods, and in kubectl's columns."""
+    name = team()
+    pods = [made(control_plane, name, each) for each in ("good", "bad", "new")]
+    until(lambda: counted(control_plane, name) == {"waiting": 3}, what="pods wait")
+    say(control_plane, ended(pods[0], [verified()]))
+    say(control_plane, ended(pods[1], [refused(reason="signed by mallory")], code=1))
+    expected = {"verified": 1, "refused": 1, "waiting": 1}
+    until(lambda: counted(control_plane, name) == expected, what="verdicts are there")
+    found = status_of(control_plane, name)
+    (model,) = found["models"]
+    assert (model["signer"], model["logIndex"], model["pods"]) == ("alice@models.corp", 42, 1)
+    (bad,) = found["refusals"]
+    assert (bad["pod"], bad["code"], bad["sentence"]) == ("bad", "OtherSigner", "signed by mallory")
+    header, row = control_plane.kubectl("get", "mv", "-n", name).stdout.splitlines()
+    shown = {title: row[header.index(title) :].split()[0] for title in header.split()}
+    assert (shown["VERIFIED"], shown["REFUSED"], shown["MODE"]) == ("1", "1", "Enforce")
+    assert shown["MODEL"] == "/models/granite"
+
+
+@pytest.mark.usefixtures("observer")
+def test_kubectl_waits_for_a_policy(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """By its conditions; a placeholder and a model without a pin are said."""
+    config = {
+        "sigstoreConfig": {
+            "certificateIdentity": "signer@example.invalid",
+            "certificateOidcIssuer": "https://accounts.example.com",
+        }
+    }
+    name = team(config=config)
+    wait = ("wait", "-n", name, "mv/granite", "--timeout=20s")
+    control_plane.kubectl(*wait, "--for=condition=Ready")
+    control_plane.kubectl(*wait, "--for=condition=Signer=False")
+    control_plane.kubectl(*wait, "--for=condition=Pinned=False")
+    found = status_of(control_plane, name)
+    assert found["observedGeneration"] == 1
+    assert {c["type"]: c["reason"] for c in found["conditions"]} == {
+        "Accepted": "Valid",
+        "Ready": "InForce",
+        "Pinned": "NoDigests",
+        "Signer": "Placeholder",
+    }
+
+
+@pytest.mark.usefixtures("observer")
+def test_a_pruned_digest(control_plane: ControlPlane, namespace: NamespaceFactory) -> None:
+    """The API server drops a field that it does not know; the author meant a pin."""
+    name = namespace()
+    document = policy(name, model={"digest": f"sha256:{'0' * 64}"})
+    control_plane.kubectl("apply", "--validate=false", "-f", "-", given=json.dumps(document))
+
+    def pinned() -> list[str]:
+        conditions = status_of(control_plane, name).get("conditions", ())
+        return [each["reason"] for each in conditions if each["type"] == "Pinned"]
+
+    until(lambda: pinned() == ["Pruned"], what="it is said")
+
+
+@pytest.mark.usefixtures("observer")
+def test_re_validation_makes_a_pod_unready(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """And ready again."""
+    name = team(revalidation={})
+    pod = ended(made(control_plane, name, "served"), [verified()])
+    for ready, verdict in ((True, "verified"), (False, "unready"), (True, "verified")):
+        say(control_plane, with_monitor(pod, ready=ready))
+        until(
+            partial(_counts, control_plane, name, {verdict: 1}),
+            what=f"it is {verdict}",
+        )
+
+
+@pytest.mark.usefixtures("observer")
+def test_a_status_is_not_written_with_the_policy(
+    control_plane: ControlPlane, team: TeamFactory
+) -> None:
+    """Whoever may write a policy cannot write what became of its pods."""
+    name = team()
+    until(lambda: bool(status_of(control_plane, name)), what="there is a status")
+    path = f"/apis/rhtas.redhat.com/v1alpha1/namespaces/{name}/modelvalidations/granite"
+    body = {"status": {"pods": {"verified": 1000}}}
+    assert control_plane.call("PATCH", path, body, content_type=MERGE).status == 200
+    assert counted(control_plane, name) == {}
+
+
+def test_its_rights(
+    control_plane: ControlPlane, observer: RunningObserver, team: TeamFactory
+) -> None:
+    """It reads pods and policies and writes a status, and nothing else."""
+    assert observer.ready
+    name = team()
+    pod = made(control_plane, name, "any")["metadata"]
+    policies = f"/apis/rhtas.redhat.com/v1alpha1/namespaces/{name}/modelvalidations"
+    allowed: list[tuple[str, str, Document | None]] = [
+        ("GET", "/api/v1/pods?limit=1", None),
+        ("GET", "/apis/rhtas.redhat.com/v1alpha1/modelvalidations?limit=1", None),
+        ("PATCH", f"{policies}/granite/status", {}),
+    ]
+    forbidden: list[tuple[str, str, Document | None]] = [
+        ("PATCH", f"{policies}/granite", {}),
+        ("DELETE", f"{policies}/granite", None),
+        ("PATCH", f"/api/v1/namespaces/{name}/pods/{pod['name']}", {}),
+        ("PATCH", f"/api/v1/namespaces/{name}/pods/{pod['name']}/status", {}),
+        ("DELETE", f"/api/v1/namespaces/{name}/pods/{pod['name']}", None),
+        ("GET", f"/api/v1/namespaces/{name}/secrets", None),
+        ("GET", f"/api/v1/namespaces/{name}/configmaps", None),
+        ("GET", "/api/v1/namespaces", None),
+        ("POST", f"/api/v1/namespaces/{name}/pods", {}),
+    ]
+    for expected, requests in ((200, allowed), (403, forbidden)):
+        for method, path, body in requests:
+            answer = control_plane.call(method, path, body, content_type=MERGE, user=USER)
+            assert answer.status == expected, (method, path, answer.message)
+    assert [line for line in observer.lines() if line["level"] != "info"] == []

@@ -46,6 +46,21 @@ class Kind(StrEnum):
     """Settings of which only paths can be told."""
     REMOTE = "remote"
     """Loads what no signature covers."""
+    REQUESTS = "requests"
+    """Lets a request say what is opened, loaded, run or answered; `OF_REQUESTS` says which."""
+
+
+OF_REQUESTS: Final[dict[str, str]] = {
+    "allowed_local_media_path": "lets requests read files of the container",
+    "enable_mm_embeds": "loads tensors of requests",
+    "enable_prompt_embeds": "loads tensors of requests",
+    "enable_trace_replay": "lets requests say what is answered",
+    "tool_server": "lets requests have other servers run tools",
+    "trust_request_chat_template": "lets requests bring chat templates, which are programs",
+    "trust_request_mm_kwargs": "lets requests say what a processor opens",
+}
+"""Options by which a request decides something, and what that is. `--allowed-media-domains` is not
+one: requests may name any address without it, and fewer with it."""
 
 
 def _of(kind: Kind, names: str) -> dict[str, Kind]:
@@ -117,14 +132,15 @@ KINDS: Final[dict[str, Kind]] = {
         data_parallel_address data_parallel_backend data_parallel_external_lb
         data_parallel_hybrid_lb data_parallel_multi_port_external_lb data_parallel_rank
         data_parallel_rpc_port data_parallel_start_rank headless kv_events_config master_addr
-        master_port nnodes node_rank tool_server
+        master_port nnodes node_rank
         """,
     ),
+    **dict.fromkeys(OF_REQUESTS, Kind.REQUESTS),
     **_of(
         Kind.SAFE,
         """
         aggregate_engine_logging all2all_backend allow_credentials allow_deprecated_quantization
-        allowed_headers allowed_local_media_path allowed_media_domains allowed_methods
+        allowed_headers allowed_media_domains allowed_methods
         allowed_origins anthropic_disabled_thinking_effort api_key api_server_count
         async_scheduling attention_backend attention_config aux_output_config block_size
         chat_template_content_format cohere_format cohere_is_reasoning_model
@@ -147,12 +163,12 @@ KINDS: Final[dict[str, Kind]] = {
         enable_log_requests enable_logging_iteration_details enable_lora
         enable_mamba_cache_stochastic_rounding enable_mamba_fine_grained_prefix_cache
         enable_mamba_shared_prefix_checkpoint enable_mfu_metrics enable_mixed_moe_lora_format
-        enable_mm_embeds enable_moe_shared_loras enable_nccl_comm_suspend enable_offline_docs
-        enable_per_request_metrics enable_prefix_caching enable_prompt_embeds
+        enable_moe_shared_loras enable_nccl_comm_suspend enable_offline_docs
+        enable_per_request_metrics enable_prefix_caching
         enable_prompt_tokens_details enable_request_id_headers enable_return_routed_experts
         enable_scale_out enable_server_load_tracking enable_shm_tensor_arena enable_sleep_mode
         enable_ssl_refresh enable_tokenizer_info_endpoint enable_tower_connector_lora
-        enable_trace_replay enforce_eager engram_config eplb_config
+        enforce_eager engram_config eplb_config
         exclude_tools_when_tool_choice_none expert_placement_strategy fail_on_environ_validation
         fault_tolerance_config fingerprint_mode fingerprint_value fully_sharded_loras
         gdn_prefill_backend gpu_memory_utilization grpc grpc_port h11_max_header_count
@@ -188,8 +204,8 @@ KINDS: Final[dict[str, Kind]] = {
         sparse_indexer_topk_backend spec_method spec_tokens specialize_active_lora
         sse_keep_alive_interval ssl_ca_certs ssl_cert_reqs ssl_certfile ssl_ciphers ssl_keyfile
         stream_interval swa_bounded_replay tensor_parallel_size tokenizer_mode tokens_only
-        tool_call_parser tool_strict_level trust_remote_code trust_request_chat_template
-        trust_request_mm_kwargs ubatch_size uds use_fp64_gumbel use_replayssm use_tqdm_on_load
+        tool_call_parser tool_strict_level trust_remote_code
+        ubatch_size uds use_fp64_gumbel use_replayssm use_tqdm_on_load
         uvicorn_log_level video_pruning_method video_pruning_rate watermark watermark_config
         """,
     ),

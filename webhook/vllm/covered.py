@@ -109,6 +109,8 @@ def judge_openings(draft: Draft, opened: Opened, surroundings: Surroundings, *, 
             "--trust-remote-code runs code of other repositories where config.json names them; "
             'set HF_HUB_OFFLINE to "1"'
         )
+    for sentence in opened.requests:
+        draft.warn(f"{sentence}; leave it out, unless you trust all who send requests")
     caches = tuple(opening for opening in opened.openings if opening.kind is Kind.CACHE)
     others = tuple(opening for opening in opened.openings if opening.kind is not Kind.CACHE)
     from_hub = [opening for opening in others if _is_hub_id(opening, surroundings)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator.text import quoted
 from validator.vllm.facts import is_pathlike
-from validator.vllm.option_kinds import Kind
+from validator.vllm.option_kinds import OF_REQUESTS, Kind
 from validator.vllm.options import TABLE
 from webhook.vllm.command_line import Form, is_known
 
@@ -32,7 +32,9 @@ _TEXT: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
 _UNIT: Final = re.compile(r"\b\d+(?:\.\d+)?[kKmMgGtT]\b")
 """A number with a unit, outside of a text (`_expand_json_human_readable_numbers` of vLLM)."""
 
-_SILENT: Final = frozenset({Kind.SAFE, Kind.PEER, Kind.REVISION})
+_SWITCHES_OFF: Final = ("--no-", "--disable-")
+
+_SILENT: Final = frozenset({Kind.SAFE, Kind.PEER, Kind.REVISION, Kind.REQUESTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,14 @@ class Opened:
         unreadable: What decides what is opened and cannot be read: a sentence each.
         unread: What may open something, by a newer vLLM or a plugin: a sentence each.
         trusts_code: Whether code that comes with the model is run.
+        requests: What requests decide: a sentence each.
     """
 
     openings: tuple[Opening, ...]
     unreadable: tuple[str, ...]
     unread: tuple[str, ...]
     trusts_code: bool
+    requests: tuple[str, ...]
 
 
 def find(parsed: Parsed, *, form: Form) -> Opened:
@@ -92,6 +96,11 @@ def find(parsed: Parsed, *, form: Form) -> Opened:
         unreadable=tuple(reader.unreadable),
         unread=(*reader.unread, *unread),
         trusts_code=any(given.flag == "--trust-remote-code" for given in parsed.given),
+        requests=tuple(
+            f"{given.flag} {OF_REQUESTS[given.option.dest]}"
+            for given in parsed.given
+            if given.option.dest in OF_REQUESTS and not given.flag.startswith(_SWITCHES_OFF)
+        ),
     )
 
 

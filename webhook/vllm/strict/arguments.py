@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from validator.text import quoted
-from validator.vllm.option_kinds import Kind
+from validator.vllm.option_kinds import OF_REQUESTS, Kind
 from validator.vllm.options import TABLE, Option
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ ALLOWED_KINDS: Final = frozenset(
 REFUSED: Final[dict[str, str]] = {
     "help": "starts no server",
     "uds": "leaves the pod's port to others",
-    "allowed_local_media_path": "lets requests read files of the container",
-    "trust_request_mm_kwargs": "lets requests say what a processor opens",
-    **dict.fromkeys(("enable_mm_embeds", "enable_prompt_embeds"), "loads tensors of requests"),
+    **OF_REQUESTS,
     "mm_encoder_fp8_scale_save_path": "writes a file, anywhere",
     **dict.fromkeys(
         (
@@ -33,7 +31,7 @@ REFUSED: Final[dict[str, str]] = {
         "lets other processes or machines join",
     ),
 }
-"""Options that open nothing, and are refused all the same, by argparse's names; with the reason."""
+"""Options that are refused with a reason, by argparse's names; most of them open nothing."""
 
 _VALUE_START: Final = re.compile(r"[^-]|-\d")
 _OPTIONS: Final[dict[str, Option]] = {
@@ -66,13 +64,11 @@ def refusals(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _listed(flag: str, option: Option) -> Iterator[str]:
-    if option.kind not in ALLOWED_KINDS or option.json:
-        yield f"{flag} is not on the list of options that are safe beside a model; remove it"
-    elif option.dest in REFUSED:
-        yield (
-            f"{flag} is not on the list of options that are safe beside a model: it "
-            f"{REFUSED[option.dest]}; remove it"
-        )
+    said = f"{flag} is not on the list of options that are safe beside a model"
+    if option.dest in REFUSED:
+        yield f"{said}: it {REFUSED[option.dest]}; remove it"
+    elif option.kind not in ALLOWED_KINDS or option.json:
+        yield f"{said}; remove it"
 
 
 def _taken(option: Option, rest: list[str]) -> list[str]:

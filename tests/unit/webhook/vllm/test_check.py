@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from validator.vllm.options import TABLE
+from validator.vllm.option_kinds import OF_REQUESTS
+from validator.vllm.options import OPTIONS, TABLE
 from webhook.vllm.check import Judgement, check
 from webhook.vllm.reading import Reading
 
@@ -381,6 +382,21 @@ def test_a_path_in_settings_that_are_not_known_is_reported(arguments: list[str])
     """It is written to, or read by code that is not vLLM's own."""
     (warning,) = judged(serving(MODEL, *arguments)).warnings
     assert "and what it opens cannot be read" in warning
+
+
+@pytest.mark.parametrize("dest", OF_REQUESTS)
+def test_what_requests_may_decide_is_said(dest: str) -> None:
+    """By each spelling that switches it on, in a word or two; those that switch it off say no."""
+    option = OPTIONS[dest]
+    for flag in option.flags:
+        found = judged(serving(MODEL, flag, *([] if option.arity == 0 else ["/a"])))
+        said = f"container 'vllm': {flag} {OF_REQUESTS[dest]}; leave it out, unless you trust all"
+        off = flag.startswith(("--no-", "--disable-"))
+        assert [each for each in found.warnings if each.startswith(said)] == (
+            [] if off else list(found.warnings)
+        )
+        assert bool(found.warnings) != off
+        assert (found.refusals, found.cover) == ((), (MODEL,))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from validator.vllm.option_kinds import OF_REQUESTS
+from validator.vllm.options import OPTIONS
 from webhook.vllm.reading import Reading
 from webhook.vllm.strict import container as strict
 
@@ -77,10 +79,8 @@ def test_literal_known_options_pass(container: dict[str, Any]) -> None:
         ["--data-parallel-size-local=1"],
         ["--enable-elastic-ep"],
         ["--uds", "/run/vllm.sock"],
-        ["--allowed-local-media-path", "/"],
         ["--trust-request-mm-kwargs"],
         ["--enable-prompt-embeds"],
-        ["--enable-mm-embeds"],
         ["--chat-template", "chat.jinja"],
         ["--load-format", "auto"],
         ["--brand-new"],
@@ -110,6 +110,14 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
     sentences = refused(serving(*arguments))
     assert sentences
     assert all(sentence.startswith("container 'vllm': ") for sentence in sentences)
+
+
+@pytest.mark.parametrize("dest", OF_REQUESTS)
+def test_no_option_lets_requests_decide(dest: str) -> None:
+    """With the reason that Check gives in its warning."""
+    option = OPTIONS[dest]
+    words = [option.flags[0], *([] if option.arity == 0 else ["/a"])]
+    assert any(f"it {OF_REQUESTS[dest]}; remove it" in each for each in refused(serving(*words)))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 WEBHOOK = Path(__file__).parents[4] / "manifests" / "webhook"
 OVERLAYS = tuple(sorted(path.name for path in (WEBHOOK / "overlays").iterdir()))
 COMPONENT = "app.kubernetes.io/component"
+KEPT: Final = WEBHOOK.parents[1] / "build" / "kustomized"
+"""What was built once: the tests build some seventy kustomizations, and each worker needs them."""
 
 # What the webhook needs, up to its configurations.
 PREREQUISITES = (
@@ -35,13 +39,25 @@ def overlay(name: str, *kinds: str) -> list[Document]:
     Raises:
         building.ProgramsMissingError: There is no kubectl.
     """
-    built = _built(overlay_folder(name))
-    return [deepcopy(each) for each in built if not kinds or each["kind"] in kinds]
+    return [deepcopy(each) for each in _overlay(name) if not kinds or each["kind"] in kinds]
 
 
 def built(folder: Path) -> list[Document]:
-    """Return the objects of a kustomization that a test has made."""
-    return list(_built.__wrapped__(folder))
+    """Return the objects of a kustomization: of the manifests, or on top of them.
+
+    Raises:
+        building.ProgramsMissingError: There is no kubectl.
+    """
+    inside = folder.is_relative_to(WEBHOOK.parent)
+    own = "-".join(folder.relative_to(WEBHOOK.parent).parts) if inside else _digest(folder)
+    kept = KEPT / _source() / f"{own}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(_kustomized(folder)))
+        unfinished.replace(kept)
+    documents: list[Document] = json.loads(kept.read_text())
+    return documents
 
 
 def overlay_folder(name: str) -> Path:
@@ -68,11 +84,30 @@ def on_top(folder: Path, *, components: tuple[str, ...] = (), **fields: object) 
 
 
 @cache
-def _built(folder: Path) -> tuple[Document, ...]:
+def _overlay(name: str) -> tuple[Document, ...]:
+    return tuple(built(overlay_folder(name)))
+
+
+@cache
+def _source() -> str:
+    """Return a digest of all manifests, and of where the program is that builds them."""
+    return _digest(WEBHOOK.parent, str(building.find(["kubectl"])["kubectl"]))
+
+
+def _digest(folder: Path, *texts: str) -> str:
+    """Return a digest of a folder's files, and of texts."""
+    digest = hashlib.sha256(repr(texts).encode())
+    for path in sorted(filter(Path.is_file, folder.rglob("*"))):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _kustomized(folder: Path) -> list[Document]:
     kubectl = building.find(["kubectl"])["kubectl"]
     ran = subprocess.run(
         [kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.returncode == 0, ran.stderr
-    # libyaml's reader is nine times as fast, and the tests build some sixty kustomizations.
-    return tuple(yaml.load_all(ran.stdout, yaml.CSafeLoader))
+    # libyaml's reader is nine times as fast.
+    return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))

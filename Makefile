@@ -110,6 +110,13 @@ generate: venv ## Write the generated files again
 	@mv build/policy.md docs/policy.md
 	$(BIN)/python scripts/generate_api_docs.py > build/api.md
 	@mv build/api.md docs/api.md
+	@$(MAKE) --no-print-directory chart
+
+.PHONY: chart
+chart: venv ## Write the Helm chart's templates again, from the kustomizations
+	@$(BIN)/python -m tests.e2e.api_server.building kubectl
+	$(BIN)/python scripts/generate_chart.py --kubectl "$$($(BIN)/python -c \
+	  'from tests.e2e.api_server import building; print(building.find(["kubectl"])["kubectl"])')"
 
 .PHONY: remove-steps
 remove-steps: venv ## Take each refusal out once, and list those that no test misses (SINCE=REVISION MINUTES=...)

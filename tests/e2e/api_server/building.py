@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[2]
 KUBERNETES = TESTS / "e2e" / "api_server" / "tools"
 STACK = TESTS / "e2e" / "stack" / "modules"
+HELM = TESTS / "e2e" / "api_server" / "helm"
 RELEASES = TESTS / "e2e" / "api_server" / "releases"
 RELEASE = "MODEL_VALIDATION_KUBERNETES"
 """Names another release of Kubernetes, such as `v1.35`, whose API server the tests are to use."""
@@ -50,6 +51,7 @@ MODULES = {
         "sops": "github.com/getsops/sops/v3/cmd/sops",
     },
     TESTS / "e2e" / "api_server" / "cert_manager": {"cert-manager": "."},
+    HELM: {"helm": "helm.sh/helm/v4/cmd/helm"},
     TESTS / "e2e" / "sigstore" / "tools": {
         "fulcio": "github.com/sigstore/fulcio",
         "rekor-server": "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
@@ -75,8 +77,8 @@ NODE = (
     *CONTROL_PLANE,
     *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
 )
-MANIFESTS = ("age-keygen", "kubeconform", "kubectl", "sops")
-"""The programs that build, check and encrypt the manifests."""
+MANIFESTS = ("age-keygen", "helm", "kubeconform", "kubectl", "sops")
+"""The programs that build, check, install and encrypt the manifests."""
 FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
 AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
 BUILD_SECONDS = 1800

@@ -1,0 +1,246 @@
+"""Write manifests/chart/templates, the Helm chart's templates, from the kustomizations.
+
+The kustomizations are the one source: this builds them by kubectl, and puts a value of the chart in
+the place of what people set. tests/e2e/api_server/helm compares both, object by object.
+
+    python scripts/generate_chart.py [--kubectl PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+ROOT: Final = Path(__file__).parents[1]
+WEBHOOK: Final = ROOT / "manifests" / "webhook"
+TEMPLATES: Final = ROOT / "manifests" / "chart" / "templates"
+HEAD: Final = "# Generated from manifests/webhook by scripts/generate_chart.py; do not edit.\n"
+
+Document = dict[str, Any]
+
+FILES: Final = {
+    "Namespace": "namespace",
+    "CustomResourceDefinition": "crd",
+    "ValidatingAdmissionPolicy": "admission-policies",
+    "ValidatingAdmissionPolicyBinding": "admission-policies",
+    "MutatingWebhookConfiguration": "configurations",
+    "ValidatingWebhookConfiguration": "configurations",
+    "NetworkPolicy": "network-policies",
+    "ServiceAccount": "rbac",
+    "Role": "rbac",
+    "RoleBinding": "rbac",
+    "ClusterRole": "rbac",
+    "ClusterRoleBinding": "rbac",
+}
+"""Template of each kind; the other kinds are workloads."""
+
+HOOKS: Final = {"Namespace": "-3", "Job": "0"}
+"""Order of the doctor's objects; the rest is in between."""
+
+IMAGES: Final = re.compile(r"model-validation/(webhook|validator):[\w.]+")
+BY_OPENSHIFT: Final = ("runAsUser", "runAsGroup", "fsGroup")
+MARK: Final = "@@{}@@"
+
+
+def templates(kubectl: str) -> dict[str, str]:
+    """Return the text of each template, by its file's name."""
+    default = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "default"))
+    cert_manager = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "cert-manager"))
+    monitored = _by_identity(_on_default(kubectl, "service-monitor"))
+    parts: dict[str, list[str]] = {}
+    for identity, document in default.items():
+        kind = document["kind"]
+        if identity in cert_manager:
+            parts.setdefault(FILES.get(kind, "workloads"), []).append(_template(document))
+        else:
+            parts.setdefault("certs", []).append(_template(document))
+    of_cert_manager = [_template(each) for key, each in cert_manager.items() if key not in default]
+    monitors = [_template(each) for key, each in monitored.items() if key not in default]
+    doctor = yaml.safe_load_all((ROOT / "manifests" / "examples" / "doctor.yaml").read_text())
+    whole = {
+        "certs": _when("not .Values.certManager.enabled", parts.pop("certs")),
+        "cert-manager": _when(".Values.certManager.enabled", of_cert_manager),
+        "service-monitor": _when(".Values.metrics.serviceMonitor", monitors),
+        "doctor": "---\n".join(_template(_hook(each)) for each in doctor),
+        **{name: "---\n".join(texts) for name, texts in parts.items()},
+    }
+    return {f"{name}.yaml": HEAD + text for name, text in sorted(whole.items())}
+
+
+def _built(kubectl: str, folder: Path) -> list[Document]:
+    ran = subprocess.run(  # noqa: S603 — the user's kubectl
+        [kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True
+    )
+    return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))
+
+
+def _on_default(kubectl: str, component: str) -> list[Document]:
+    """Return the default overlay's objects with a component on top."""
+    with tempfile.TemporaryDirectory() as folder:
+        kustomization = {
+            "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", folder)],
+            "components": [os.path.relpath(WEBHOOK / "components" / component, folder)],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(json.dumps(kustomization))
+        return _built(kubectl, Path(folder))
+
+
+def _by_identity(documents: list[Document]) -> dict[tuple[str, str], Document]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
+
+
+def _when(condition: str, texts: list[str]) -> str:
+    """Return templates that are rendered under a condition."""
+    return f"{{{{- if {condition} }}}}\n" + "---\n".join(texts) + "{{- end }}\n"
+
+
+def _hook(document: Document) -> Document:
+    """Return one of the doctor's objects as a part of `helm test`."""
+    hook = deepcopy(document)
+    hook["metadata"]["annotations"] = {
+        "helm.sh/hook": "test",
+        "helm.sh/hook-weight": HOOKS.get(document["kind"], "-1"),
+        "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+    }
+    return hook
+
+
+def _template(document: Document) -> str:
+    """Return a document's text, with the chart's values in it."""
+    marked = deepcopy(document)
+    name = marked["metadata"]["name"].removeprefix("model-validation-")
+    if "webhooks" in marked:
+        marked["metadata"][MARK.format("cert-manager")] = None
+    if marked["kind"] == "Namespace" and "annotations" in marked["metadata"]:
+        marked["metadata"]["annotations"][MARK.format("previous")] = None
+    if marked["kind"] == "ServiceMonitor":
+        marked["metadata"]["labels"][MARK.format("labels")] = None
+    if marked["kind"] in {"Deployment", "Job"}:
+        if name == "webhook":
+            marked["spec"]["replicas"] = MARK.format("replicas")
+        _mark_pod(marked["spec"]["template"]["spec"])
+    text = yaml.dump(marked, Dumper=_Readable, sort_keys=False, width=96, allow_unicode=True)
+    if "{{" in text:
+        raise ValueError(f"{document['kind']} {name} has a text that Helm would take for its own")
+    return _filled(text, component=name)
+
+
+def _mark_pod(pod: Document) -> None:
+    pod[MARK.format("pull")] = None
+    for context in (pod["securityContext"], *(c["securityContext"] for c in pod["containers"])):
+        for field in BY_OPENSHIFT:
+            if field in context:
+                context[field] = f"{MARK.format('user')}{context[field]}"
+    for container in pod["containers"]:
+        container["resources"] = {MARK.format("resources"): container["resources"]}
+
+
+def _filled(text: str, *, component: str) -> str:
+    """Return the text with each mark replaced by what Helm reads."""
+    text = IMAGES.sub(r'{{ include "model-validation.\1" . }}', text)
+    text = text.replace(MARK.format("replicas"), "{{ .Values.replicas }}").replace(
+        "'{{ .Values.replicas }}'", "{{ .Values.replicas }}"
+    )
+    lines: list[str] = []
+    source = iter(text.splitlines())
+    for line in source:
+        indent = line[: len(line) - len(line.lstrip())]
+        if MARK.format("user") in line:
+            plain = line.replace(MARK.format("user"), "").replace("'", "")
+            lines += [f"{indent}{{{{- if not .Values.openshift.enabled }}}}", plain]
+            lines += [f"{indent}{{{{- end }}}}"]
+        elif MARK.format("resources") in line:
+            lines += _resources(source, indent, component=component)
+        elif "@@" in line:
+            lines += [f"{indent}{each}" for each in _block(line)]
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _resources(source: Any, indent: str, *, component: str) -> list[str]:
+    """Return a container's resources: the user's, or else the manifests'."""
+    inner = f"{indent}  "
+    shipped: list[str] = []
+    rest: list[str] = []
+    for line in source:
+        if not line.startswith(inner):
+            rest.append(line)
+            break
+        shipped.append(line[2:])
+    return [
+        f"{indent}{{{{- with .Values.resources.{component} }}}}",
+        f"{indent}{{{{- toYaml . | nindent {len(indent)} }}}}",
+        f"{indent}{{{{- else }}}}",
+        *shipped,
+        f"{indent}{{{{- end }}}}",
+        *rest,
+    ]
+
+
+def _block(line: str) -> list[str]:
+    """Return the lines that stand for a mark which is a key."""
+    found = re.search(r"@@([\w-]+)@@", line)
+    name = found[1] if found else ""
+    return {
+        "pull": [
+            "{{- with .Values.imagePullSecrets }}",
+            "imagePullSecrets:",
+            "  {{- range . }}",
+            "  - name: {{ . | quote }}",
+            "  {{- end }}",
+            "{{- end }}",
+        ],
+        "cert-manager": [
+            "{{- if .Values.certManager.enabled }}",
+            "annotations:",
+            "  cert-manager.io/inject-ca-from: model-validation/model-validation-webhook",
+            "{{- end }}",
+        ],
+        "previous": [
+            "{{- with .Values.previousGateImage }}",
+            "validation.rhtas.redhat.com/previous-gate-image: {{ . | quote }}",
+            "{{- end }}",
+        ],
+        "labels": [
+            "{{- range $name, $value := .Values.metrics.labels }}",
+            "{{ $name }}: {{ $value | quote }}",
+            "{{- end }}",
+        ],
+    }[name]
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes long texts as blocks, and lists below their key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 — the library's
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _text)
+
+
+def main() -> None:
+    """Write the templates."""
+    parser = argparse.ArgumentParser(description="Write the Helm chart's templates.")
+    parser.add_argument("--kubectl", default="kubectl", help="the program (default: from PATH)")
+    for name, text in templates(parser.parse_args().kubectl).items():
+        (TEMPLATES / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The chart's objects are those of the kustomizations, and its values reach them."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from scripts.generate_chart import TEMPLATES, templates
+from tests.e2e.api_server import building
+from tests.e2e.api_server.helm.chart import (
+    CHART,
+    HOOK,
+    annotations_of,
+    by_identity,
+    helm,
+    installed,
+    rendered,
+)
+from tests.e2e.api_server.installation import manifests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIGEST = f"sha256:{'0' * 64}"
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("helm_is_built")]
+
+
+def test_the_templates_are_those_of_the_kustomizations() -> None:
+    """Where they are not: `make chart` writes them again."""
+    kubectl = building.find(["kubectl"])["kubectl"]
+    written = {path.name: path.read_text() for path in TEMPLATES.glob("*.yaml")}
+    generated = templates(str(kubectl))
+    assert written.keys() == generated.keys()
+    assert [name for name, text in generated.items() if written[name] != text] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "overlay", "component"),
+    [
+        ((), "default", None),
+        (("certManager.enabled=true",), "cert-manager", None),
+        (("openshift.enabled=true",), "default", "openshift"),
+        (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", "openshift"),
+        (("metrics.serviceMonitor=true",), "default", "service-monitor"),
+    ],
+)
+def test_both_ways_install_the_same(
+    settings: tuple[str, ...], overlay: str, component: str | None, tmp_path: Path
+) -> None:
+    """Object by object, with the values' defaults and with each switch."""
+    folder = manifests.on_top(
+        tmp_path,
+        components=(component,) if component else (),
+        resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
+    )
+    wanted = by_identity(manifests.built(folder))
+    found = installed(rendered(tmp_path, *settings))
+    assert found.keys() == wanted.keys()
+    for identity, document in found.items():
+        assert document == wanted[identity], identity
+
+
+def test_the_test_is_the_doctor(tmp_path: Path) -> None:
+    """The objects of manifests/examples/doctor.yaml, as hooks of Helm, with our image."""
+    path = CHART.parent / "examples" / "doctor.yaml"
+    wanted = by_identity(list(yaml.safe_load_all(path.read_text())))
+    hooks = by_identity([each for each in rendered(tmp_path) if HOOK in annotations_of(each)])
+    order = []
+    for each in hooks.values():
+        added = each["metadata"].pop("annotations")
+        assert added[HOOK] == "test"
+        order.append((int(added["helm.sh/hook-weight"]), each["kind"]))
+    assert hooks == wanted
+    assert (min(order)[1], max(order)[1]) == ("Namespace", "Job")
+
+
+def test_images_are_set_in_one_place_each(tmp_path: Path) -> None:
+    """The gate's reaches the webhook's argument and the API server's own policy."""
+    settings = (
+        "images.webhook.repository=registry.example/webhook,images.webhook.tag=1.2.3",
+        f"images.validator.repository=registry.example/validator,images.validator.digest={DIGEST}",
+        "previousGateImage=registry.example/validator:1.2.2",
+    )
+    documents = rendered(tmp_path, *settings)
+    text = yaml.safe_dump_all(documents)
+    assert text.count("registry.example/webhook:1.2.3") == len(_pods(documents))
+    assert "model-validation/webhook:" not in text
+    assert "model-validation/validator:" not in text
+    (namespace,) = [
+        each
+        for each in documents
+        if each["kind"] == "Namespace" and HOOK not in annotations_of(each)
+    ]
+    prefix = "validation.rhtas.redhat.com"
+    assert annotations_of(namespace) == {
+        f"{prefix}/gate-image": f"registry.example/validator@{DIGEST}",
+        f"{prefix}/previous-gate-image": "registry.example/validator:1.2.2",
+    }
+
+
+def test_pull_secrets_replicas_and_resources(tmp_path: Path) -> None:
+    """Of all our pods, of the webhook, and of one component."""
+    documents = rendered(
+        tmp_path,
+        "imagePullSecrets={one,two},replicas=3",
+        "resources.webhook.limits.memory=2Gi",
+        "metrics.serviceMonitor=true,metrics.labels.release=prometheus",
+    )
+    for pod in _pods(documents):
+        assert pod["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    named = {(each["kind"], each["metadata"]["name"]): each for each in documents}
+    webhook = named["Deployment", "model-validation-webhook"]["spec"]
+    certs = named["Deployment", "model-validation-certs"]["spec"]
+    assert (webhook["replicas"], certs["replicas"]) == (3, 1)
+    (container,) = webhook["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"memory": "2Gi"}}
+    assert "requests" in certs["template"]["spec"]["containers"][0]["resources"]
+    labels = named["ServiceMonitor", "model-validation-webhook"]["metadata"]["labels"]
+    assert labels["release"] == "prometheus"
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("replcias=3", "replcias"),
+        ("replicas=0", "replicas"),
+        ("images.webhook.digest=latest", "digest"),
+        ("certManager=true", "certManager"),
+    ],
+)
+def test_a_wrong_value_is_refused(setting: str, named: str, tmp_path: Path) -> None:
+    """By the schema, before anything is installed."""
+    ran = helm("template", "ours", str(CHART), f"--set={setting}", home=tmp_path)
+    assert ran.returncode != 0
+    assert named in ran.stderr
+
+
+def _pods(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the specifications of our own pods."""
+    kinds = {"Deployment", "Job"}
+    return [
+        deepcopy(each["spec"]["template"]["spec"]) for each in documents if each["kind"] in kinds
+    ]

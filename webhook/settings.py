@@ -15,13 +15,16 @@ GATE_COMMAND: Final = (
 """The validator in its image: isolated from HOME, the working directory and PYTHON* variables;
 file names are bytes in UTF-8, whatever the image's locale says."""
 
+Version = tuple[int, int]
+"""Kubernetes' major and minor version."""
+
 GATE_USER: Final = 65532
 """The validator image's own numeric user, for pods that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """The gate's image and how it is started.
+    """The gate's image, how it is started, and by which Kubernetes.
 
     Attributes:
         image: Image reference of the validator.
@@ -29,12 +32,14 @@ class GateSettings:
             pod: other replicas' during an upgrade.
         command: The program, by absolute path, without the subcommand.
         user: The image's numeric user.
+        server: The API server's version, `None` where it is not known.
     """
 
     image: str
     accepted_images: tuple[str, ...] = ()
     command: tuple[str, ...] = GATE_COMMAND
     user: int = GATE_USER
+    server: Version | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

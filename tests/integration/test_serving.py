@@ -442,7 +442,7 @@ async def test_an_api_server_that_is_too_old_is_one_sentence(tmp_path: Path) -> 
         )
         _, told = await asyncio.wait_for(process.communicate(), timeout=60)
     assert process.returncode == 2
-    assert b"Kubernetes 1.30+, which drops recursiveReadOnly" in told
+    assert b"Kubernetes 1.30, which drops recursiveReadOnly" in told
     assert b"upgrade the cluster to 1.31 or newer" in told
     assert b"Traceback" not in told
     assert not server.lists_of(POLICIES)

@@ -157,6 +157,18 @@ async def test_a_version_that_cannot_be_read_refuses_nothing(
     assert not server.versions
 
 
+async def test_the_servers_version_is_asked_for_again(server: FakeApiServer, start: Start) -> None:
+    """A control plane is upgraded while the webhook runs; one that emulates another has its own."""
+    server.versions.append(says_version("1", "36+"))
+    server.versions.append(status(403))
+    server.versions.append(says_version("1", "37", emulationMajor="1", emulationMinor="35"))
+    source = await start()
+    await until(lambda: source.ready)
+    assert source.server == (1, 36)
+    await until(lambda: source.server == (1, 35))
+    assert not server.versions
+
+
 async def test_a_restored_state_is_listed_anew(server: FakeApiServer, start: Start) -> None:
     """A watch from a version that is not there yet would say nothing, and not fail either."""
     await server.put(POLICIES, policy("granite", generation=2))

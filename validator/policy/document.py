@@ -73,6 +73,17 @@ class Spec(Part, frozen=True, kw_only=True):
         Meta(description="Admit privileged containers beside the model; they can undo the gate."),
     ] = False
     workload: Workload = Workload()
+    on_restart: (
+        Annotated[
+            Literal["Verify", "Keep"],
+            Meta(
+                description="Verify has the gate run again before a container that sees the model "
+                "restarts (Kubernetes 1.36); Keep restarts the container alone. The default "
+                "is Keep, and Verify from Kubernetes 1.39 on, where every node has it.",
+            ),
+        ]
+        | None
+    ) = None
     revalidation: Revalidation | None = None
     resources: Resources | None = None
     security_context: SecurityContext | None = None

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from validator.text import quoted
 from webhook.admission import policy_volume, rules, storage
 from webhook.admission.audit_mark import marked
-from webhook.admission.injected import gate_container, gate_mounts, kept, monitor_container
+from webhook.admission.injected import (
+    gate_container,
+    gate_mounts,
+    kept,
+    monitor_container,
+    restart_rules,
+)
 from webhook.admission.pod import check_expansions
 from webhook.admission.rules.case import Case
 from webhook.admission.rules.reserved import check_reserved_names
@@ -43,12 +49,15 @@ class Mutation:
         warnings: Sentences for the person who creates the pod.
         unread: Arguments of the workload that could not be read.
         vllm: Whether arguments were read as vLLM's.
+        restarts_verified: Whether containers that see the model restart only after another
+            verification.
     """
 
     pod: dict[str, Any]
     warnings: tuple[str, ...]
     unread: tuple[str, ...]
     vllm: bool
+    restarts_verified: bool = False
 
 
 def mutate(
@@ -78,6 +87,7 @@ def mutate(
     if policy.spec.mode == "Audit":
         return _audited(manifest, policy, gate, namespace, in_place=in_place)
     case = _placed(manifest.pod, policy, namespace, in_place=in_place)
+    case = replace(case, server=gate.server)
     verdict = rules.judge(case)
     if verdict.refusals:
         raise PodRefused("; ".join(verdict.refusals))
@@ -217,9 +227,10 @@ def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettin
     if policy.spec.revalidation is not None:
         injected.append(monitor_container.build(gate, case.pod, policy, settings=settings))
 
-    # 6. Assemble. What runs beside the verdict or after it reads the model's volumes only.
+    # 6. Assemble. What runs beside the verdict or after it reads the model's volumes only, and
+    #    restarts after another verdict, where the policy and the API server have it so.
     frozen: dict[str, JSON] = {}
-    warnings = list(verdict.warnings)
+    warnings = [*verdict.warnings, *restart_rules.missing(policy, settings.server)]
     if policy.spec.mode == "Enforce":
         warnings += _made_read_only(case)
         frozen = {placed.where: _frozen(placed, case) for placed in case.workload}
@@ -228,17 +239,25 @@ def _with_gate(given: Pod, case: Case, verdict: Verdict, *, settings: GateSettin
         warnings=tuple(dict.fromkeys(warnings)),
         unread=verdict.unread,
         vllm=verdict.vllm,
+        restarts_verified=case.restarts_verified,
     )
 
 
 def _frozen(placed: Placed, case: Case) -> JSON:
-    """Return a container that reads the models' volumes only."""
+    """Return a container that reads the models' volumes only, and restarts as the policy says.
+
+    Raises:
+        PodRefused: There is no room for a restart rule.
+    """
     given = placed.raw.get("volumeMounts") or []
     mounts = [
         _read_only(raw) if mount.name in case.storage.reaching else raw
         for mount, raw in zip(placed.mounts, given, strict=True)
     ]
-    return placed.raw if mounts == given else {**placed.raw, "volumeMounts": mounts}
+    changed = {} if mounts == given else {"volumeMounts": mounts}
+    if case.restarts_verified and case.storage.sees(placed):
+        changed |= restart_rules.fields(placed, case.pod)
+    return {**placed.raw, **changed} if changed else placed.raw
 
 
 def _read_only(mount: JSON) -> JSON:

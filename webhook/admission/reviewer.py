@@ -108,12 +108,14 @@ class Reviewer:
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
         try:
-            result = mutation.mutate(manifest, policy, gate=self.gate, namespace=namespace)
+            result = mutation.mutate(manifest, policy, gate=self._gate, namespace=namespace)
             patch = _bounded(json_patch.patch(manifest.raw, result.pod))
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
         warnings = (*self._overruled(manifest.raw, policy), *result.warnings)
-        return _answer(review, policy, patch=patch, warnings=warnings)
+        answer = _answer(review, policy, patch=patch, warnings=warnings)
+        on_restart = "Verify" if result.restarts_verified else "Keep"
+        return replace(answer, audit={**answer.audit, "on-restart": on_restart})
 
     def _validated(self, review: Review, manifest: Manifest) -> Answer:
         try:
@@ -121,11 +123,12 @@ class Reviewer:
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
         refusals = []
-        gate = replace(self.gate, accepted_images=self.source.gate_images)
         # Whoever mutated it may not know the latest generation yet.
         for each in (policy, *self.source.previous(policy)):
             try:
-                warnings = validation.check_created(manifest, each, gate=gate, namespace=namespace)
+                warnings = validation.check_created(
+                    manifest, each, gate=self._gate, namespace=namespace
+                )
             except (PodRefused, PolicyError) as refusal:
                 refusals.append(str(refusal))
             else:
@@ -146,6 +149,12 @@ class Reviewer:
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
         return _answer(review, policy)
+
+    @property
+    def _gate(self) -> GateSettings:
+        """The gate, with what the source knows of the cluster now."""
+        source = self.source
+        return replace(self.gate, accepted_images=source.gate_images, server=source.server)
 
     def _selected(self, review: Review, pod: _Pod) -> tuple[ModelValidation, NamespaceOptions]:
         namespace = self.source.namespace(review.namespace)

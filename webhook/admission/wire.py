@@ -27,6 +27,10 @@ ARGUMENTS_LIMIT: Final = 2048
 """Words of all command lines of a pod: reading 512 of vLLM's takes 10 ms."""
 VARIABLES_LIMIT: Final = 4096
 """Environment variables of a pod: forty times what a large one has."""
+RESTART_RULES_LIMIT: Final = 20
+"""Restart rules of a container: as many as the API server takes."""
+CODES_LIMIT: Final = 255
+"""Exit codes of a restart rule: as many as the API server takes."""
 PATH_LIMIT: Final = 4095
 """Characters of a path. Linux takes 4,096 bytes with the closing NUL (PATH_MAX)."""
 
@@ -97,6 +101,20 @@ _Words = Annotated[tuple[str, ...], Meta(max_length=ARGUMENTS_LIMIT)]
 _Variables = Annotated[tuple[Any, ...], Meta(max_length=VARIABLES_LIMIT)]
 
 
+class ExitCodes(_Wire, frozen=True, kw_only=True):
+    """The exit codes that a restart rule is about."""
+
+    operator: str | None = None
+    values: Annotated[tuple[int, ...], Meta(max_length=CODES_LIMIT)] | None = None
+
+
+class RestartRule(_Wire, frozen=True, kw_only=True):
+    """A restart rule of a container."""
+
+    action: str
+    exit_codes: ExitCodes | None = None
+
+
 class Container(_Wire, frozen=True, kw_only=True):
     """A container of any of a pod's three lists."""
 
@@ -106,6 +124,9 @@ class Container(_Wire, frozen=True, kw_only=True):
     env: _Variables | None = None
     env_from: _Variables | None = None
     restart_policy: str | None = None
+    restart_policy_rules: (
+        Annotated[tuple[RestartRule, ...], Meta(max_length=RESTART_RULES_LIMIT)] | None
+    ) = None
     target_container_name: str | None = None
     termination_message_path: _Path | None = None
     volume_mounts: Annotated[tuple[Mount, ...], Meta(max_length=MOUNTS_LIMIT)] | None = None
@@ -138,6 +159,7 @@ class Spec(_Wire, frozen=True, kw_only=True):
     ephemeral_containers: _Containers | None = None
     volumes: Annotated[tuple[JSON, ...], Meta(max_length=VOLUMES_LIMIT)] | None = None
     security_context: PodSecurityContext | None = None
+    restart_policy: str | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
     host_ipc: bool | None = msgspec.field(name="hostIPC", default=None)
     share_process_namespace: bool | None = None

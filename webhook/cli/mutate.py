@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from validator.arguments import ArgumentParser
     from webhook.cli.templates import Document, Template
-    from webhook.settings import GateSettings
+    from webhook.settings import GateSettings, Version
 
 ADMITTED: Final = 0
 REFUSED: Final = 1
@@ -100,6 +100,13 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         default="diff",
         help="what to print (default: %(default)s)",
     )
+    parser.add_argument(
+        "--kubernetes",
+        metavar="VERSION",
+        type=_version,
+        help="of the API server, such as 1.36 (default: not known, and what needs a certain one "
+        "is left out)",
+    )
     add_labels(parser)
     add_gate(parser, image=GATE_IMAGE)
     parser.set_defaults(run=run)
@@ -116,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     known = load_directory(options.policies) if options.policies else Store()
     policies = [document for document in documents if _is_policy(document)]
     add_documents(known, policies, source=options.manifest)
-    gate = gate_settings(options)
+    gate = replace(gate_settings(options), server=options.kubernetes)
     outcomes = [
         _outcome(document, options=options, known=known, gate=gate) for document in documents
     ]
@@ -131,6 +138,19 @@ def run(options: argparse.Namespace) -> int:
     if admitted or options.output == "diff":
         sys.stdout.writelines(_shown(outcomes, form=options.output))
     return ADMITTED if admitted else REFUSED
+
+
+def _version(text: str) -> Version:
+    """Read a version of Kubernetes, as people and providers write it.
+
+    Raises:
+        ValueError: It is none; argparse reports it.
+    """
+    major, minor = text.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
+
+
+_version.__name__ = "version of Kubernetes"  # argparse names the type in its message
 
 
 def _is_policy(document: Document) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webhook.policies.choice import LeftOut, Policy
     from webhook.policies.store import Listing
     from webhook.policies.watch import Change, Object
-    from webhook.settings import NamespaceOptions
+    from webhook.settings import NamespaceOptions, Version
 
 POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
 NAMESPACES: Final = "/api/v1/namespaces"
@@ -93,6 +93,7 @@ class ClusterSource:
         self._api = api
         self._gate_namespace = gate_namespace
         self._gate_images: tuple[str, ...] = ()
+        self._server: Version | None = None
         self._metrics = metrics
         self._timing = timing or Timing()
         self._store = Store(bounds=bounds or Bounds())
@@ -130,16 +131,30 @@ class ClusterSource:
         """The images that the cluster's admin names, as of the last live read."""
         return self._gate_images
 
+    @property
+    def server(self) -> Version | None:
+        """The API server's version, as it was last told."""
+        return self._server
+
     async def run(self) -> None:
         """Watch both collections until cancelled.
 
         Raises:
             SetupError: The API server is too old for gates.
         """
-        await server_version.refuse_old(self._api, timing=self._timing)
+        self._server = await server_version.read(self._api, timing=self._timing)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(POLICIES, self._take_policies))
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))
+            if self._server is not None:
+                tasks.create_task(self._follow_version())
+
+    async def _follow_version(self) -> None:
+        """Ask for the version again and again: a control plane is upgraded while we run."""
+        while True:
+            await asyncio.sleep(self._timing.watch)
+            told = await server_version.read(self._api, timing=self._timing)
+            self._server = told or self._server
 
     async def refresh(self, namespace: str) -> None:
         """Read one namespace, its policies and the gate's images live.

@@ -71,6 +71,10 @@ class DirectorySource:
         """No others: a directory serves one process."""
         return ()
 
+    @property
+    def server(self) -> None:
+        """Not known: a directory tells of no API server."""
+
     async def refresh(self, namespace: str) -> None:  # noqa: ARG002 — one namespace costs as much as all
         """Read the directory now."""
         await self._reload()

@@ -1,4 +1,7 @@
-"""The API server's version: on one that drops fields which gates need, nothing is served."""
+"""The API server's version: it decides what gates can have, and whether there can be any.
+
+On one that drops fields which gates need, nothing is served.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +35,24 @@ class Version(msgspec.Struct, frozen=True):
 
     major: str
     minor: str
+    emulation_major: str = msgspec.field(name="emulationMajor", default="")
+    emulation_minor: str = msgspec.field(name="emulationMinor", default="")
 
     @property
     def numbers(self) -> tuple[int, int]:
         """Major and minor; some providers write the minor as `31+`.
 
+        An API server that emulates another version has that one's features.
+
         Raises:
             ValueError: They are no numbers.
         """
-        return int(self.major), int(self.minor.rstrip("+"))
+        major, minor = self.emulation_major or self.major, self.emulation_minor or self.minor
+        return int(major), int(minor.rstrip("+"))
 
 
-async def refuse_old(api: Api, *, timing: Timing) -> None:
-    """Return once the API server has said that it is new enough, or will not say its version.
+async def read(api: Api, *, timing: Timing) -> tuple[int, int] | None:
+    """Return the API server's version once it has said it, `None` where it will not.
 
     Args:
         api: The client.
@@ -56,20 +64,21 @@ async def refuse_old(api: Api, *, timing: Timing) -> None:
     for pause in pauses(timing.pause, longest=timing.longest_pause):
         try:
             version = await api.read(PATH, Version, seconds=timing.read, limit=ANSWER_LIMIT)
-            old = version.numbers < OLDEST
+            numbers = version.numbers
         except ApiError as error:
             _log.warning("the API server's version cannot be read", reason=str(error))
             if error.status is not None:
-                return
+                return None
             await asyncio.sleep(pause)
             continue
         except ValueError:
             _log.warning("the API server's version is no number", version=str(version)[:100])
-            return
-        if old:
+            return None
+        if numbers < OLDEST:
             raise SetupError(
-                f"the API server is Kubernetes {version.major}.{version.minor}, which drops "
+                f"the API server is Kubernetes {numbers[0]}.{numbers[1]}, which drops "
                 "recursiveReadOnly from the mounts of gated pods: upgrade the cluster to "
                 f"{OLDEST[0]}.{OLDEST[1]} or newer"
             )
-        return
+        return numbers
+    raise AssertionError  # there is always one more pause

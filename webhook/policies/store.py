@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from webhook.policies.holdings import Held
+    from webhook.settings import Version
 
 PREVIOUS_SECONDS: Final = 30
 """For which a replaced generation is accepted: another replica may still know only that one."""
@@ -58,6 +59,10 @@ class Source(Protocol):
     @property
     def gate_images(self) -> tuple[str, ...]:
         """The images that a gate may have besides ours: other replicas' during an upgrade."""
+
+    @property
+    def server(self) -> Version | None:
+        """The API server's version, `None` where it is not known."""
 
     async def refresh(self, namespace: str) -> None:
         """Read one namespace, and the gate's images, live.

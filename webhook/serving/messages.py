@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from webhook.policies.choice import BrokenPolicy, LeftOut
     from webhook.policies.store import Source
     from webhook.serving.judged import Judged, Line
-    from webhook.settings import GateSettings, NamespaceOptions
+    from webhook.settings import GateSettings, NamespaceOptions, Version
 
 LENGTH: Final = struct.Struct(">Q")
 
@@ -51,12 +51,14 @@ class Known:
         options: Of the namespace, `None` where it is not known.
         previous: By policy, what it said until a moment ago.
         gate_images: See `webhook.policies.store.Source`.
+        server: See there.
     """
 
     policies: tuple[bytes | BrokenPolicy | LeftOut, ...]
     options: NamespaceOptions | None
     previous: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     gate_images: tuple[str, ...] = ()
+    server: Version | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def known(source: Source, namespace: str) -> Known:
             for policy in usable
         },
         gate_images=source.gate_images,
+        server=source.server,
     )
 
 

@@ -25,7 +25,7 @@ from webhook.serving.messages import Known, Question, Reply, Settings, receive, 
 if TYPE_CHECKING:
     from webhook.policies.choice import LeftOut, Policy
     from webhook.serving.judged import Asked, Judged, Line
-    from webhook.settings import NamespaceOptions
+    from webhook.settings import NamespaceOptions, Version
 
 MEMORY_LIMIT: Final = 384 * 1024 * 1024
 """Bytes of data that the process may have. The largest pod that the rules admit takes 130 MiB; a
@@ -54,6 +54,11 @@ class Asking:
     def gate_images(self) -> tuple[str, ...]:
         """The images that a gate may have besides ours."""
         return () if self._known is None else self._known.gate_images
+
+    @property
+    def server(self) -> Version | None:
+        """The API server's version."""
+        return None if self._known is None else self._known.server
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace."""

@@ -306,11 +306,11 @@ def freezes(*lines: bytes) -> Script:
     return script
 
 
-def says_version(major: str, minor: str) -> Script:
+def says_version(major: str, minor: str, **more: str) -> Script:
     """Answer with the server's version."""
 
     async def script(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"major": major, "minor": minor, "gitVersion": "v9"})
+        return web.json_response({"major": major, "minor": minor, "gitVersion": "v9"} | more)
 
     return script
 

@@ -12,6 +12,7 @@ from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.settings import Version
 
 
 class FakeCluster:
@@ -26,6 +27,7 @@ class FakeCluster:
         self.live_namespaces: list[NamespaceOptions] = []
         self.live_gate_images = gate_images
         self.gate_images = gate_images
+        self.server: Version | None = None
         self.known.put_namespace(NamespaceOptions(name="models"))
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
@@ -55,7 +57,7 @@ class FakeCluster:
 
 
 def stored_policy(
-    name: str = "granite", *, generation: int = 1, key: str = "PEM"
+    name: str = "granite", *, generation: int = 1, key: str = "PEM", **spec: str
 ) -> ModelValidation:
     """Return a policy of that namespace, as the API server stores it, which adds its volume."""
     document = policy_document(
@@ -64,5 +66,6 @@ def stored_policy(
         metadata={"uid": "u", "generation": generation},
         model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
         config={"privateKeyConfig": {"publicKey": key}},
+        **spec,
     )
     return ModelValidation.from_object(document, source="test")

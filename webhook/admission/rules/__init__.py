@@ -16,6 +16,7 @@ from webhook.admission.rules.mounts import differing_mounts
 from webhook.admission.rules.nests import late_links, nested_mounts
 from webhook.admission.rules.order import early_readers
 from webhook.admission.rules.privileges import container_privileges, pod_settings
+from webhook.admission.rules.restarts import restarts_alone, tolerated_restarts
 from webhook.admission.rules.volumes import supplied_anchors, unfit_volumes
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pod_settings,
     container_privileges,
     early_readers,
+    restarts_alone,
     closed_world,
 )
 """All rules but the one on arguments, in the order of docs/admission.md."""
@@ -69,6 +71,7 @@ def judge(case: Case) -> Verdict:
             dict.fromkeys(
                 (
                     *late_links(case),
+                    *tolerated_restarts(case),
                     *(sentence for each in judged for sentence in each.warnings),
                 )
             )

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from webhook.admission.injected import restart_rules
+
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from webhook.admission.nest import Nest
     from webhook.admission.pod import Placed, Pod
     from webhook.admission.storage import ModelStorage
+    from webhook.settings import Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Case:
         storage: Its volumes, and where the models lie.
         writers: The init containers that write a model and end before the gate starts.
         position: How many init containers start before the gate.
+        server: The API server's version, `None` where it is not known.
     """
 
     pod: Pod
@@ -30,6 +34,7 @@ class Case:
     storage: ModelStorage
     writers: tuple[Placed, ...]
     position: int
+    server: Version | None = None
 
     @cached_property
     def workload(self) -> tuple[Placed, ...]:
@@ -60,6 +65,11 @@ class Case:
             and not nest.outer.sub_path_expr
             and not self.storage.volumes[nest.outer.name].reaches_kubelet
         )
+
+    @property
+    def restarts_verified(self) -> bool:
+        """Whether containers that see the model restart only after another verification."""
+        return restart_rules.in_force(self.policy, self.server)
 
     @property
     def strict(self) -> bool:

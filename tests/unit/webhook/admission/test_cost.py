@@ -46,6 +46,7 @@ class Known(Store):
 
     ready = True
     gate_images = ()
+    server = None
     stale = False
 
     async def refresh(self, namespace: str) -> None:

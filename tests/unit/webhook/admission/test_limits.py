@@ -26,6 +26,7 @@ class Known(Store):
     ready = True
     stale = False
     gate_images = ()
+    server = None
 
     def __init__(self, chosen: ModelValidation) -> None:
         super().__init__()

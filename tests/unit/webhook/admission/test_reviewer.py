@@ -81,6 +81,25 @@ async def test_a_known_policy_needs_no_live_read(cluster: FakeCluster, reviewer:
     }
 
 
+async def test_the_clusters_version_decides_on_restarts(
+    cluster: FakeCluster, reviewer: Reviewer
+) -> None:
+    """Mutation and validation go by it, and the audit log says what holds for the pod."""
+    cluster.known.put(policy(onRestart="Verify"))
+    answer = await reviewer.mutate(review(pod()))
+    assert answer.audit["on-restart"] == "Keep"
+    assert "spec.onRestart Verify needs Kubernetes 1.36" in answer.warnings[-1]
+    cluster.server = (1, 36)
+    answer = await reviewer.mutate(review(pod()))
+    assert answer.audit["on-restart"] == "Verify"
+    made = patched(pod(), answer)
+    assert made["spec"]["containers"][0]["restartPolicyRules"]
+    assert (await reviewer.validate(review(made))).refusal is None
+    del made["spec"]["containers"][0]["restartPolicyRules"]
+    cluster.live = [policy(onRestart="Verify")]
+    assert (await reviewer.validate(review(made))).refusal is not None
+
+
 async def test_a_new_policy_and_namespace_are_read_live(
     cluster: FakeCluster, reviewer: Reviewer
 ) -> None:

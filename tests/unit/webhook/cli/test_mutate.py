@@ -75,6 +75,21 @@ def test_the_diff_shows_what_is_added(run: Run) -> None:
     assert "Deployment 'llm': admitted under ModelValidation models/granite (Enforce)" in err
 
 
+def test_the_version_of_kubernetes_is_told(run: Run, tmp_path: Path) -> None:
+    """What needs a certain one is left out with a warning, until it is named."""
+    policies = tmp_path / "policies" / "granite.yaml"
+    policies.write_text(f"{POLICY}  onRestart: Verify\n")
+    code, out, err = run(deployment(**{LABEL: "true"}))
+    assert (code, "RestartAllContainers" in out) == (0, False)
+    assert "the API server is of an unknown version" in err
+    for version, verified in (("v1.36.3", True), ("1.35", False)):
+        code, out, err = run(deployment(**{LABEL: "true"}), options=("--kubernetes", version))
+        assert (code, "RestartAllContainers" in out) == (0, verified)
+        assert ("the API server is Kubernetes 1.35" in err) != verified
+    with pytest.raises(SystemExit):
+        run(deployment(), options=("--kubernetes", "new"))
+
+
 def test_yaml_can_be_applied_as_it_is(run: Run) -> None:
     """The other documents stay, and the mutated one is whole; done twice, nothing changes."""
     code, out, _ = run(deployment(**{LABEL: "true"}), SERVICE, options=("--output", "yaml"))

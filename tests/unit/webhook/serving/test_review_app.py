@@ -53,6 +53,7 @@ class BrokenSource:
         return ()
 
     gate_images = ()
+    server = None
 
     async def refresh(self, namespace: str) -> None:
         """Find nothing new."""

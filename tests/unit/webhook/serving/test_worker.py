@@ -78,7 +78,8 @@ async def pid_of(worker: Worker) -> int:
 def cluster() -> FakeCluster:
     """A cluster with one policy."""
     made = FakeCluster(gate_images=("validator:0",))
-    made.known.put(policy())
+    made.server = (1, 36)
+    made.known.put(policy(onRestart="Verify"))
     made.live = [policy()]
     return made
 

@@ -1,0 +1,137 @@
+"""The rules by which the gate runs again before a restarted container reads the model again.
+
+Kubernetes' action `RestartAllContainers` ends a pod's containers and begins with its init
+containers, the gate among them, in the same pod. The kubelet takes the first rule that matches
+the exit code, and a container's `restartPolicy` where none does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from webhook.admission.wire import RESTART_RULES_LIMIT
+from webhook.errors import PodRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from validator.policy.document import ModelValidation
+    from webhook.admission.pod import Placed, Pod
+    from webhook.admission.wire import JSON, RestartRule
+    from webhook.settings import Version
+
+FIRST: Final = (1, 36)
+"""The first Kubernetes whose API server takes the action, by default (its feature gate is called
+RestartAllContainersOnContainerExits). Older ones refuse the pod, or drop the rules."""
+
+ON_EVERY_NODE: Final = (1, 39)
+"""The first Kubernetes all of whose nodes have it: kubelets may be three minor versions older than
+the API server, and on an older node such a pod is not placed, but stays Pending."""
+
+ALL: Final = "RestartAllContainers"
+ALONE: Final = "Restart"
+
+_CODES: Final = range(256)
+"""The exit codes of a process."""
+
+_RESTARTED_AFTER: Final = {"OnFailure": _CODES[1:], "Never": _CODES[:0]}
+"""By restart policy, after which exit codes a container is restarted; `Always` after all."""
+
+
+def in_force(policy: ModelValidation, server: Version | None) -> bool:
+    """Tell whether a container that sees the model restarts only after another verification.
+
+    Args:
+        policy: The pod's.
+        server: The API server's version, `None` where it is not known.
+    """
+    wanted = policy.spec.on_restart
+    if policy.spec.mode == "Audit" or wanted == "Keep" or server is None:
+        return False
+    return server >= (FIRST if wanted == "Verify" else ON_EVERY_NODE)
+
+
+def missing(policy: ModelValidation, server: Version | None) -> Iterator[str]:
+    """Yield the sentence that the policy asks for what this API server does not have."""
+    if policy.spec.on_restart != "Verify" or policy.spec.mode == "Audit":
+        return
+    if in_force(policy, server):
+        return
+    has = "of an unknown version" if server is None else f"Kubernetes {server[0]}.{server[1]}"
+    held = (
+        "spec.revalidation watches it meanwhile"
+        if policy.spec.revalidation
+        else "nothing watches it: set spec.revalidation"
+    )
+    yield (
+        f"spec.onRestart Verify needs Kubernetes {FIRST[0]}.{FIRST[1]}, and the API server is "
+        f"{has}: a restarted container reads the model without the gate, and {held}"
+    )
+
+
+def fields(placed: Placed, pod: Pod) -> JSON:
+    """Return the fields that a container needs to restart only after another verification.
+
+    None are needed where its own rules say so already, or where it does not restart.
+
+    Raises:
+        PodRefused: It has so many rules of its own that there is no room for ours.
+    """
+    policy = _restart_policy(placed, pod)
+    own = placed.view.restart_policy_rules or ()
+    if all(_action(own, code) for code in _RESTARTED_AFTER.get(policy, _CODES)):
+        return {}
+    if len(own) >= RESTART_RULES_LIMIT:
+        raise PodRefused(
+            f"{placed.where} has {len(own)} restartPolicyRules, and spec.onRestart Verify adds one "
+            f"(Kubernetes takes {RESTART_RULES_LIMIT}): remove one, or set onRestart to Keep"
+        )
+    # NotIn without values matches every code.
+    codes: JSON = {"operator": "NotIn"}
+    if policy == "OnFailure":
+        codes["values"] = [0]
+    rule: JSON = {"action": ALL, "exitCodes": codes}
+    given = placed.raw.get("restartPolicyRules") or []
+    return {"restartPolicy": policy, "restartPolicyRules": [*given, rule]}
+
+
+def unverified(placed: Placed) -> str:
+    """Return the exit codes after which its own rules restart a container alone, as a text."""
+    own = placed.view.restart_policy_rules or ()
+    # An init container that ends with 0 has done its work, whatever its rules say.
+    codes = _CODES[1:] if _ends(placed) else _CODES
+    return _spans([code for code in codes if _action(own, code) == ALONE]) if own else ""
+
+
+def _ends(placed: Placed) -> bool:
+    """Tell whether it is an init container that ends before the next one starts."""
+    return placed.field == "initContainers" and not placed.is_sidecar
+
+
+def _restart_policy(placed: Placed, pod: Pod) -> str:
+    """Return the restart policy that holds for a container, as it can be written there."""
+    policy = placed.view.restart_policy or pod.spec.restart_policy or "Always"
+    # In an init container, Always would say that it is a sidecar.
+    return "OnFailure" if _ends(placed) and policy == "Always" else policy
+
+
+def _action(rules: Iterable[RestartRule], code: int) -> str | None:
+    """Return the action of the first rule that matches an exit code."""
+    for rule in rules:
+        if rule.exit_codes is None:
+            continue
+        named = code in (rule.exit_codes.values or ())
+        if rule.exit_codes.operator == ("In" if named else "NotIn"):
+            return rule.action
+    return None
+
+
+def _spans(codes: Sequence[int]) -> str:
+    """Return numbers as a person writes them: 1, 3-255."""
+    spans: list[list[int]] = []
+    for code in codes:
+        if spans and code == spans[-1][-1] + 1:
+            spans[-1][1:] = [code]
+        else:
+            spans.append([code])
+    return ", ".join("-".join(map(str, span)) for span in spans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,11 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from tests.support import observed as made
 from tests.support.fakes.fake_api_server import PODS, POLICIES, FakeApiServer, cut_off, status
-from tests.support.observed import ended, gated, refused, stored_policy, verified
+from tests.support.observed import ended, gated, refused, stored_policy, verified, with_monitor
 from validator import contract
 from webhook.cluster.api import ClusterApi
 from webhook.observe.controller import Observer
+from webhook.observe.events import Events
 from webhook.observe.metrics import Held, Metrics
+from webhook.observe.settings import ObserveSettings
 from webhook.policies.watch import Timing
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 
 Document = dict[str, Any]
+NOW = dt.datetime(2026, 11, 28, 20, 30, tzinfo=dt.UTC)
+"""Half an hour after the gates of the tests' pods have ended."""
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
 STATUS = f"{POLICIES.rpartition('/')[0]}/namespaces/team/modelvalidations/granite/status"
 
@@ -57,15 +62,16 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
         async def make(*, operator_compat: bool = False) -> Observer:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
+            events = Events(api, metrics=metrics, instance="test", now=lambda: NOW, pace=0)
             observer = Observer(
                 api,
-                images=[made.IMAGE],
+                ObserveSettings(images=(made.IMAGE,), operator_compat=operator_compat),
                 metrics=metrics,
-                operator_compat=operator_compat,
+                announcer=events,
                 timing=TIMING,
             )
-            running = asyncio.create_task(observer.run())
-            stack.push_async_callback(_ended, running)
+            for each in (observer.run(), events.run()):
+                stack.push_async_callback(_ended, asyncio.create_task(each))
             return observer
 
         yield make
@@ -259,3 +265,82 @@ async def test_metrics_by_policy(server: FakeApiServer, start: Start, metrics: M
     assert number("team", "zz", "verified") is None
     assert number("", "", "verified") == 1
     assert number("", "", "unproven") == 1
+
+
+def said(server: FakeApiServer) -> list[tuple[str, str, str]]:
+    """Return the events so far: reason, kind and name of what they are about."""
+    return [
+        (event["reason"], event["regarding"]["kind"], event["regarding"]["name"])
+        for event in server.created.values()
+    ]
+
+
+OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "2", "controller": True}
+
+
+async def test_a_verdict_is_said_once(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """On the pods' owner and on the policy, however many pods there are, also after a restart."""
+    for name in "ab":
+        pod = gated(name, ownerReferences=[OWNER])
+        await server.put(PODS, ended(pod, [refused(reason="by mallory")], code=1))
+    await start()
+    await until(lambda: len(said(server)) == 4)
+    assert sorted(said(server)) == [
+        ("ModelRefused", "ModelValidation", "granite"),
+        ("ModelRefused", "ReplicaSet", "r"),
+        ("ModelVerified", "ModelValidation", "granite"),
+        ("ModelVerified", "Pod", "llm"),
+    ]
+    notes = {event["note"] for event in server.created.values() if event["type"] == "Warning"}
+    assert notes == {"pod a: by mallory (OtherSigner)"}
+    await start()
+    name = "model_validation_observe_events_total"
+    await until(lambda: metrics.registry.get_sample_value(name, {"outcome": "known"}) == 4)
+    assert len(said(server)) == 4
+
+
+async def test_what_is_long_past_is_not_said_again(server: FakeApiServer, start: Start) -> None:
+    """The API server has forgotten that event, and the pod has run since."""
+    await server.put(PODS, ended(gated(), [verified()], at="2026-11-28T19:00:00Z"))
+    await server.put(PODS, ended(gated("b"), [verified()], at="no time"))
+    await server.put(PODS, ended(gated("c"), [verified(digest="cd" * 32)]))
+    await start()
+    await until(lambda: len(said(server)) == 2)
+    assert {name for _, _, name in said(server)} == {"c", "granite"}
+
+
+async def test_a_change_under_a_running_pod_is_said(server: FakeApiServer, start: Start) -> None:
+    """When it is seen to happen."""
+    pod = ended(gated(policy=stored_policy(revalidation={})), [verified()])
+    await server.put(PODS, with_monitor(pod, ready=True))
+    await start()
+    await until(lambda: len(said(server)) == 2)
+    await server.put(PODS, with_monitor(pod, ready=False))
+    await until(lambda: len(said(server)) == 4)
+    assert {reason for reason, _, _ in said(server)} == {"ModelVerified", "ModelChanged"}
+
+
+async def test_an_owner_that_cannot_be_one_is_not_named(
+    server: FakeApiServer, start: Start
+) -> None:
+    """The pod's author writes it; the event is then about the pod."""
+    strange = OWNER | {"kind": "Replica Set\n"}
+    await server.put(PODS, ended(gated("a", ownerReferences=[strange]), [refused()], code=1))
+    await start()
+    await until(lambda: ("ModelRefused", "Pod", "a") in said(server))
+
+
+async def test_an_event_that_is_refused_is_lost(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """And counted; statuses are written all the same."""
+    observer = await start()
+    await until(lambda: len(said(server)) == 2 and observer.complaint is None)
+    await until(lambda: counts(server) == {"verified": 1})
+    server.creations.append(status(403))
+    await server.put(PODS, ended(gated("b"), [refused()], code=1))
+    name = "model_validation_observe_events_total"
+    await until(lambda: counts(server) == {"verified": 1, "refused": 1})
+    await until(lambda: (metrics.registry.get_sample_value(name, {"outcome": "failed"}) or 0) >= 1)

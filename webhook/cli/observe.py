@@ -56,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     import structlog
 
     from webhook.cluster import logs
-    from webhook.observe.process import ObserveSettings, observe
+    from webhook.observe.process import observe
+    from webhook.observe.settings import ObserveSettings
 
     settings = ObserveSettings(
         images=tuple(options.gate_image),

@@ -28,9 +28,11 @@ from webhook.policies import watch
 from webhook.policies.watch import Begun, Changed, Found, Listed, Removed, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from webhook.observe.metrics import Metrics
+    from webhook.observe.settings import ObserveSettings
+    from webhook.observe.verdict import Observed
     from webhook.observe.wire import Key
     from webhook.policies.watch import Change, Object
 
@@ -63,32 +65,40 @@ class Api(watch.Api, Protocol):
         """Merge `body` into the object at a path."""
 
 
+class Announcer(Protocol):
+    """Who is told that a pod's verdict is another one."""
+
+    def announce(self, before: Observed | None, after: Observed) -> None:
+        """Take it in; `before` is `None` for a pod that was not known."""
+
+
 class Observer:
     """Policies, their pods, and the statuses that follow from them.
 
     Args:
         api: The client.
-        images: The images that a gate may have.
+        settings: The images that a gate may have, and the labels of its pods.
         metrics: Counts writes and watches.
-        operator_compat: Whether pods with the Go operator's label count, too.
+        announcer: Is told of each verdict.
         timing: See `Timing`.
     """
 
     def __init__(
         self,
         api: Api,
+        settings: ObserveSettings,
         *,
-        images: Collection[str],
         metrics: Metrics,
-        operator_compat: bool = False,
+        announcer: Announcer,
         timing: Timing | None = None,
     ) -> None:
         self._api = api
-        self._images = frozenset(images)
+        self._images = frozenset(settings.images)
         self._metrics = metrics
+        self._announcer = announcer
         self._timing = timing or Timing()
         self._selectors = [contract.LABEL]
-        if operator_compat:
+        if settings.operator_compat:
             # The pods of both selectors are disjoint.
             self._selectors.append(f"{contract.OPERATOR_LABEL},!{contract.LABEL}")
         self._heard: dict[str, float] = {}
@@ -210,10 +220,12 @@ class Observer:
         if pod.status.phase == "Failed" and after.verdict is not Verdict.REFUSED:
             return set()  # it was evicted, or its workload has failed: that is no verdict
         key = (after.namespace, after.name)
+        before = self.pods.get(key)
         for policy in self.pods.put(after):
             self._wake(policy)
         if self.pods.get(key) is None:
             return set()
+        self._announcer.announce(before, after)
         return {key}
 
     def _remove_pods(self, keys: Iterable[Key]) -> None:

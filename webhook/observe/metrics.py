@@ -62,6 +62,8 @@ class Metrics:
         )
         for outcome in ("done", "failed"):
             self.writes.labels(outcome)
+        for outcome in ("created", "known", "failed", "dropped"):
+            self.events.labels(outcome)
 
     def heard(self, resource: str) -> None:
         """Show that the API server has just said something of a resource."""

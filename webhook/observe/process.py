@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import signal
+import socket
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
@@ -17,33 +18,17 @@ from webhook.cluster.errors import AccessError
 from webhook.cluster.probes import probe_app
 from webhook.errors import SetupError
 from webhook.observe.controller import Observer
+from webhook.observe.events import Events
 from webhook.observe.metrics import Held, Metrics
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Coroutine
+
+    from webhook.observe.settings import ObserveSettings
 
 NAME: Final = "model-validation-observe"
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObserveSettings:
-    """The decisions of the person who installs it.
-
-    Attributes:
-        images: The images that a gate may have.
-        operator_compat: Whether pods with the Go operator's label count, too.
-        kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
-        host: Address of the probes' listener; `None` for all, IPv4 and IPv6.
-        probe_port: Of probes and metrics, plain; 0 for a free one.
-    """
-
-    images: tuple[str, ...]
-    operator_compat: bool = False
-    kubeconfig: Path | None = None
-    host: str | None = None
-    probe_port: int = 8080
 
 
 async def observe(settings: ObserveSettings) -> None:
@@ -61,17 +46,18 @@ async def observe(settings: ObserveSettings) -> None:
         except AccessError as error:
             raise SetupError(str(error)) from error
         stack.push_async_callback(api.close)
+        events = Events(api, metrics=metrics, instance=socket.gethostname()[:128], now=_now)
         observer = Observer(
             api,
-            images=settings.images,
+            settings,
             metrics=metrics,
-            operator_compat=settings.operator_compat,
+            announcer=events,
         )
         metrics.registry.register(Held(observer.pods, observer.policies))
         probes = probe_app(lambda: observer.complaint, registry=metrics.registry)
         await _listening(stack, probes, settings.host, settings.probe_port)
         _log.info("started", images=settings.images)
-        await _until_told(observer)
+        await _until_told(observer.run(), events.run())
     _log.info("ended")
 
 
@@ -84,12 +70,17 @@ async def _listening(
     await web.TCPSite(runner, host, port).start()
 
 
-async def _until_told(observer: Observer) -> None:
+async def _until_told(*work: Coroutine[Any, Any, None]) -> None:
     """Run the background tasks until a signal."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(observer.run())
+        running = [tasks.create_task(each) for each in work]
         await stop.wait()
-        running.cancel()
+        for task in running:
+            task.cancel()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -32,12 +32,14 @@ class FakeApiServer:
 
     Attributes:
         patches: What was written, by path.
+        created: What was created, by path and name.
         requests: What was asked, as path and query.
         tokens: The Authorization headers that came.
         lists: By path, what answers the next lists instead.
         watches: By path, what answers the next watches instead.
         reads: What answers the next reads of other paths instead.
-        writes: What answers the next writes instead.
+        writes: What answers the next patches instead.
+        creations: What answers the next creations instead.
         versions: What answers the next questions for the version instead.
     """
 
@@ -48,6 +50,8 @@ class FakeApiServer:
         self.watches: dict[str, deque[Script]] = defaultdict(deque)
         self.reads: deque[Script] = deque()
         self.writes: deque[Script] = deque()
+        self.creations: deque[Script] = deque()
+        self.created: dict[tuple[str, str], Object] = {}
         self.patches: list[tuple[str, Object]] = []
         self.versions: deque[Script] = deque()
         self.url = ""
@@ -62,6 +66,7 @@ class FakeApiServer:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         app.router.add_patch("/{path:.*}", self._patched)
+        app.router.add_post("/{path:.*}", self._created)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -163,6 +168,17 @@ class FakeApiServer:
         self.patches.append((request.path, body))
         merged = found.get("status", {}) | body["status"]
         return web.json_response(await self.put(POLICIES, found | {"status": merged}))
+
+    async def _created(self, request: web.Request) -> web.StreamResponse:
+        """Create an object, unless there is one of that name."""
+        body = await request.json()
+        key = (request.path, body["metadata"]["name"])
+        if self.creations:
+            return await self.creations.popleft()(request)
+        if key in self.created:
+            return web.Response(status=409)
+        self.created[key] = body
+        return web.json_response(body, status=201)
 
     async def _followed(self, request: web.Request) -> web.StreamResponse:
         path, query = request.path, request.query

@@ -91,11 +91,39 @@ def test_a_verdict_is_in_the_policys_status(control_plane: ControlPlane, team: T
     (model,) = found["models"]
     assert (model["signer"], model["logIndex"], model["pods"]) == ("alice@models.corp", 42, 1)
     (bad,) = found["refusals"]
+    until(partial(_announced, control_plane, name, "bad"), what="there are events")
     assert (bad["pod"], bad["code"], bad["sentence"]) == ("bad", "OtherSigner", "signed by mallory")
     header, row = control_plane.kubectl("get", "mv", "-n", name).stdout.splitlines()
     shown = {title: row[header.index(title) :].split()[0] for title in header.split()}
     assert (shown["VERIFIED"], shown["REFUSED"], shown["MODE"]) == ("1", "1", "Enforce")
     assert shown["MODEL"] == "/models/granite"
+
+
+def _announced(control_plane: ControlPlane, namespace: str, pod: str) -> bool:
+    """Tell whether kubectl shows the refusal on the pod, and both verdicts on the policy."""
+    on_pod = control_plane.kubectl("describe", "pod", pod, "-n", namespace).stdout
+    on_policy = control_plane.kubectl("describe", "mv", "granite", "-n", namespace).stdout
+    return (
+        f"pod {pod}: signed by mallory (OtherSigner)" in on_pod
+        and "ModelRefused" in on_policy
+        and "ModelVerified" in on_policy
+    )
+
+
+def _created_event(control_plane: ControlPlane, namespace: str) -> int:
+    """Create an event with the account's rights; return the status of the answer."""
+    event = {
+        "metadata": {"name": "probe", "namespace": namespace},
+        "eventTime": "2026-11-28T20:00:00.000000Z",
+        "reportingController": "a.b/c",
+        "reportingInstance": "x",
+        "action": "Verify",
+        "reason": "Probe",
+        "type": "Normal",
+        "regarding": {"kind": "Pod", "namespace": namespace, "name": "any"},
+    }
+    path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+    return control_plane.call("POST", path, event, user=USER).status
 
 
 @pytest.mark.usefixtures("observer")
@@ -175,6 +203,7 @@ def test_its_rights(
         ("GET", "/apis/rhtas.redhat.com/v1alpha1/modelvalidations?limit=1", None),
         ("PATCH", f"{policies}/granite/status", {}),
     ]
+    assert _created_event(control_plane, name) == 201
     forbidden: list[tuple[str, str, Document | None]] = [
         ("PATCH", f"{policies}/granite", {}),
         ("DELETE", f"{policies}/granite", None),
@@ -185,6 +214,7 @@ def test_its_rights(
         ("GET", f"/api/v1/namespaces/{name}/configmaps", None),
         ("GET", "/api/v1/namespaces", None),
         ("POST", f"/api/v1/namespaces/{name}/pods", {}),
+        ("GET", f"/apis/events.k8s.io/v1/namespaces/{name}/events", None),
     ]
     for expected, requests in ((200, allowed), (403, forbidden)):
         for method, path, body in requests:

@@ -20,7 +20,7 @@ from webhook.admission.volume import read_volumes
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from validator.policy.document import ModelValidation
     from webhook.admission.pod import Manifest, Placed, Pod
@@ -95,18 +95,38 @@ def check_ephemeral(
         )
     _verified(stored, added[0])
     declared = read_volumes(stored)
-    guarded = [
-        declared[mount.name]
-        for placed in stored.init
-        if placed.is_gate
-        for mount in placed.mounts
-        if mount.name in declared
-    ]
+    guarded = [declared[name] for name in _guarded(stored) if name in declared]
     for placed in added:
         if policy is None or not policy.spec.allow_privileged:
             for sentence in privileges(placed):
                 raise PodRefused(f"{sentence} (kubectl debug adds none with --profile=restricted)")
         _harmless(placed, declared, guarded)
+
+
+def _guarded(stored: Pod) -> set[str]:
+    """Return the names of the volumes that the gate mounts, and of those around a model's mount.
+
+    Whoever writes one of the latter can rename the folder on which the model is mounted.
+    """
+    mounts = [
+        mount
+        for placed in stored.init
+        if placed.is_gate
+        for mount in placed.mounts
+        if mount.name != contract.SCRATCH_VOLUME
+    ]
+    above = {folder for mount in mounts for folder in _above(mount.at)}
+    around = {
+        mount.name for placed in stored.staying for mount in placed.mounts if mount.at in above
+    }
+    return around | {mount.name for mount in mounts}
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders above a canonical path, from the innermost to the root."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path
 
 
 def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None:
@@ -182,6 +202,12 @@ def _sentence(pod: JSON, operation: Mapping[str, Any], *, injected: bool) -> str
     where = _place(pod, operation["path"])
     if injected:
         return f"{where} {what}: {suspect(_entry(pod, operation['path']))}"
+    if operation["op"] == "add" and operation["path"].endswith("/recursiveReadOnly"):
+        return (
+            f"{where} {what}: another webhook removed it, or the API server drops it, as "
+            "Kubernetes before 1.31 does, and 1.31 and 1.32 without their feature gate "
+            "RecursiveReadOnlyMounts; upgrade, or have that webhook leave this pod alone"
+        )
     return (
         f"{where} {what}: it was changed after mutation, or the pod was not mutated; see which "
         "other webhook changes it and have it leave this pod alone"
@@ -270,6 +296,6 @@ def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volu
     for name in writable & declared.keys():
         if any(declared[name].reaches(volume) for volume in guarded):
             raise PodRefused(
-                f"{placed.where} mounts the volume {quoted(name)} writable, which the gate has "
-                "looked at: add readOnly: true"
+                f"{placed.where} mounts the volume {quoted(name)} writable, which holds the model "
+                "or lies around it: add readOnly: true"
             )

@@ -81,9 +81,24 @@ def test_refuses_one_that_could_place_a_link_for_the_next_start() -> None:
     volumes = [claim(), claim("home", of="home"), claim("inner", of="inner")]
     old = mutated(pod(vllm(mount(), home, inner), volumes=volumes))
     old["status"] = running()["status"]
-    with pytest.raises(PodRefused, match="mounts the volume 'home' writable, which the gate has"):
+    with pytest.raises(
+        PodRefused, match="mounts the volume 'home' writable, which holds the model or"
+    ):
         check(old, debugger(volumeMounts=[mount("home", "/h")]))
     check(old, debugger(volumeMounts=[mount("inner", "/i")]))
+
+
+def test_refuses_one_that_could_move_the_folder_on_which_the_model_is_mounted() -> None:
+    """A volume around the model's, which the gate does not mount where one container has it."""
+    around = [mount("home", "/models"), mount(at="/models/granite")]
+    volumes = [claim(), {"name": "home", "emptyDir": {}}, {"name": "own", "emptyDir": {}}]
+    given = vllm(*around, mount("own", "/var/run"))
+    old = mutated(pod(given, volumes=volumes))
+    old["status"] = running()["status"]
+    with pytest.raises(PodRefused, match="mounts the volume 'home' writable, which holds the"):
+        check(old, debugger(volumeMounts=[mount("home", "/x")]))
+    check(old, debugger(volumeMounts=[mount("home", "/x", readOnly=True)]))
+    check(old, debugger(volumeMounts=[mount("own", "/x")]))
 
 
 @pytest.mark.parametrize("exit_code", [None, 1, 3])

@@ -175,7 +175,7 @@ def test_refuses_what_another_webhook_does_to_the_gate(change: Change, words: st
         ),
         (
             lambda spec, _: spec["containers"][0]["volumeMounts"][0].pop("recursiveReadOnly"),
-            r"containers\[0\] 'vllm': volumeMounts\[0\] 'model': recursiveReadOnly is missing",
+            r"'vllm': volumeMounts\[0\] 'model': recursiveReadOnly is missing: .* before 1\.31",
         ),
         (
             lambda spec, _: spec["volumes"].pop(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,9 +145,19 @@ def test_cert_manager_takes_the_place_of_our_certificates() -> None:
         assert configuration in common
 
 
-def test_prometheus_scrapes_the_one_service_with_metrics(tmp_path: Path) -> None:
-    """With the component, by the labels of the Service and the name of its port."""
-    documents = manifests.built(manifests.on_top(tmp_path, components=("service-monitor",)))
+@pytest.mark.parametrize(
+    ("components", "services"),
+    [
+        ((), ["model-validation-webhook-metrics"]),
+        (("observe",), ["model-validation-observe-metrics", "model-validation-webhook-metrics"]),
+    ],
+)
+def test_prometheus_scrapes_the_services_with_metrics(
+    components: tuple[str, ...], services: list[str], tmp_path: Path
+) -> None:
+    """With the component, by the labels of the Services and the name of their port."""
+    components = (*components, "service-monitor", "alerts", "dashboard")
+    documents = manifests.built(manifests.on_top(tmp_path, components=components))
     (monitor,) = [each["spec"] for each in documents if each["kind"] == "ServiceMonitor"]
     (endpoint,) = monitor["endpoints"]
     scraped = [
@@ -156,7 +167,15 @@ def test_prometheus_scrapes_the_one_service_with_metrics(tmp_path: Path) -> None
         and monitor["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items()
         and endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
     ]
-    assert scraped == ["model-validation-webhook-metrics"]
+    assert sorted(scraped) == services
+    (rules,) = [each["spec"] for each in documents if each["kind"] == "PrometheusRule"]
+    jobs = {
+        job
+        for group in rules["groups"]
+        for rule in group["rules"]
+        for job in re.findall(r'job="([^"]*)"', rule["expr"])
+    }
+    assert jobs == {"model-validation-webhook-metrics"}
 
 
 def test_spans_are_let_out_to_where_they_are_sent(tmp_path: Path) -> None:

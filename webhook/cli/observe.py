@@ -43,6 +43,12 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",
     )
+    parser.add_argument(
+        "--page-port",
+        type=port,
+        default=8081,
+        help="of the page, on loopback, for `kubectl port-forward` (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -65,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         kubeconfig=options.kubeconfig,
         host=options.host,
         probe_port=options.probe_port,
+        page_port=options.page_port,
     )
     logs.configure()
     try:

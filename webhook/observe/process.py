@@ -1,4 +1,4 @@
-"""The process: the controller, its probes, and an orderly end."""
+"""The process: the controller, its probes, its page, and an orderly end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from webhook.errors import SetupError
 from webhook.observe.controller import Observer
 from webhook.observe.events import Events
 from webhook.observe.metrics import Held, Metrics
+from webhook.observe.page import Page
+from webhook.observe.site import LOOPBACK, site
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -56,6 +58,9 @@ async def observe(settings: ObserveSettings) -> None:
         metrics.registry.register(Held(observer.pods, observer.policies))
         probes = probe_app(lambda: observer.complaint, registry=metrics.registry)
         await _listening(stack, probes, settings.host, settings.probe_port)
+        shown = Page(observer.pods, observer.policies)
+        page = site(shown, lambda: observer.complaint)
+        await _listening(stack, page, LOOPBACK, settings.page_port)
         _log.info("started", images=settings.images)
         await _until_told(observer.run(), events.run())
     _log.info("ended")

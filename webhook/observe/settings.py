@@ -19,6 +19,7 @@ class ObserveSettings:
         kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
         host: Address of the probes' listener; `None` for all, IPv4 and IPv6.
         probe_port: Of probes and metrics, plain; 0 for a free one.
+        page_port: Of the page, on loopback; 0 for a free one.
     """
 
     images: tuple[str, ...]
@@ -26,3 +27,4 @@ class ObserveSettings:
     kubeconfig: Path | None = None
     host: str | None = None
     probe_port: int = 8080
+    page_port: int = 8081

@@ -58,7 +58,7 @@ def status(policy: Known, pods: Collection[Observed], *, now: str) -> Status:
         observed_generation=policy.generation,
         conditions=_conditions(policy, now=now),
         pods=PodCounts(**{str(verdict): number for verdict, number in found.items()}),
-        models=_models(policy, pods),
+        models=models(policy, pods),
         refusals=_refusals(policy, pods),
     )
 
@@ -127,7 +127,7 @@ def _signer(policy: Known) -> _Said:
     return _Said("Signer", "True", "Named", "no signer is an example's")
 
 
-def _models(policy: Known, pods: Collection[Observed]) -> tuple[VerifiedModel, ...]:
+def models(policy: Known, pods: Collection[Observed]) -> tuple[VerifiedModel, ...]:
     """Return what was verified, latest first."""
     number: Counter[Verified] = Counter()
     latest: dict[Verified, str] = {}

@@ -82,10 +82,11 @@ def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[Runn
     configuration = folder / "kubeconfig"
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(kubeconfig(control_plane, ACCOUNT)))
-    (port,) = free_ports(1)
+    port, page = free_ports(2)
     command = [
         *(sys.executable, *container["command"][2:], *arguments),
         *("--kubeconfig", str(configuration), "--host", "127.0.0.1", "--probe-port", str(port)),
+        *("--page-port", str(page)),
     ]
     log = folder / "observe.log"
     observer = RunningObserver(

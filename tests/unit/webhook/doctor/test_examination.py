@@ -13,8 +13,8 @@ import pytest
 import yaml
 from cryptography import x509
 
-from certs.issuing import issue, new_authority
-from tests.support.certificates import CA, LASTING, Party
+from certs.issuing import SERVING_LIFETIME, issue, new_authority
+from tests.support.certificates import CA, DAY, LASTING, Party
 from tests.support.fakes.fake_objects import FakeObjects
 from tests.support.policies import policy_document
 from validator.policy.crd import definition
@@ -48,6 +48,11 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/model-validation/endpointslices"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 OURS = f"{MUTATING}/zz-model-validation"
 POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+FORMER = f"{MUTATING}/model-validation"
+OWN = "/api/v1/namespaces/model-validation"
+PODS_POLICY = (
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/model-validation-pods"
+)
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelvalidations.rhtas.redhat.com"
 SAID = 'admission webhook "mutate.validation.rhtas.redhat.com" denied the request: no policy'
 GATE_IMAGE = "validation.rhtas.redhat.com/gate-image"
@@ -89,10 +94,10 @@ def whole() -> FakeObjects:
     return server
 
 
-def _issue(server: FakeObjects) -> None:
+def _issue(server: FakeObjects, *, now: dt.datetime = NOW) -> None:
     """Issue a certificate, and have it trusted."""
-    authority = new_authority(now=NOW)
-    pair = issue(authority, names=[SERVER_NAME], now=NOW)
+    authority = new_authority(now=now)
+    pair = issue(authority, names=[SERVER_NAME], now=now)
     server.objects[SECRET_PATH] = {"data": {"tls.crt": b64encode(pair.certificate).decode()}}
     for path, each in server.objects.items():
         if "webhookconfigurations" in path:
@@ -128,6 +133,58 @@ async def test_a_whole_installation_has_no_findings(
     ((path, pod),) = server.created
     assert path == "/api/v1/namespaces/default/pods"
     assert LABEL in pod["metadata"]["labels"]
+
+
+def of_deployments(**changes: Any) -> Callable[[FakeObjects], object]:
+    """Return a fault of all Deployments: other statuses, or another image."""
+
+    def change(server: FakeObjects) -> None:
+        for each in server.collections[DEPLOYMENTS]:
+            each["status"] = changes.get("status", each["status"])
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                container["image"] = changes.get("image", container["image"])
+
+    return change
+
+
+INSISTING = {
+    "metadata": {"name": "zzz-another"},
+    "webhooks": [
+        {
+            "name": "last.example.com",
+            "reinvocationPolicy": "IfNeeded",
+            "rules": [{"apiGroups": ["*"], "resources": ["pods"], "operations": ["*"]}],
+        }
+    ],
+}
+FAULTS: dict[str, Callable[[FakeObjects], object]] = {
+    "error admission-policy-missing": lambda server: server.objects.pop(PODS_POLICY),
+    "error admission-policy-differs": lambda server: server.objects[PODS_POLICY]["spec"].clear(),
+    "error certificate-expired": lambda server: _issue(server, now=NOW - SERVING_LIFETIME - DAY),
+    "warning certificate-ends-soon": lambda server: _issue(
+        server, now=NOW - SERVING_LIFETIME + DAY
+    ),
+    "error configuration-missing": lambda server: server.objects.pop(OURS),
+    "warning configuration-former": lambda server: server.objects.update({FORMER: {}}),
+    "warning another-webhook-is-last": lambda server: server.collections[MUTATING].append(
+        INSISTING
+    ),
+    "error crd-differs": lambda server: server.objects[CRD]["spec"]["versions"][0].pop("schema"),
+    "error replicas-not-ready": of_deployments(status={}),
+    "warning replicas-not-ready": of_deployments(status={"readyReplicas": 1, "updatedReplicas": 1}),
+    "warning version-differs": of_deployments(image="model-validation/webhook:0.0.9"),
+    "error gate-image-differs": lambda server: server.objects[OWN]["metadata"].pop("annotations"),
+    "error no-endpoints": lambda server: server.collections[SLICES].clear(),
+}
+
+
+@pytest.mark.parametrize("expected", FAULTS)
+async def test_each_fault_has_its_finding(
+    server: FakeObjects, examined: Examined, expected: str
+) -> None:
+    """And no other one, however many objects have it."""
+    FAULTS[expected](server)
+    assert {*codes(await examined())} == {expected}
 
 
 @pytest.mark.parametrize(
@@ -413,10 +470,12 @@ async def test_the_command_prints_one_line_each(server: FakeObjects, tmp_path: P
 
 async def test_without_a_cluster_the_command_says_so(tmp_path: Path) -> None:
     """In one sentence, with the exit code of a wrong setup."""
-    ended = await _run("--kubeconfig", str(tmp_path / "none"))
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("python -m webhook: there is no kubeconfig")
-    assert ended.stderr.count("\n") == 1
+    (tmp_path / "broken").write_text("{}")
+    for name, said in (("none", "there is no kubeconfig"), ("broken", "there is no access")):
+        ended = await _run("--kubeconfig", str(tmp_path / name))
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith(f"python -m webhook: {said}")
+        assert ended.stderr.count("\n") == 1
 
 
 async def _run(*options: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
+import subprocess
+import sys
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
     class Start(Protocol):
         """Starts a controller."""
 
-        def __call__(self, *, operator_compat: bool = False) -> Awaitable[Observer]:
+        def __call__(
+            self, *, operator_compat: bool = False, timing: Timing = ...
+        ) -> Awaitable[Observer]:
             """Return it."""
 
 
@@ -59,7 +65,7 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     """Start a controller on the fake API server; it runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def make(*, operator_compat: bool = False) -> Observer:
+        async def make(*, operator_compat: bool = False, timing: Timing = TIMING) -> Observer:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
             events = Events(api, metrics=metrics, instance="test", now=lambda: NOW, pace=0)
@@ -68,7 +74,7 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
                 ObserveSettings(images=(made.IMAGE,), operator_compat=operator_compat),
                 metrics=metrics,
                 announcer=events,
-                timing=TIMING,
+                timing=timing,
             )
             for each in (observer.run(), events.run()):
                 stack.push_async_callback(_ended, asyncio.create_task(each))
@@ -206,6 +212,33 @@ async def test_nothing_is_written_before_all_is_listed(server: FakeApiServer, st
     assert observer.complaint == "policies and pods are not listed yet"
     server.lists[PODS].clear()
     await until(lambda: counts(server) == {"verified": 1})
+
+
+async def test_a_silent_api_server_is_said(start: Start) -> None:
+    """What was written may be outdated where nothing was heard for too long."""
+    observer = await start(timing=replace(TIMING, stale=0))
+    await until(lambda: observer.complaint == "no word from the API server")
+
+
+@pytest.mark.parametrize("fault", ["no access", "a port that is taken"])
+async def test_a_bad_start_is_one_sentence(
+    server: FakeApiServer, tmp_path: Path, fault: str
+) -> None:
+    """Exit code 2 and what is wrong, no traceback."""
+    kubeconfig, said = server.kubeconfig(tmp_path), "cannot listen: "
+    if fault == "no access":
+        kubeconfig.write_text("{}")
+        said = "there is no access to the API server"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        options = ("--kubeconfig", str(kubeconfig), "--host", "127.0.0.1", "--probe-port", port)
+        command = [sys.executable, "-m", "webhook", "observe", "--gate-image", "a", *options]
+        ran = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, check=False
+        )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith(f"python -m webhook: {said}")
+    assert "Traceback" not in ran.stderr
 
 
 async def test_a_write_that_fails_is_tried_again(

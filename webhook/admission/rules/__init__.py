@@ -15,7 +15,7 @@ from webhook.admission.rules.closed_world import closed_world
 from webhook.admission.rules.mounts import differing_mounts
 from webhook.admission.rules.nests import late_links, nested_mounts
 from webhook.admission.rules.order import early_readers
-from webhook.admission.rules.privileges import container_privileges, pod_settings
+from webhook.admission.rules.privileges import container_privileges, node_access, pod_settings
 from webhook.admission.rules.restarts import restarts_alone, tolerated_restarts
 from webhook.admission.rules.volumes import supplied_anchors, unfit_volumes
 
@@ -71,6 +71,7 @@ def judge(case: Case) -> Verdict:
             dict.fromkeys(
                 (
                     *late_links(case),
+                    *node_access(case),
                     *tolerated_restarts(case),
                     *(sentence for each in judged for sentence in each.warnings),
                 )

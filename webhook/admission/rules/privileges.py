@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from validator.paths import related
 from validator.text import quoted
+from webhook.admission.nest import one_place
 from webhook.admission.wire import SecurityContext
 
 if TYPE_CHECKING:
@@ -20,12 +22,20 @@ CAPABILITIES: Final = frozenset(
         "BPF",  # loads programs into the kernel
         "DAC_READ_SEARCH",  # opens files of the node by handle, past every mount
         "SYS_ADMIN",  # remounts the model writable, or something else over it
+        "SYS_BOOT",  # starts another kernel (kexec)
         "SYS_MODULE",  # loads code into the kernel
         "SYS_PTRACE",  # writes into the memory of other containers' processes
         "SYS_RAWIO",  # writes memory and disks below the kernel
+        "SYS_TIME",  # sets the node's clock, by which certificates are judged
     }
 )
 """Capabilities with which a container can undo what the gate has verified."""
+
+_RUNTIMES: Final = (
+    *("/run/containerd", "/run/crio", "/run/docker.sock", "/run/k3s", "/run/podman"),
+    *("/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/rancher"),
+)
+"""Folders and sockets of container runtimes, where these have them by default."""
 
 _LINKS_TO_A_ROOT: Final = re.compile(r"\bln\s+-\S+\s+/proc/\S+/root\b")
 """The command of KServe's modelcar (`modelcarCommand` in its pkg/utils/storage.go)."""
@@ -70,6 +80,26 @@ def container_privileges(case: Case) -> Iterator[str]:
                     f"{placed.where} has the model's volume {quoted(device.name)} as a block "
                     "device, past every read-only mount: leave it out of volumeDevices"
                 )
+
+
+def node_access(case: Case) -> Iterator[str]:
+    """Yield a warning of each volume by which a container may command the node's runtime.
+
+    A socket takes commands through a read-only mount too.
+    """
+    reaching = {
+        volume.name: volume.place
+        for volume in case.storage.volumes.values()
+        if volume.kind == "hostPath"
+        and any(related(one_place(volume.place), path) for path in _RUNTIMES)
+    }
+    for placed in case.pod.all_containers:
+        for name in sorted(placed.uses & reaching.keys()):
+            yield (
+                f"{placed.where} has {quoted(reaching[name])} of the node, with which it may "
+                "command the container runtime, and so change what was verified; see that it needs "
+                "that, or enforce Pod Security baseline in the namespace"
+            )
 
 
 def privileges(placed: Placed) -> Iterator[str]:

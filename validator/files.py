@@ -26,6 +26,9 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 _BLOCK_BYTES: Final = 1024 * 1024
 
+_SHOWN: Final = 20
+"""Characters that a sentence repeats of what is no JSON."""
+
 _MEMORY_LIMITS: Final = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -122,9 +125,7 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
     except UnicodeDecodeError as error:
         raise BundleError(f"the {what} is not JSON: byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise BundleError(
-            f"the {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from error
+        raise broken(what, error.doc[error.pos :]) from error
     except RecursionError as error:
         raise too_deep(what, depth) from error  # Python's own limit differs by its version
     except AmbiguousError as ambiguous:
@@ -135,6 +136,12 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
         ) from error
     check_depth(document, what=what, depth=depth)
     return document
+
+
+def broken(what: str, rest: str) -> BundleError:
+    """Return the refusal of text that is no longer JSON where `rest` begins."""
+    flaw = f"it goes wrong at {quoted(rest[:_SHOWN])}" if rest else "it ends too early"
+    return BundleError(f"the {what} is not JSON: {flaw}")
 
 
 def check_values(text: bytes, *, what: str, values: int) -> None:

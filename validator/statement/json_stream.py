@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.errors import BundleError
-from validator.files import AmbiguousError, check_depth, no_constant, too_deep, unique
+from validator.files import AmbiguousError, broken, check_depth, no_constant, too_deep, unique
 from validator.text import quoted
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ _VALUE_LIMIT: Final = 1024 * 1024
 """Characters of one value that is no list of entries; a resource has some hundreds."""
 
 _SPACE: Final = " \t\n\r"
-_SHOWN: Final = 20
-"""Characters that a sentence repeats of what is wrong."""
 
 Path = tuple[str, ...]
 
@@ -105,7 +103,7 @@ class _Reader:
             return
         while True:
             if self.peek() != '"':
-                raise self._error("Expecting property name")
+                raise self._error()
             name = self.value()
             if name in seen:
                 raise self._ambiguous(f"the key {quoted(name)} stands twice")
@@ -146,7 +144,7 @@ class _Reader:
                 value, end = self._json.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not self._more():
-                    raise self._error(error.msg) from error
+                    raise self._error() from error
             except RecursionError as error:
                 raise too_deep(self._what, self._depth) from error
             except AmbiguousError as error:
@@ -163,16 +161,16 @@ class _Reader:
     def end(self) -> None:
         """Demand that nothing follows."""
         if self.peek():
-            raise self._error("Extra data")
+            raise self._error()
 
     def _expect(self, character: str) -> None:
         if self.peek() != character:
-            raise self._error(f"Expecting {character!r}")
+            raise self._error()
         self._at += 1
 
     def _is_last(self, end: str) -> bool:
         if (found := self.peek()) not in {",", end}:
-            raise self._error("Expecting ',' delimiter")
+            raise self._error()
         self._at += 1
         return found == end
 
@@ -196,10 +194,8 @@ class _Reader:
         self._read += len(chunk)
         return True
 
-    def _error(self, flaw: str) -> BundleError:
-        found = self._text[self._at : self._at + _SHOWN]
-        place = f"at {quoted(found)}" if found else "at its end"
-        return BundleError(f"the {self._what} is not JSON: {flaw} {place}")
+    def _error(self) -> BundleError:
+        return broken(self._what, self._text[self._at :])
 
     def _ambiguous(self, flaw: str) -> BundleError:
         return BundleError(f"the {self._what} is not JSON that is accepted: {flaw}")

@@ -197,11 +197,11 @@ def test_what_is_no_bundle_is_refused_by_the_place_that_is_wrong(
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b"", "is not JSON: Expecting value at line 1, column 1"),
-        (b"hello", "is not JSON"),
+        (b"", "is not JSON: it ends too early"),
+        (b"hello", "is not JSON: it goes wrong at 'hello'"),
         (b"[]", "holds no JSON object"),
         (b"null", "holds no JSON object"),
-        (b'{"mediaType": "x"', "is not JSON"),
+        (b'{"mediaType": "x"', "is not JSON: it ends too early"),
         (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
         (b'{"x": [{"b": 1, "b": 1}]}', "the key 'b' stands twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),

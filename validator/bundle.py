@@ -136,13 +136,12 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
     log_entries = _log_entries(material)
     method = _method(material, log_entries, media_type)
     signatures = _field(envelope, "signatures", list, "dsseEnvelope.")
-    if len(signatures) != 1 or not isinstance(signatures[0], dict):
+    if len(signatures) != 1:
         raise BundleError(
             f"the signature file holds {len(signatures)} signatures, and exactly one is expected"
         )
-    _check_fields(signatures[0], _SIGNATURE_FIELDS, "dsseEnvelope.signatures[0].")
     payload = payload or _decoded(envelope, "payload", "dsseEnvelope.")
-    signature = _decoded(signatures[0], "sig", "dsseEnvelope.signatures[0].")
+    signature = _signature(signatures[0])
     source = hashlib.sha256(raw).hexdigest()
     if method is Method.SIGSTORE:
         raw = _in_standard_base64(raw, document, payload=payload, signature=signature)
@@ -272,6 +271,16 @@ def _method(
     if kinds == ["x509CertificateChain"] and log_entries and media_type in _FORMER:
         return Method.SIGSTORE
     return _MATERIAL[kinds[0]]
+
+
+def _signature(document: object) -> bytes:
+    place = "dsseEnvelope.signatures[0]"
+    if not isinstance(document, dict):
+        raise BundleError(f"the signature file is not a Sigstore bundle: {place} is not an object")
+    _check_fields(document, _SIGNATURE_FIELDS, f"{place}.")
+    if document.get("keyid") is not None:
+        _field(document, "keyid", str, f"{place}.")
+    return _decoded(document, "sig", f"{place}.")
 
 
 def _payload_type(envelope: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ Imports nothing of ours: every program shares it.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from typing import Final
@@ -22,8 +23,9 @@ QUOTE_LIMIT: Final = 200
 
 
 def quoted(text: object, *, limit: int = QUOTE_LIMIT) -> str:
-    """Return foreign text fit for a sentence: quoted, printable, bounded."""
-    whole = str(text)
+    """Return foreign text fit for a sentence: quoted, printable, bounded; values as in JSON."""
+    is_value = text is None or isinstance(text, bool | list | dict)
+    whole = json.dumps(text, default=str) if is_value else str(text)
     return f"'{printable(whole[:limit])}{'…' if len(whole) > limit else ''}'"
 
 

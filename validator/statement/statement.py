@@ -382,6 +382,8 @@ def _check_name(name: str, *, limit: int | None) -> None:
     else:
         if limit is not None and size > limit:
             reason = f"it is longer than {limit:,} bytes"
+        elif not name:
+            reason = "it is empty"
         elif "\0" in name:
             reason = "it contains a NUL"
         elif name.startswith("/"):

@@ -114,11 +114,15 @@ def _check_entry(entries: tuple[Mapping[str, Any], ...]) -> None:
             "exactly one is expected"
         )
     kind = entries[0].get("kindVersion")
-    named = (kind.get("kind"), kind.get("version")) if isinstance(kind, dict) else (None, None)
+    named = (kind.get("kind"), kind.get("version")) if isinstance(kind, dict) else ()
     if named not in KINDS:
+        texts = [part for part in named if isinstance(part, str)]
+        shown = (
+            quoted("/".join(texts)) if len(texts) == len(("kind", "version")) else "a nameless one"
+        )
         raise SignatureError(
             "the transparency log's entry is of a kind that is not supported, "
-            f"{quoted('/'.join(map(str, named)))}: sign again, so that it is one of "
+            f"{shown}: sign again, so that it is one of "
             f"{', '.join('/'.join(known) for known in KINDS)}"
         )
     log = entries[0].get("logId")
@@ -146,13 +150,18 @@ def _certificate_timestamp(certificate: Certificate) -> tuple[bytes | None, date
     return stamps[0].log_id, stamps[0].timestamp.replace(tzinfo=UTC)
 
 
+_FLAWS: Final = {"missing": "missing", "extra_forbidden": "unknown to Sigstore's bundles"}
+"""Types of pydantic's errors, for a sentence."""
+
+
 def _incomplete(error: Exception) -> str:
     """Return the field that is missing or malformed, if the error names one."""
     cause = error.__context__
     if isinstance(cause, ValidationError):
         first = cause.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its content"
-        return f"{quoted(place)} is {'missing' if first['type'] == 'missing' else 'malformed'}"
+        place = ".".join(map(str, first["loc"]))
+        flaw = _FLAWS.get(first["type"], "malformed")
+        return f"{quoted(place) if place else 'its content'} is {flaw}"
     known = {
         "checkpoint": "the log's checkpoint is missing",
         "promise or signed timestamp": "it has neither a log's promise nor a timestamp, so "

@@ -196,7 +196,14 @@ def test_a_root_without_a_service_decides_nothing(
     ("edit", "said"),
     [
         (without(f"{ENTRY}.logId"), "logId.keyId is not base64"),
-        (without(f"{ENTRY}.kindVersion"), "not supported, 'None/None'"),
+        (
+            lambda bundle: at(bundle, ENTRY).update(more=1),
+            "0.more' is unknown to Sigstore's bundles",
+        ),
+        (without(f"{ENTRY}.logIndex"), "0.logIndex' is missing"),
+        (lambda bundle: at(bundle, ENTRY).update(logIndex="x"), "0.logIndex' is malformed"),
+        (lambda bundle: at(bundle, CERTIFICATE).update(rawBytes="\ud800"), "content is malformed"),
+        (without(f"{ENTRY}.kindVersion"), "not supported, a nameless one"),
         (lambda bundle: at(bundle, ENTRY)["logId"].update(keyId="%"), "logId.keyId is not base64"),
         (
             lambda bundle: at(bundle, ENTRY)["kindVersion"].update(kind="intoto", version="0.0.2"),

@@ -208,7 +208,7 @@ def _path_in_a_model(policy: ModelValidation, named: NamedPath) -> str:
         Refused: It is none, or lies in no model of the policy.
     """
     models = [model.path for model in policy.spec.all_models]
-    told = f"{named.option} {quoted(named.value)}"
+    told = f"{named.option} {quoted(str(named.value))}"  # as Python has it, as vLLM is
     instead = named.instead or f"name one under {' or '.join(models)}"
     if not isinstance(named.value, str) or not named.value.startswith("/"):
         raise Refused(f"{told} is not an absolute path, and may be anything; {instead}")

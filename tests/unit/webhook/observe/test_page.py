@@ -84,14 +84,15 @@ def test_which_models_run_and_what_was_refused() -> None:
     text = read(page(good, bad, policies=(stored_policy(),)).overview(complaint=None)).text
     for shown in (
         *("team/granite", "/models/granite", "alice@models.corp", f"sha256:{made.DIGEST}"),
-        *(made.AT, "team/bad", "refused OtherSigner", "signed by mallory"),
+        *(made.AT, "team/bad", "refused OtherSigner", "signed by mallory", "Latest refusals"),
+        *(f"policy granite · {made.AT}", f"1 pods, last {made.AT}"),
     ):
         assert shown in text
     assert "Not up to date" not in text
 
 
 def test_what_is_wrong_with_a_policy() -> None:
-    """It cannot be used, or its signer is an example's."""
+    """It cannot be used, its signer is an example's, or it binds less than was applied."""
     config = {
         "sigstoreConfig": {
             "certificateIdentity": "signer@example.invalid",
@@ -99,9 +100,21 @@ def test_what_is_wrong_with_a_policy() -> None:
         }
     }
     policies = (stored_policy("a", config=config), stored_policy("b") | {"spec": {}})
-    text = read(page(policies=policies).overview(complaint=None)).text
+    shown = page(policies=policies)
+    shown._policies.put(replace(known(stored_policy("c")), pruned=True))
+    text = read(shown.overview(complaint=None)).text
     assert "Its signer is an example's: signer@example.invalid" in text
     assert "It cannot be used: " in text
+    assert "Its digests were dropped by the API server." in text
+
+
+def test_pods_that_are_not_held_are_counted() -> None:
+    """Whoever looks must not take the page for all of them."""
+    held = Pods(limit=1)
+    for name in "abc":
+        held.put(seen(gated(name)))
+    text = Page(held, Policies()).overview(complaint=None)
+    assert "1 pods and policies more are not shown." in text
 
 
 def test_nothing_from_a_pod_becomes_markup() -> None:

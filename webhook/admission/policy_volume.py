@@ -75,7 +75,8 @@ def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: Namespac
     volumes: list[JSON] = []
     serving: tuple[Placed, ...] = ()
     for model in models:
-        if table.holder(model.path) is not None:
+        held = table.holder(model.path)
+        if held is not None and not _is_room_for(model, held[1], pod):
             continue
         volume, mount = _added(pod, model, models, namespace=namespace)
         serving = serving or _serving(pod, model)
@@ -84,6 +85,22 @@ def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: Namespac
         if volume is not None and volume not in (*pod.volumes, *volumes):
             volumes.append(volume)
     return _with(pod, serving, mounts, volumes) if mounts else pod
+
+
+def _is_room_for(model: Model, mount: Mount, pod: Pod) -> bool:
+    """Tell whether a mount above a model is an emptyDir within which the policy's volume is added.
+
+    No policy names an emptyDir, so that it is not the model's volume.
+    """
+    declared = model.volume
+    if declared is None or declared.name is not None:
+        return False
+    at = declared.mount_path or model.path
+    return (
+        mount.at != at
+        and covers(mount.at, at)
+        and any(each.get("name") == mount.name and "emptyDir" in each for each in pod.volumes)
+    )
 
 
 def _with(

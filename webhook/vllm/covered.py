@@ -175,6 +175,8 @@ def _absolute_path(draft: Draft, opening: Opening, surroundings: Surroundings) -
         draft.refuse(f"{spelled} goes up by '..', past links too; write the path out")
     elif value.startswith("/"):
         yield canonical(value)
+    elif value.startswith("-") and " " in value:
+        draft.refuse(f"{spelled} is one word, with spaces; write each word as an entry of its own")
     elif isinstance(start, str) and start.startswith("/") and ".." not in start.split("/"):
         yield canonical(posixpath.join(start, value))
     else:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from validator.paths import covers, is_canonical, related
+from validator.paths import covers, is_canonical
 from validator.text import quoted
 from webhook.admission.nest import one_place
 from webhook.admission.volume import LINKLESS, PROC
@@ -56,7 +56,7 @@ def _mount(mount: Mount, placed: Placed, case: Case) -> Iterator[str]:
                 f"{placed.where} mounts the volume {quoted(mount.name)} at "
                 f"{quoted(mount.mount_path)}, but what is verified at {place.model.path} is the "
                 f"volume {quoted(place.mount.name)} at {quoted(place.mount.mount_path)}"
-                f"{_below(place.mount)}: {_way_out(mount, place)}"
+                f"{_below(place.mount)}: {_way_out(mount, place, storage)}"
             )
 
 
@@ -66,7 +66,7 @@ def _spelling(mount: Mount, placed: Placed) -> Iterator[str]:
         yield _with_controls(placed, mount.mount_path)
     elif mount.at == "/":
         yield f"{where}, over the whole image: mount the volume at a path of its own"
-    elif not is_canonical(mount.mount_path):
+    elif not is_canonical(mount.mount_path.removesuffix("/")):  # which every runtime leaves out
         yield (
             f"{where}, which is not spelled in the one way that can be compared: write "
             f"{quoted(mount.at)}"
@@ -115,11 +115,16 @@ def _is_verified(mount: Mount, verified: Mount) -> bool:
     return same == (verified.at, verified.name, verified.sub_path or "", "")
 
 
-def _way_out(mount: Mount, place: Place) -> str:
+def _way_out(mount: Mount, place: Place, storage: ModelStorage) -> str:
     """Return what to do about a mount that lies with a model."""
     if mount.at != place.mount.at and covers(mount.at, place.mount.at):
+        if any(mount.at == each.mount.at for each in storage.places):
+            return "mount the folder of each model alone, side by side"
         return "mount that one here too, within this one, or this one at another path"
-    if related(one_place(mount.at), one_place(place.model.path)):
+    at, path = one_place(mount.at), one_place(place.model.path)
+    if at != path and covers(path, at):
+        return "it would hide a part of the model; mount it at another path"
+    if covers(at, path):
         return "mount that one alone there"
     if place.hides(mount.at):
         return "the model's files are links to there; mount the other one outside of the cache"

@@ -168,9 +168,9 @@ REFUSED: dict[str, tuple[Document, str]] = {
     ),
     "a path with a slash at its end": (
         vllm_spec(
-            containers=[vllm(volumeMounts=[MOUNT, at(f"{MODEL}/", "data")])], volumes=[CLAIM, DATA]
+            containers=[vllm(), tool("x", MOUNT, at(f"{MODEL}/", "data"))], volumes=[CLAIM, DATA]
         ),
-        "write '/models/granite'",
+        "but what is verified at /models/granite is the volume 'data'",
     ),
     "a path with two slashes": (
         vllm_spec(

@@ -384,6 +384,12 @@ def test_a_path_in_settings_that_are_not_known_is_reported(arguments: list[str])
     assert "and what it opens cannot be read" in warning
 
 
+def test_arguments_in_one_word_are_named() -> None:
+    """As a shell's line in `args`, which vLLM takes for the model's name."""
+    (said,) = judged(serving(f"--model {MODEL} --port 8000")).refusals
+    assert said.endswith("is one word, with spaces; write each word as an entry of its own")
+
+
 @pytest.mark.parametrize("dest", OF_REQUESTS)
 def test_what_requests_may_decide_is_said(dest: str) -> None:
     """By each spelling that switches it on, in a word or two; those that switch it off say no."""

@@ -129,7 +129,8 @@ def test_another_model_within_the_models_volume_has_no_gate() -> None:
     chosen = policy(models=[{"path": MODEL}, {"path": "/models/lora/a"}])
     given = pod(vllm(mount(), mount("inner", "/models/lora")), volumes=VOLUMES)
     with pytest.raises(
-        PodRefused, match="what is verified at /models/lora/a is the volume 'inner'"
+        PodRefused,
+        match=r"at /models/lora/a is the volume 'inner' .* each model alone, side by side",
     ):
         run(given, chosen)
 
@@ -154,6 +155,20 @@ def test_the_model_within_an_emptydir_of_the_containers_own_is_admitted() -> Non
     assert outer_of(result.pod) == []
     (warning,) = result.warnings
     assert "after a restart" in warning
+
+
+def test_the_policys_volume_is_added_within_an_emptydir() -> None:
+    """As of a chart that gives a writable cache; no policy names an emptyDir as the model's."""
+    source = {"persistentVolumeClaim": {"claimName": "granite"}}
+    path = "/root/.cache/huggingface"
+    chosen = policy(model={"path": CACHED, "volume": source | {"mountPath": path}})
+    result = run(pod(serving(HOME), volumes=FRESH[1:]), chosen)
+    assert gate_of(result.pod)["volumeMounts"][0]["mountPath"] == path
+    added = result.pod["spec"]["containers"][0]["volumeMounts"][1]
+    assert (added["mountPath"], added["readOnly"]) == (path, True)
+    assert run(result.pod, chosen).pod == result.pod
+    with pytest.raises(PodRefused, match="is not the one that the policy demands"):
+        run(pod(serving(HOME), volumes=[claim("home", of="home")]), chosen)
 
 
 @pytest.mark.parametrize("volumes", [VOLUMES, [claim(), claim("home")]])

@@ -21,7 +21,7 @@ from tests.e2e.api_server.processes import ControlPlaneError
 from tests.e2e.images.buildah import ImagesMissingError
 from tests.e2e.stack.environments import EnvironmentMissingError
 from tests.e2e.stack.running import install, running_stack
-from tests.e2e.stack.stack import JOIN, SCREENSHOT
+from tests.e2e.stack.stack import JOIN, SCREENSHOTS
 from tests.support.caching import say
 
 ARTIFACTS: Final = Path(__file__).parents[3] / "build" / "e2e-stack"
@@ -82,7 +82,7 @@ def _test(names: tuple[str, ...], options: list[str]) -> int:
         environment = {
             **os.environ,
             JOIN: str(stack.cluster.folder),
-            SCREENSHOT: str(ARTIFACTS / "chat.png"),
+            SCREENSHOTS: str(ARTIFACTS),
         }
         pytest = [sys.executable, "-m", "pytest", "-n0", "-p", "no:randomly", "--durations=12"]
         code = subprocess.run([*pytest, *files, *options], env=environment, check=False).returncode

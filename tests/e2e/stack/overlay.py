@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.e2e.stack.beside.sigstore import SigstoreFiles
+    from tests.e2e.stack.beside.tavily import TavilyFiles
     from tests.e2e.stack.environments import Installed
 
 SHARED: Final = Path(__file__).parent / "overlay"
@@ -31,9 +32,11 @@ EMAIL: Final = "admin@example.com"
 PASSWORD: Final = "a-password-of-the-tests"  # noqa: S105 — of an account that lives for minutes
 ACCOUNT: Final = "open-webui.sops.yaml"
 """The Secret with the administrator's account; encrypted where it lies in Git."""
+AUTHORITY: Final = "tavily.json"
+"""A ConfigMap with the certificate of the tests' Tavily."""
 STORAGE: Final = "storage.json"
 """Volumes and claims that a cluster's provisioner and images would bring."""
-CLAIMS: Final = {"vllm-models": 2000, "open-webui": 1000}
+CLAIMS: Final = {"vllm-models": 2000, "open-webui": 1000, "open-webui-uploads": 1000}
 """The stack's own claims, each with the user who writes there."""
 TOKENS: Final = 512
 """The number of positions that the tiny model has."""
@@ -56,6 +59,19 @@ class Workload:
     program: str
     command: tuple[str, ...]
     patches: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The services outside of the cluster.
+
+    Attributes:
+        sigstore: Who signs, and whom to trust for that.
+        tavily: Who answers in Tavily's place.
+    """
+
+    sigstore: SigstoreFiles
+    tavily: TavilyFiles
 
 
 CONTAINER: Final = "/spec/template/spec/containers/0"
@@ -91,7 +107,7 @@ def write(
     *,
     programs: Mapping[str, Installed],
     storage: Path,
-    sigstore: SigstoreFiles,
+    outside: Outside,
     shared: Path = SHARED,
 ) -> None:
     """Write the overlay into a folder: the stack's, and below `debug` the debug pod's.
@@ -102,22 +118,23 @@ def write(
         folder: New, of this overlay alone.
         programs: The environments by name.
         storage: Where the stack's claims have their folders.
-        sigstore: Who signs, and whom to trust for that.
+        outside: Whom the stack's parts speak to.
         shared: Where the shared part lies; a Git repository has its own copy.
     """
     volumes = [_volume(claim, storage / claim, size="300Gi") for claim in CLAIMS]
     claims: list[Document] = []
-    patches: list[Document] = [_trust(sigstore)]
+    patches: list[Document] = [_trust(outside.sigstore), *_searching(outside.tavily)]
     for workload in WORKLOADS:
         installed = programs[workload.program]
         for name, path in _mounts(workload, installed):
             volumes.append(_volume(name, path, size="1Gi"))
             claims.append(_claim(name))
         patches.append(_patch("Deployment", workload.name, _program(workload, installed)))
-    _kustomization(folder, shared, patches, ACCOUNT)
+    _kustomization(folder, shared, patches, ACCOUNT, AUTHORITY)
+    (folder / AUTHORITY).write_text(json.dumps(_authority(outside.tavily), indent=2))
     (folder / ACCOUNT).write_text(json.dumps(_account(), indent=2))
     (folder / STORAGE).write_text(json.dumps(_list([*volumes, *claims])))
-    _kustomization(folder / "debug", shared / "debug", [_to_sigstore(sigstore)])
+    _kustomization(folder / "debug", shared / "debug", [_to_sigstore(outside.sigstore)])
 
 
 def _kustomization(folder: Path, base: Path, patches: list[Document], *files: str) -> None:
@@ -186,13 +203,49 @@ def _trust(sigstore: SigstoreFiles) -> Document:
 
 def _to_sigstore(sigstore: SigstoreFiles) -> Document:
     """Let the debug pod speak to the private Sigstore: the shipped policy leads to the public."""
-    address, port = sigstore.address
+    return _let_out("model-validation-debug", *sigstore.address)
+
+
+def _let_out(policy: str, address: str, port: int) -> Document:
     rule = {
         "to": [{"ipBlock": {"cidr": f"{address}/32"}}],
         "ports": [{"protocol": "TCP", "port": port}],
     }
     patch: Patch = [{"op": "add", "path": "/spec/egress/-", "value": rule}]
-    return _patch("NetworkPolicy", "model-validation-debug", patch)
+    return _patch("NetworkPolicy", policy, patch)
+
+
+def _authority(tavily: TavilyFiles) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "tavily", "namespace": NAMESPACE},
+        "data": {tavily.certificate.name: tavily.certificate.read_text()},
+    }
+
+
+def _searching(tavily: TavilyFiles) -> Iterator[Document]:
+    """Lead Llama Stack to the tests' Tavily: the shipped policy leads to the Internet alone."""
+    variables = {
+        "HTTPS_PROXY": f"http://{tavily.address}",
+        "SSL_CERT_FILE": f"/etc/tavily/{tavily.certificate.name}",
+    }
+    volume = {"name": "tavily", "configMap": {"name": "tavily"}}
+    mount = {"name": "tavily", "mountPath": "/etc/tavily", "readOnly": True}
+    yield _patch(
+        "Deployment",
+        "llamastack",
+        [
+            *(
+                {"op": "add", "path": f"{CONTAINER}/env/-", "value": {"name": name, "value": value}}
+                for name, value in variables.items()
+            ),
+            {"op": "add", "path": "/spec/template/spec/volumes/-", "value": volume},
+            {"op": "add", "path": f"{CONTAINER}/volumeMounts/-", "value": mount},
+        ],
+    )
+    address, _, port = tavily.address.partition(":")
+    yield _let_out("llamastack", address, int(port))
 
 
 def _patch(kind: str, name: str, operations: Patch) -> Document:

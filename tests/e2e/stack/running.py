@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from tests.e2e.api_server import building
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.node.running import running_cluster
-from tests.e2e.stack import environments, images, overlay, tiny_model
+from tests.e2e.stack import environments, images, models, overlay
 from tests.e2e.stack.beside import enforcing, envoy, neighbours
 from tests.e2e.stack.beside.sigstore import SigstoreOnMachine
+from tests.e2e.stack.beside.tavily import TavilyOnMachine
 from tests.e2e.stack.stack import DEBUG, Stack
 from tests.e2e.stack.static.definitions import GATEWAY, MODULES, definitions
-from tests.support.caching import cache, exclusive, say
+from tests.support.caching import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.stack.environments import Installed
@@ -51,6 +52,7 @@ def running_stack() -> Iterator[Stack]:
     with (
         running_cluster() as (cluster, node),
         SigstoreOnMachine(node.machine.host, cluster.folder) as sigstore,
+        TavilyOnMachine(cluster.folder, node.machine.host) as tavily,
         ExitStack() as running,
     ):
         for archive in archives:
@@ -65,9 +67,14 @@ def running_stack() -> Iterator[Stack]:
         cluster.api.apply(definitions((*MODULES, GATEWAY)))
         envoy.install(cluster.api)
         storage = cluster.folder / "storage"
-        _fill(storage, _tiny_model(programs))
+        _fill(storage, models.tiny(programs["vllm"]))
         tree = cluster.folder / "overlay"
-        overlay.write(tree, programs=programs, storage=storage, sigstore=sigstore.files)
+        overlay.write(
+            tree,
+            programs=programs,
+            storage=storage,
+            outside=overlay.Outside(sigstore.files, tavily.files),
+        )
         envoy.make_certificate(cluster.folder, overlay.HOST)
         stack = Stack(cluster, node.machine.pid, tree, storage)
         stack.invite()
@@ -119,16 +126,3 @@ def _fill(storage: Path, model: Path) -> None:
             shutil.copytree(model, folder / os.path.basename(overlay.MODEL))  # noqa: PTH119
         for path in (folder, *folder.rglob("*")):
             os.chown(path, user, user)
-
-
-def _tiny_model(programs: Mapping[str, Installed]) -> Path:
-    """Return the model, made if it is missing; it is the same each time."""
-    vllm = programs["vllm"]
-    folder = cache("models") / vllm.path.name
-    with exclusive(cache("models")):
-        if not folder.is_dir():
-            partial = folder.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            tiny_model.make(partial, python=vllm.python).replace(folder)
-    return folder

@@ -12,6 +12,7 @@ from tests.e2e.api_server.processes import ControlPlaneError
 from tests.e2e.node.cluster import Cluster, condition
 from tests.e2e.node.machine import enter
 from tests.e2e.stack.beside.sigstore import SigstoreFiles
+from tests.e2e.stack.beside.tavily import TavilyFiles
 from tests.e2e.stack.overlay import MODEL, NAMESPACE
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 JOIN: Final = "MODEL_VALIDATION_STACK"
 """Names the folder of a stack that runs: `python -m tests.e2e.stack` says which."""
 
-SCREENSHOT: Final = "MODEL_VALIDATION_SCREENSHOT"
-"""Names the file in which the browser's last sight is kept."""
+SCREENSHOTS: Final = "MODEL_VALIDATION_SCREENSHOTS"
+"""Names the folder in which the browser's last sights are kept."""
 
 STATE: Final = "stack.json"
 DEBUG: Final = "model-validation-debug"
@@ -70,6 +71,11 @@ class Stack:
     def sigstore(self) -> SigstoreFiles:
         """The private Sigstore's files."""
         return SigstoreFiles(self.cluster.folder / "sigstore")
+
+    @property
+    def tavily(self) -> TavilyFiles:
+        """The tests' Tavily's files."""
+        return TavilyFiles(self.cluster.folder / "tavily")
 
     # Doing
 

@@ -3,7 +3,8 @@
     PYTHON tests/e2e/stack/beside/browsing.py JSON
 
 Runs in the environment `visitor`. JSON says `browser` (a program), `arguments` for it, `url`,
-`email`, `password`, `question` and `screenshot` (a file); what was seen is printed as JSON.
+`email`, `password`, `question`, `screenshot` (a file) and `search` (whether the chat may search
+the web); what was seen is printed as JSON.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ def _chat(page: Page, wanted: dict[str, Any]) -> tuple[str, str]:
     news = page.get_by_role("button", name="Okay, Let's Go!")
     if news.count():
         news.click()
+    if wanted["search"]:
+        # As the switch below the text does, whose place changes from release to release.
+        page.goto(f"{wanted['url']}?web-search=true")
     page.click("#chat-input")
     page.keyboard.type(wanted["question"])
     page.keyboard.press("Enter")

@@ -84,7 +84,7 @@ def make_repository(stack: Stack, programs: Mapping[str, Path]) -> str:
         tree / CLUSTER,
         programs={name: environments.find(name) for name in environments.ENVIRONMENTS},
         storage=stack.storage,
-        sigstore=stack.sigstore,
+        outside=overlay.Outside(stack.sigstore, stack.tavily),
         shared=tree / "tests/e2e/stack/overlay",
     )
     key = _run(str(programs["age-keygen"]))

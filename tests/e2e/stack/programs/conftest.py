@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.e2e.stack import environments, tiny_model
+from tests.e2e.stack import environments, models
 from tests.e2e.stack.engines import Installation
 from tests.support.differential.signers import KeyPair, quiet
 from validator import contract
@@ -43,9 +43,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
 
 
 @pytest.fixture(scope="session")
-def signed(tmp_path_factory: pytest.TempPathFactory, vllm: Installation, sign: Sign) -> Path:
+def signed(tmp_path_factory: pytest.TempPathFactory, sign: Sign) -> Path:
     """Return a signed model."""
-    model = tiny_model.make(tmp_path_factory.mktemp("models") / "tiny", python=vllm.python)
+    model = tmp_path_factory.mktemp("models") / "tiny"
+    shutil.copytree(models.tiny(environments.find("vllm")), model)
     sign(model)
     return model
 

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.api_server.processes import Program, free_ports, until
 from tests.e2e.stack import environments
 from tests.e2e.stack.beside import fake_vllm
+from tests.e2e.stack.beside.tavily import FOUND, KEY, TavilyOnMachine
 from tests.e2e.stack.environments import EnvironmentMissingError
 from tests.e2e.stack.static import manifests
 
@@ -152,16 +153,37 @@ def test_a_search_without_a_key_says_that_there_is_none(keyless: LlamaStack, vll
     assert vllm == []
 
 
+def test_open_webui_s_search_without_a_key_says_what_to_do(keyless: LlamaStack) -> None:
+    """As a result, since Open WebUI shows nothing of an error."""
+    status, text = keyless.ask("/search", {"query": "rings", "count": 3})
+    (result,) = json.loads(text)
+    assert status == 200
+    assert result["snippet"].startswith("The web search is not set up: Llama Stack has no key")
+
+
 @pytest.mark.usefixtures("programs")
 def test_with_a_key_the_model_is_offered_the_search(tmp_path: Path) -> None:
-    """By its name; whether to use it is the model's choice, and here it does not."""
+    """By its name; Open WebUI gets what Tavily finds, and is told where it does not answer."""
     with (
-        running(tmp_path, TAVILY_SEARCH_API_KEY="tvly-none") as stack,
+        TavilyOnMachine(tmp_path) as tavily,
+        running(
+            tmp_path,
+            TAVILY_SEARCH_API_KEY=KEY,
+            HTTPS_PROXY=f"http://{tavily.files.address}",
+            SSL_CERT_FILE=str(tavily.files.certificate),
+        ) as stack,
         fake_vllm.serving(stack.vllm_port) as asked,
     ):
         until(lambda: MODEL in stack.ask("/v1/models")[1], what="the model is listed", seconds=60)
         status, text = stack.ask("/v1/responses", SEARCH)
+        found = stack.ask("/search", {"query": "rings", "count": 3})
+        tavily.close()
+        failed = stack.ask("/search", {"query": "rings", "count": 3})
     assert status == 200
     assert "".join(fake_vllm.TOKENS) in text
     (request,) = asked
     assert [tool["function"]["name"] for tool in request["tools"]] == ["web_search"]
+    assert tavily.files.queries() == ["rings"]
+    result = {"link": FOUND["url"], "title": FOUND["title"], "snippet": FOUND["content"]}
+    assert (found[0], json.loads(found[1])) == (200, [result])
+    assert json.loads(failed[1])[0]["snippet"].startswith("The web search failed: ")

@@ -12,9 +12,11 @@ import pytest
 
 from tests.e2e.stack import environments
 from tests.e2e.stack.beside import envoy
-from tests.e2e.stack.beside.webui import QUESTION
+from tests.e2e.stack.beside.tavily import KEY, WORD
+from tests.e2e.stack.beside.webui import QUESTION, Session
 from tests.e2e.stack.overlay import EMAIL, HOST, PASSWORD
-from tests.e2e.stack.stack import SCREENSHOT
+from tests.e2e.stack.stack import SCREENSHOTS
+from tests.e2e.stack.tiny_model import FOUND, QUERY, SENTENCE
 
 if TYPE_CHECKING:
     from tests.e2e.stack.stack import Stack
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 BROWSING: Final = Path(__file__).parents[1] / "beside" / "browsing.py"
 CHROMIUM: Final = "/usr/bin/chromium"
 BROWSING_SECONDS: Final = 300
+SEARCHING: Final = "Search the web for planets."
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +41,46 @@ def browser(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_browser_chats_through_the_route(stack: Stack, browser: Path) -> None:
     """By the route's name, over TLS: sign in, ask, and see the answer come piece by piece."""
-    address = envoy.address(stack.cluster.api, "llm")
-    trusted = envoy.fingerprint(stack.cluster.folder / envoy.FILES["cert"])
-    screenshot = Path(os.environ.get(SCREENSHOT) or stack.cluster.folder / "chat.png")
-    seen = _browse(
-        browser=str(browser),
-        arguments=[
-            f"--host-resolver-rules=MAP {HOST} {address}",
-            f"--ignore-certificate-errors-spki-list={trusted}",
-        ],
-        url=f"https://{HOST}/",
-        email=EMAIL,
-        password=PASSWORD,
-        question=QUESTION,
-        screenshot=str(screenshot),
-    )
+    seen = _browse(stack, browser, QUESTION)
     assert seen["url"].startswith(f"https://{HOST}/c/")
-    assert seen["answer"]
+    assert seen["answer"].endswith(SENTENCE)
     assert seen["pieces"] > 1
-    assert screenshot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_search_without_a_key_says_so_in_the_chat(stack: Stack, browser: Path) -> None:
+    """The model asks for the search, and the reader sees that it is not set up."""
+    seen = _browse(stack, browser, SEARCHING, name="chat-search-without-a-key", search=True)
+    assert "The web search is not set up" in seen["answer"]
+    assert stack.tavily.queries() == []
+
+
+def test_a_chat_searches_the_web(stack: Stack, browser: Path) -> None:
+    """The model's call goes to Tavily, and its answer has a word that only Tavily's had."""
+    stack.kubectl("create", "secret", "generic", "tavily", f"--from-literal=api-key={KEY}")
+    stack.restart("llamastack")
+    stack.rolled_out("llamastack")
+    Session.begin(stack).chat()  # when the model is listed again
+    seen = _browse(stack, browser, SEARCHING, name="chat-search", search=True)
+    assert FOUND.format(WORD) in seen["answer"]
+    assert stack.tavily.queries() == [QUERY]
+
+
+def test_a_request_that_is_too_large_is_refused_at_the_door(stack: Stack) -> None:
+    """By Envoy, with 413, before Open WebUI sees it; a smaller one passes."""
+    said = {size: _sent(stack, size) for size in ("50M", "30M")}
+    assert said["50M"] == "413"
+    assert said["30M"] in ("401", "403", "405")
+
+
+def _sent(stack: Stack, size: str) -> str:
+    """Send so many bytes to Open WebUI through the route; return the status."""
+    address = envoy.address(stack.cluster.api, "llm")
+    curl = (
+        f"head -c {size} /dev/zero | curl --silent --insecure --output /dev/null"
+        f" --write-out '%{{http_code}}' --resolve {HOST}:443:{address} --data-binary @-"
+        f" https://{HOST}/api/v1/files/"
+    )
+    return stack.on_machine("sh", "-c", curl).stdout
 
 
 def test_plain_http_is_led_to_tls(stack: Stack) -> None:
@@ -68,7 +92,26 @@ def test_plain_http_is_led_to_tls(stack: Stack) -> None:
     assert f"location: https://{HOST}/x" in answer
 
 
-def _browse(**wanted: Any) -> dict[str, Any]:
+def _browse(
+    stack: Stack, browser: Path, question: str, *, name: str = "chat", search: bool = False
+) -> dict[str, Any]:
+    """Ask a question as a person does; the browser's last sight is kept under a name."""
+    address = envoy.address(stack.cluster.api, "llm")
+    trusted = envoy.fingerprint(stack.cluster.folder / envoy.FILES["cert"])
+    screenshot = Path(os.environ.get(SCREENSHOTS) or stack.cluster.folder) / f"{name}.png"
+    wanted = {
+        "browser": str(browser),
+        "arguments": [
+            f"--host-resolver-rules=MAP {HOST} {address}",
+            f"--ignore-certificate-errors-spki-list={trusted}",
+        ],
+        "url": f"https://{HOST}/",
+        "email": EMAIL,
+        "password": PASSWORD,
+        "question": question,
+        "screenshot": str(screenshot),
+        "search": search,
+    }
     visitor = environments.find("visitor")
     ran = subprocess.run(
         [visitor.python, BROWSING, json.dumps(wanted)],
@@ -78,5 +121,6 @@ def _browse(**wanted: Any) -> dict[str, Any]:
         timeout=BROWSING_SECONDS,
     )
     assert ran.returncode == 0, ran.stderr
+    assert screenshot.read_bytes().startswith(b"\x89PNG")
     seen: dict[str, Any] = json.loads(ran.stdout)
     return seen

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.node.cluster import statuses
 from tests.e2e.stack.beside.webui import Session
 from tests.e2e.stack.overlay import MODEL, NAMESPACE
+from tests.e2e.stack.tiny_model import SENTENCE
 
 if TYPE_CHECKING:
     from tests.e2e.stack.stack import Stack
@@ -41,10 +42,11 @@ def test_llama_stack_says_that_it_is_well_where_people_ask(stack: Stack) -> None
 
 
 def test_a_chat_streams_tokens_through_all_three(stack: Stack) -> None:
-    """Open WebUI's API answers in pieces, and vLLM has generated as many tokens for them."""
+    """Open WebUI's API gives what the model has learned, in pieces that vLLM has generated."""
     session = Session.begin(stack)
     before = _generated(stack)
     pieces = session.chat()
+    assert "".join(pieces).strip() == SENTENCE
     assert len(pieces) > 1
     assert _generated(stack) >= before + len(pieces)
 

@@ -15,7 +15,7 @@ DELETING_SECONDS = 180
 
 
 def test_deleting_the_stack_leaves_the_volumes(stack: Stack) -> None:
-    """All that was applied goes, but for the namespace and two claims that stay bound."""
+    """All that was applied goes, but for the namespace and three claims that stay bound."""
     api = stack.cluster.api
     deleting = ("delete", "-k", str(stack.overlay), *KEEPING, "--wait", "--timeout=170s")
     api.kubectl(*deleting, seconds=DELETING_SECONDS)

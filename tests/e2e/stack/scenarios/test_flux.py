@@ -53,7 +53,7 @@ def test_the_stack_waits_for_the_webhook(stack: Stack, reconciled: list[str]) ->
         if each["type"] == "Ready"
     )
     listed = json.loads(stack.kubectl("get", "deployments", "-o", "json"))["items"]
-    assert len(listed) == 3
+    assert len(listed) == 4
     made = [each["metadata"]["creationTimestamp"] for each in listed]
     assert min(map(datetime.fromisoformat, made)) >= datetime.fromisoformat(ready)
 
@@ -73,7 +73,7 @@ def test_the_conversation_is_still_there(stack: Stack, reconciled: list[str]) ->
 
 
 def test_taking_it_back_leaves_the_volumes(stack: Stack, reconciled: list[str]) -> None:
-    """With its Kustomization the stack goes, by Flux, but for the namespace and two claims."""
+    """With its Kustomization the stack goes, by Flux, but for the namespace and three claims."""
     assert reconciled
     deleting = ("delete", f"{KUSTOMIZATIONS}/llm", f"--timeout={PRUNING_SECONDS}s")
     stack.cluster.api.kubectl("-n", flux.NAMESPACE, *deleting, seconds=PRUNING_SECONDS + 10)

@@ -51,7 +51,7 @@ def test_a_pod_s_reviews_are_in_the_trace_that_its_gate_names(stack: Stack) -> N
 
 
 def test_vllm_s_metrics_are_where_the_service_monitor_points(stack: Stack) -> None:
-    """Its selector finds one Service, whose port leads Prometheus to each pod's own metrics."""
+    """Its selector finds one Service, whose port leads Prometheus to the metrics and to no more."""
     monitor = json.loads(stack.kubectl("get", "servicemonitor", "vllm", "-o", "json"))["spec"]
     labels = ",".join(f"{k}={v}" for k, v in monitor["selector"]["matchLabels"].items())
     (service,) = _listed(stack, "services", labels)
@@ -64,6 +64,8 @@ def test_vllm_s_metrics_are_where_the_service_monitor_points(stack: Stack) -> No
         )
         assert answer.startswith("200 ")
         assert "\nvllm:num_requests_running" in answer
+        more = ("get", f"http://{address}:{port}/v1/models")
+        assert stack.ask(*more, pod="prometheus", namespace=MONITORING).startswith("404 ")
 
 
 def _traces(stack: Stack) -> dict[str, set[str]]:
@@ -85,7 +87,7 @@ def _endpoints(stack: Stack, service: str, port: str) -> Iterator[tuple[str, int
         for address in endpoint["addresses"]
         if each["name"] == port and endpoint["conditions"]["ready"]
     ]
-    assert len(ready) == len(stack.ready("vllm"))
+    assert len(ready) == 1
     yield from ready
 
 

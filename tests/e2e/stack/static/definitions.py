@@ -47,7 +47,10 @@ MODULES: Final = (
     Module(
         path="github.com/envoyproxy/gateway@v1.9.1",
         sum="h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
-        files=(f"{CHART}/gatewayapi-crds.yaml",),  # the Gateway API, as this release brings it
+        files=(
+            f"{CHART}/gatewayapi-crds.yaml",  # the Gateway API, as this release brings it
+            f"{CHART}/generated/gateway.envoyproxy.io_backendtrafficpolicies.yaml",
+        ),
     ),
     Module(
         path="github.com/prometheus-operator/prometheus-operator@v0.85.0",
@@ -62,7 +65,10 @@ MODULES: Final = (
     Module(
         path="github.com/fluxcd/source-controller@v1.7.0",
         sum="h1:/fBgS4CSmT5Jj/fjQDF92y+pC3gst1GJjgNSzY8Ff9I=",
-        files=("config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml",),
+        files=(
+            "config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml",
+            "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml",
+        ),
     ),
 )
 

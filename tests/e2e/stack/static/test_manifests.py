@@ -103,6 +103,16 @@ def test_images_are_named_by_a_tag_that_stays(documents: list[Document]) -> None
         assert repository.startswith(("docker.io/", "ghcr.io/", "model-validation/"))
 
 
+def test_the_guide_has_the_tag_of_each_image(documents: list[Document]) -> None:
+    """Its table is the one place that says which versions are shipped, and what was tried."""
+    rows = [row for row in (DOCS / "stack.md").read_text().splitlines() if row.startswith("| `")]
+    for each in manifests.containers(documents):
+        repository, _, tag = each["image"].rpartition(":")
+        name = repository.rpartition("/")[2]
+        said = any(f"{name}`" in row and f"`{tag}`" in row for row in rows)
+        assert said or repository.startswith("model-validation/"), each["image"]
+
+
 def test_services_are_of_the_cluster_alone(documents: list[Document]) -> None:
     """ClusterIP, and each finds its pods and their port."""
     for service in manifests.of_kind(documents, "Service"):
@@ -142,7 +152,7 @@ def test_secrets_that_are_needed_are_named_and_have_their_keys(documents: list[D
 def test_only_open_webui_cannot_start_without_its_secret(overlay: str) -> None:
     """The others do without a token and without a search."""
     for each in manifests.containers(manifests.build(overlay)):
-        for variable in each["env"]:
+        for variable in each.get("env", ()):
             if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
                 needed = reference["name"].startswith("open-webui")
                 assert reference.get("optional", False) is not needed
@@ -150,14 +160,14 @@ def test_only_open_webui_cannot_start_without_its_secret(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_without_the_model_it_fits_three_cores_and_ten_gibibytes(overlay: str) -> None:
-    """Llama Stack and Open WebUI together, at most."""
+    """Llama Stack, Open WebUI and what passes metrics on, together, at most."""
     limits = [
         container["resources"]["limits"]
         for pod in manifests.pods(manifests.build(overlay))
         if pod["metadata"]["name"] != "vllm"
         for container in pod["spec"]["containers"]
     ]
-    assert len(limits) == 2
+    assert len(limits) >= 2
     for resource, most in (("cpu", "3"), ("memory", "10Gi")):
         assert sum(value(each[resource]) for each in limits) <= value(most)
 
@@ -183,11 +193,13 @@ def test_each_part_finds_the_next(overlay: str) -> None:
     assert {
         (each["metadata"]["name"], each["spec"]["ports"][0]["port"])
         for each in manifests.of_kind(documents, "Service")
-    } == {("vllm", 8000), ("llamastack", 8321), ("open-webui", 3000)}
+    } - {("vllm-metrics", 8001)} == {("vllm", 8000), ("llamastack", 8321), ("open-webui", 3000)}
     assert environment(documents, "llamastack")["VLLM_URL"] == "http://vllm:8000/v1"
     chat = environment(documents, "open-webui")
     assert chat["OPENAI_API_BASE_URL"] == "http://llamastack:8321/v1"
     assert (chat["PORT"], chat["ENABLE_PERSISTENT_CONFIG"]) == ("3000", "False")
+    assert (chat["ENABLE_WEB_SEARCH"], chat["WEB_SEARCH_ENGINE"]) == ("True", "external")
+    assert chat["EXTERNAL_WEB_SEARCH_URL"] == "http://llamastack:8321/search"
     assert environment(documents, "vllm")["HF_HUB_OFFLINE"] == "1"
 
 
@@ -204,6 +216,63 @@ def test_one_pod_at_a_time_writes_the_conversations(overlay: str) -> None:
     ]["spec"]["volumes"]
     mounts = {m["name"]: m["mountPath"] for m in container(documents, "open-webui")["volumeMounts"]}
     assert environment(documents, "open-webui")["DATA_DIR"] == mounts["data"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_uploads_do_not_fill_the_volume_of_the_database(overlay: str) -> None:
+    """They have a claim of their own, mounted where Open WebUI puts them."""
+    documents = manifests.build(overlay)
+    pod = deployment(documents, "open-webui")["template"]["spec"]
+    claims = {
+        each["name"]: each["persistentVolumeClaim"]["claimName"]
+        for each in pod["volumes"]
+        if "persistentVolumeClaim" in each
+    }
+    assert claims == {"data": "open-webui", "uploads": "open-webui-uploads"}
+    assert {each["metadata"]["name"] for each in claims_of(documents)} >= set(claims.values())
+    mounts = {m["name"]: m["mountPath"] for m in container(documents, "open-webui")["volumeMounts"]}
+    assert mounts["uploads"] == f"{environment(documents, 'open-webui')['DATA_DIR']}/uploads"
+
+
+def test_no_rollout_waits_for_a_volume_that_the_old_pod_holds(documents: list[Document]) -> None:
+    """A volume of one node: one pod at a time, or the new pod goes to the old one's node."""
+    single = {
+        each["metadata"]["name"]
+        for each in claims_of(documents)
+        if each["spec"]["accessModes"] == ["ReadWriteOnce"]
+    }
+    for each in manifests.of_kind(documents, "Deployment"):
+        spec = each["spec"]
+        pod = spec["template"]["spec"]
+        held = {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod.get("volumes", ())
+            if "persistentVolumeClaim" in volume
+        }
+        if held & single and not one_at_a_time(spec):
+            assert goes_to_its_own_node(spec), each["metadata"]["name"]
+
+
+def claims_of(documents: list[Document]) -> list[Document]:
+    """Return the claims."""
+    return manifests.of_kind(documents, "PersistentVolumeClaim")
+
+
+def one_at_a_time(spec: dict[str, Any]) -> bool:
+    """Return whether a rollout ends the old pod before it makes the new one."""
+    strategy = spec.get("strategy", {})
+    surge = strategy.get("rollingUpdate", {}).get("maxSurge")
+    return bool(strategy.get("type") == "Recreate" or surge == 0)
+
+
+def goes_to_its_own_node(spec: dict[str, Any]) -> bool:
+    """Return whether a pod must go to a node that has another one of its Deployment."""
+    affinity = spec["template"]["spec"].get("affinity", {}).get("podAffinity", {})
+    term = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": spec["selector"]["matchLabels"]},
+    }
+    return term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution", ())
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -271,7 +340,7 @@ def test_metrics_are_scraped_from_the_one_service_that_has_them(overlay: str) ->
         if monitor["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items()
         and endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
     ]
-    assert (scraped, endpoint["path"]) == (["vllm"], "/metrics")
+    assert (scraped, endpoint["path"]) == (["vllm-metrics"], "/metrics")
 
 
 def test_traces_of_each_part_go_to_the_collector() -> None:
@@ -304,14 +373,33 @@ def test_the_route_leads_to_open_webui_alone_and_streams(overlay: str) -> None:
     route = manifests.named(documents, "HTTPRoute", "open-webui")["spec"]
     redirect = manifests.named(documents, "HTTPRoute", "open-webui-redirect")["spec"]
     assert route["parentRefs"] == [{"name": "llm", "sectionName": "https"}]
-    (rule,) = route["rules"]
-    assert rule["backendRefs"] == [{"name": "open-webui", "port": 3000}]
-    assert rule["timeouts"] == {"request": "0s"}
+    for rule in route["rules"]:
+        assert rule["backendRefs"] == [{"name": "open-webui", "port": 3000}]
+        assert rule["timeouts"] == {"request": "0s"}
     assert redirect["parentRefs"] == [{"name": "llm", "sectionName": "http"}]
     (rule,) = redirect["rules"]
     assert [each["requestRedirect"]["scheme"] for each in rule["filters"]] == ["https"]
     assert "backendRefs" not in rule
     assert environment(documents, "open-webui")["WEBUI_SESSION_COOKIE_SECURE"] == "True"
+
+
+def test_the_route_bounds_requests_but_no_websocket() -> None:
+    """A request is no larger than an upload; each rule of the route has a rate for each client."""
+    documents = manifests.build("production")
+    policies = {
+        (each["spec"]["targetRefs"][0]["name"], each["spec"]["targetRefs"][0]["sectionName"]): each
+        for each in manifests.of_kind(documents, "BackendTrafficPolicy")
+    }
+    rules = manifests.named(documents, "HTTPRoute", "open-webui")["spec"]["rules"]
+    assert policies.keys() == {("open-webui", rule["name"]) for rule in rules}
+    for each in policies.values():
+        for rule in each["spec"]["rateLimit"]["local"]["rules"]:
+            (client,) = rule["clientSelectors"]
+            assert client["sourceCIDR"]["type"] == "Distinct"
+    assert "requestBuffer" not in policies["open-webui", "websocket"]["spec"]
+    largest = value(policies["open-webui", "requests"]["spec"]["requestBuffer"]["limit"])
+    upload = value(f"{environment(documents, 'open-webui')['RAG_FILE_MAX_SIZE']}Mi")
+    assert upload < largest < 2 * upload
 
 
 def test_the_host_name_is_in_one_place() -> None:
@@ -402,6 +490,8 @@ def test_each_kustomization_of_the_guide_builds_as_it_stands(tmp_path: Path) -> 
     whole = [each for each in guide() if each.get("kind") == "Kustomization"]
     for number, written in enumerate(whole):
         documents = written_beside_manifests(tmp_path / str(number), written)
+        if manifests.of_kind(documents, "OCIRepository"):
+            continue
         if manifests.of_kind(documents, "ModelValidation"):
             assert_somebody_signs(documents)
         else:
@@ -410,7 +500,7 @@ def test_each_kustomization_of_the_guide_builds_as_it_stands(tmp_path: Path) -> 
             assert image == "registry.example.com/ml/validator:0.1.0-debug"
         for job in manifests.of_kind(documents, "Job"):
             assert "{'name': 'REVISION', 'value': 'COMMIT'}" in repr(job)
-    assert len(whole) == 4
+    assert len(whole) == 5
 
 
 @pytest.mark.parametrize("folder", [SHARED, SHARED / "debug"], ids=["stack", "debug"])

@@ -19,6 +19,9 @@ RECEIVER: Final = Path(__file__).with_name("otlp_receiver.py")
 OBSERVABILITY: Final = "observability"
 MONITORING: Final = "monitoring"
 ELSEWHERE: Final = "elsewhere"
+OPENSHIFT_DNS: Final = "openshift-dns"
+DNS_PORT: Final = 5353
+"""Where the pods of OpenShift's DNS listen."""
 COLLECTOR: Final = "signoz-otel-collector"
 OTLP: Final = {"otlp": 4317, "otlp-http": 4318}
 
@@ -26,10 +29,15 @@ OTLP: Final = {"otlp": 4317, "otlp-http": 4318}
 def neighbours(speaks_otlp: Installed) -> list[Document]:
     """Return the objects of all, in an order in which they can be created."""
     return [
-        *(_object("v1", "Namespace", name) for name in (OBSERVABILITY, MONITORING, ELSEWHERE)),
+        *(
+            _object("v1", "Namespace", name)
+            for name in (OBSERVABILITY, MONITORING, ELSEWHERE, OPENSHIFT_DNS)
+        ),
         *_collector(speaks_otlp),
         pod(MONITORING, "prometheus", {"app.kubernetes.io/name": "prometheus"}),
         pod(ELSEWHERE, "stranger", {"app.kubernetes.io/name": "open-webui"}),
+        *_dns(OPENSHIFT_DNS),
+        *_dns(ELSEWHERE),
     ]
 
 
@@ -56,6 +64,18 @@ def pod(namespace: str, name: str, labels: dict[str, str]) -> Document:
         ],
     }
     return _object("v1", "Pod", name, namespace, labels=labels) | {"spec": spec}
+
+
+def _dns(namespace: str) -> list[Document]:
+    """Return a pod that listens where OpenShift's DNS does, and a Service that leads to it."""
+    labels = {"dns.operator.openshift.io/daemonset-dns": "default"}
+    listening = pod(namespace, "dns-default", labels)
+    command = ["/usr/bin/python3", "-m", "http.server", str(DNS_PORT)]
+    listening["spec"]["containers"][0]["command"] = command
+    listening["spec"]["containers"][0]["workingDir"] = "/tmp"  # noqa: S108 — the pod's own
+    service = _object("v1", "Service", "dns-default", namespace)
+    service["spec"] = {"selector": labels, "ports": [{"port": DNS_PORT}]}
+    return [listening, service]
 
 
 def _collector(speaks_otlp: Installed) -> list[Document]:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.stack.beside.neighbours import COLLECTOR, ELSEWHERE, MONITORING, OBSERVABILITY
+from tests.e2e.api_server.processes import Host, Program, until
+from tests.e2e.node.machine import enter
+
+from tests.e2e.stack.beside.neighbours import (
+    COLLECTOR,
+    DNS_PORT,
+    ELSEWHERE,
+    MONITORING,
+    OBSERVABILITY,
+    OPENSHIFT_DNS,
+    pod,
+)
 from tests.e2e.stack.overlay import NAMESPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.stack.stack import Stack
 
 VLLM: Final = (NAMESPACE, "deployment/vllm")
 LLAMA_STACK: Final = (NAMESPACE, "deployment/llamastack")
 OPEN_WEBUI: Final = (NAMESPACE, "deployment/open-webui")
 PROMETHEUS: Final = (MONITORING, "prometheus")
+NODE_CACHE: Final = "169.254.20.10"
 STRANGER: Final = (ELSEWHERE, "stranger")
 
 SERVED_BY_VLLM: Final = f"vllm.{NAMESPACE}:8000"
@@ -23,6 +38,8 @@ SERVED_BY_METRICS: Final = f"vllm-metrics.{NAMESPACE}:8001"
 SERVED_BY_LLAMA_STACK: Final = f"llamastack.{NAMESPACE}:8321"
 SERVED_BY_OPEN_WEBUI: Final = f"open-webui.{NAMESPACE}:3000"
 SENT_TO_COLLECTOR: Final = f"{COLLECTOR}.{OBSERVABILITY}:4317"
+SERVED_BY_OPENSHIFT_DNS: Final = f"dns-default.{OPENSHIFT_DNS}:{DNS_PORT}"
+SERVED_BY_ANOTHER_DNS: Final = f"dns-default.{ELSEWHERE}:{DNS_PORT}"
 API_SERVER: Final = "kubernetes.default:443"
 
 ALLOWED: Final = (
@@ -32,6 +49,7 @@ ALLOWED: Final = (
     (VLLM, SENT_TO_COLLECTOR),
     (LLAMA_STACK, SENT_TO_COLLECTOR),
     (OPEN_WEBUI, SENT_TO_COLLECTOR),
+    *((each, SERVED_BY_OPENSHIFT_DNS) for each in (VLLM, LLAMA_STACK, OPEN_WEBUI)),
     # Where no policy is: what is closed below is closed by the policies.
     (STRANGER, SENT_TO_COLLECTOR),
     (STRANGER, API_SERVER),
@@ -40,6 +58,7 @@ ALLOWED: Final = (
 FORBIDDEN: Final = (
     (OPEN_WEBUI, SERVED_BY_VLLM),
     (OPEN_WEBUI, API_SERVER),
+    *((each, SERVED_BY_ANOTHER_DNS) for each in (VLLM, LLAMA_STACK, OPEN_WEBUI)),
     (LLAMA_STACK, SERVED_BY_OPEN_WEBUI),
     (LLAMA_STACK, API_SERVER),
     (VLLM, SERVED_BY_LLAMA_STACK),
@@ -71,6 +90,57 @@ def test_what_is_allowed_is_open(stack: Stack, asker: Asker, target: str) -> Non
 def test_any_other_path_is_closed(stack: Stack, asker: Asker, target: str) -> None:
     """Each pod reaches only the next of the three; others learn no more than an address."""
     assert _connects(stack, asker, target).startswith("refused: ")
+
+
+def test_an_envoy_in_the_namespace_reaches_open_webui_alone(stack: Stack) -> None:
+    """A pod with the labels that Envoy Gateway gives in its mode GatewayNamespace."""
+    owner = "gateway.envoyproxy.io/owning-gateway"
+    labels = {f"{owner}-name": NAMESPACE, f"{owner}-namespace": NAMESPACE}
+    stack.cluster.api.apply([pod(NAMESPACE, "envoy", labels)])
+    stack.kubectl("wait", "--for=condition=Ready", "pod/envoy", "--timeout=60s", seconds=70)
+    envoy = (NAMESPACE, "envoy")
+    until(
+        lambda: _connects(stack, envoy, SERVED_BY_OPEN_WEBUI) == "connected\n",
+        what="the policies know the pod",
+        seconds=30,
+        pause=1,
+    )
+    for target in (SERVED_BY_LLAMA_STACK, SERVED_BY_VLLM, API_SERVER):
+        assert _connects(stack, envoy, target).startswith("refused: ")
+    stack.kubectl("delete", "pod", "envoy", "--wait=false")
+
+
+def test_a_cache_of_names_on_the_node_answers(stack: Stack) -> None:
+    """NodeLocal DNSCache has an address of the node, at which pods may ask for names alone."""
+    with _on_node(stack, NODE_CACHE, 53), _on_node(stack, NODE_CACHE, 54):
+        for namespace, pod_name in (VLLM, LLAMA_STACK, OPEN_WEBUI):
+            for port, said in (("53", "connected"), ("54", "refused: ")):
+                asked = ("connect", NODE_CACHE, port)
+                answer = stack.ask(*asked, pod=pod_name, namespace=namespace)
+                assert answer.startswith(said), (pod_name, port)
+
+
+@contextmanager
+def _on_node(stack: Stack, address: str, port: int) -> Iterator[None]:
+    """Listen on an address of the cluster's machine inside the block."""
+    stack.on_machine("ip", "address", "add", f"{address}/32", "dev", "lo")
+    host = Host(address=address, enter=enter(stack.machine))
+    command = ["python3", "-m", "http.server", "--bind", address, str(port)]
+    folder = stack.cluster.folder / f"cache-{port}"
+    folder.mkdir()
+    program = Program(command, log=folder / "log", folder=folder, host=host)
+    try:
+        program.start()
+        asked = f"import socket; socket.create_connection(({address!r}, {port}), 1)"
+        until(
+            lambda: stack.on_machine("python3", "-c", asked).returncode == 0,
+            what="it listens",
+            seconds=30,
+            pause=0.2,
+        )
+        yield
+    finally:
+        program.close()
 
 
 def _connects(stack: Stack, asker: Asker, target: str) -> str:

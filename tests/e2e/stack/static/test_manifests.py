@@ -117,6 +117,9 @@ def test_services_are_of_the_cluster_alone(documents: list[Document]) -> None:
     """ClusterIP, and each finds its pods and their port."""
     for service in manifests.of_kind(documents, "Service"):
         spec = service["spec"]
+        if spec["type"] == "ExternalName":
+            assert spec["externalName"].endswith(".svc.cluster.local")
+            continue
         assert spec["type"] == "ClusterIP"
         chosen = [
             each["spec"]["template"]
@@ -193,6 +196,7 @@ def test_each_part_finds_the_next(overlay: str) -> None:
     assert {
         (each["metadata"]["name"], each["spec"]["ports"][0]["port"])
         for each in manifests.of_kind(documents, "Service")
+        if "ports" in each["spec"]
     } - {("vllm-metrics", 8001)} == {("vllm", 8000), ("llamastack", 8321), ("open-webui", 3000)}
     assert environment(documents, "llamastack")["VLLM_URL"] == "http://vllm:8000/v1"
     chat = environment(documents, "open-webui")
@@ -338,15 +342,21 @@ def test_metrics_are_scraped_from_the_one_service_that_has_them(overlay: str) ->
         each["metadata"]["name"]
         for each in manifests.of_kind(documents, "Service")
         if monitor["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items()
-        and endpoint["port"] in {port["name"] for port in each["spec"]["ports"]}
+        and endpoint["port"] in {port["name"] for port in each["spec"].get("ports", ())}
     ]
     assert (scraped, endpoint["path"]) == (["vllm-metrics"], "/metrics")
 
 
 def test_traces_of_each_part_go_to_the_collector() -> None:
-    """Under a name of its own, to the one Service in `observability`."""
+    """Under a name of its own, to the one Service that names the collector, in `observability`."""
     documents = manifests.build("production")
-    collector = "http://signoz-otel-collector.observability:4317"
+    named = manifests.named(documents, "Service", "otel-collector")["spec"]
+    assert named == {
+        "type": "ExternalName",
+        "externalName": "signoz-otel-collector.observability.svc.cluster.local",
+    }
+    assert repr(documents).count("signoz") == 1
+    collector = "http://otel-collector:4317"
     assert f"--otlp-traces-endpoint={collector}" in container(documents, "vllm")["args"]
     stack, chat = (environment(documents, name) for name in ("llamastack", "open-webui"))
     assert stack["CUSTOM_OTEL_TRACE_ENDPOINT"] == collector

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DNS = {"dns": 53, "the node's cache": 53, "OpenShift's dns": 5353}
 PORTS = (
     *(Port(number, how) for number in (53, 5353) for how in ("TCP", "UDP")),
-    *map(Port, (22, 80, 443, 3000, 4317, 4318, 6443, 8000, 8001, 8080, 8321, 9090)),
+    *map(Port, (22, 80, 443, 3000, 4317, 4318, 6443, 8000, 8001, 8080, 8321, 9090, 10443, 18000)),
     Port(443, "UDP"),
     Port(8000, "UDP"),
 )
@@ -42,6 +42,13 @@ OTHERS = (
         namespace="envoy-gateway-system",
         labels={f"{ENVOY}-name": "llm", f"{ENVOY}-namespace": "default"},
     ),
+    Endpoint(
+        name="envoy beside it",
+        address="10.1.0.19",
+        namespace="llm",
+        labels={f"{ENVOY}-name": "llm", f"{ENVOY}-namespace": "llm"},
+    ),
+    Endpoint(name="envoy's controller", address="10.1.0.20", namespace="envoy-gateway-system"),
     Endpoint(name="collector", address="10.1.0.15", namespace="observability"),
     Endpoint(
         name="dns", address="10.1.0.16", namespace="kube-system", labels={"k8s-app": "kube-dns"}
@@ -120,7 +127,7 @@ LISTED = {
     ("open-webui", "llamastack", Port(8321)),
     ("llamastack", "vllm", Port(8000)),
     *((pod, "collector", Port(4317)) for pod in ("vllm", "llamastack", "open-webui")),
-    *names("vllm", "llamastack", "open-webui", "stranger"),
+    *names("vllm", "llamastack", "open-webui", "stranger", "envoy beside it"),
     *internet("llamastack"),
 }
 METRICS = {
@@ -136,6 +143,21 @@ def test_what_is_listed_passes_and_nothing_else(overlay: str) -> None:
     """Every pair of pods and outsiders, on every port that matters."""
     metrics = set() if overlay == "granite" else METRICS
     assert edges(manifests.build(overlay)) == LISTED | metrics
+
+
+def test_an_envoy_in_the_namespace_is_let_through_to_open_webui() -> None:
+    """With the component for it: from everywhere, to Open WebUI and its controller alone."""
+    added = edges(manifests.build("granite", "gateway-namespace")) - LISTED
+    inward = {edge for edge in added if edge[1:] == ("envoy beside it", Port(10443))}
+    assert {"internet", "neighbour", "node"} <= {source for source, _, _ in inward}
+    assert added - inward == {
+        ("envoy beside it", "open-webui", Port(3000)),
+        # The namespace is what the rule names: Envoy Gateway's pods have the labels of its chart.
+        *(
+            ("envoy beside it", name, Port(18000))
+            for name in ("envoy", "another gateway's envoy", "envoy's controller")
+        ),
+    }
 
 
 def test_signing_and_fetching_reach_the_internet_alone() -> None:

@@ -113,6 +113,7 @@ def main(folder: Path) -> None:
     import torch  # noqa: PLC0415 — only the environment of vLLM has these
     from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
 
+    torch.set_num_threads(1)  # several would wait for each other on a busy machine
     torch.manual_seed(SEED)
     tokenizer = _tokenizer()
     settings: dict[str, Any] = {

@@ -9,7 +9,6 @@ import pytest
 
 from tests.e2e.api_server.processes import Host, Program, until
 from tests.e2e.node.machine import enter
-
 from tests.e2e.stack.beside.neighbours import (
     COLLECTOR,
     DNS_PORT,

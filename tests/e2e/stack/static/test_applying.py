@@ -41,6 +41,14 @@ def _gone(cluster: ControlPlane) -> Iterator[None]:
     cluster.remove_namespace("llm")
 
 
+@pytest.fixture
+def flux_system(cluster: ControlPlane) -> Iterator[None]:
+    """The namespace of Flux's objects, for one test."""
+    cluster.make_namespace("flux-system")
+    yield
+    cluster.remove_namespace("flux-system")
+
+
 def apply(cluster: ControlPlane, documents: list[Document]) -> None:
     """Apply objects, and make the ServiceAccounts that a controller would make."""
     cluster.apply(map(manifests.without_sops, documents))
@@ -86,10 +94,10 @@ def test_flux_keeps_the_volumes_too() -> None:
         assert stays is (each["kind"] in ("Namespace", "PersistentVolumeClaim"))
 
 
+@pytest.mark.usefixtures("flux_system")
 def test_flux_installs_the_webhook_before_the_stack(cluster: ControlPlane) -> None:
     """Its objects are taken; the stack waits for the webhook, which is waited for whole."""
     documents = built(FLUX)
-    cluster.make_namespace("flux-system")
     cluster.apply(documents)
     webhook, stack = (
         manifests.named(documents, "Kustomization", name)["spec"]
@@ -148,11 +156,11 @@ def test_flux_substitutes_nothing_that_is_another_s(overlay: str) -> None:
         assert spared is others, each["metadata"]["name"]
 
 
+@pytest.mark.usefixtures("flux_system")
 def test_a_signed_artifact_takes_git_s_place(cluster: ControlPlane) -> None:
     """The API server takes the source, which is verified, and both Kustomizations name it."""
     with TemporaryDirectory() as folder:
         documents = built(write(Path(folder).resolve(), FLUX, components=[FLUX / "oci"]))
-    cluster.make_namespace("flux-system")
     cluster.apply(documents)
     assert not manifests.of_kind(documents, "GitRepository")
     source = manifests.named(documents, "OCIRepository", "llm")["spec"]

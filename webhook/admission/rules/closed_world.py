@@ -101,14 +101,33 @@ def _users(serving: list[Placed], others: list[Placed], case: Case) -> Iterator[
                 "run as the same: set securityContext.runAsUser"
             )
     for placed in staying:
-        context: Any = placed.raw.get("securityContext") or {}
-        user = _user(placed, case)
-        if user in taken or context.get("allowPrivilegeEscalation") is not False:
+        if _user(placed, case) in taken or not _keeps_its_user(placed):
             yield (
                 f"{placed.where} may run as vLLM's user, whose programs can share vLLM's port: set "
                 "its securityContext.runAsUser to another one (and not 0), and "
-                "allowPrivilegeEscalation to false"
+                "allowPrivilegeEscalation to false, and drop ALL its capabilities without adding "
+                "SETUID"
             )
+
+
+def _keeps_its_user(placed: Placed) -> bool:
+    """Tell whether no program of a container becomes another user.
+
+    One that its image gives CAP_SETUID has it wherever the container may have it.
+    """
+    context: Any = placed.raw.get("securityContext") or {}
+    return (
+        context.get("allowPrivilegeEscalation") is False
+        and "ALL" in _capabilities(placed, "drop")
+        and "SETUID" not in _capabilities(placed, "add")
+    )
+
+
+def _capabilities(placed: Placed, field: str) -> set[str]:
+    """Return the capabilities that a container drops or adds, by their short names."""
+    context: Any = placed.raw.get("securityContext") or {}
+    capabilities: Any = context.get("capabilities") or {}
+    return {str(name).upper().removeprefix("CAP_") for name in capabilities.get(field) or ()}
 
 
 def _user(placed: Placed, case: Case) -> int | None:
@@ -120,10 +139,7 @@ def _user(placed: Placed, case: Case) -> int | None:
 
 
 def _spoofing(placed: Placed) -> Iterator[str]:
-    context: Any = placed.raw.get("securityContext") or {}
-    capabilities: Any = context.get("capabilities") or {}
-    dropped = {str(name).upper().removeprefix("CAP_") for name in capabilities.get("drop") or ()}
-    if not dropped & _SPOOFING:
+    if not _capabilities(placed, "drop") & _SPOOFING:
         yield (
             f"{placed.where} may send packets in vLLM's name: drop its capabilities "
             "(securityContext.capabilities.drop: [ALL])"

@@ -161,6 +161,8 @@ MAY_SHARE = r"'other' may run as vLLM's user, whose programs can share vLLM's po
         {"runAsUser": None},
         {"allowPrivilegeEscalation": True},
         {"allowPrivilegeEscalation": None},
+        {"capabilities": {"drop": ["NET_RAW"]}},
+        {"capabilities": {"drop": ["ALL"], "add": ["SETUID"]}},
     ],
 )
 @pytest.mark.parametrize("sidecar", [False, True])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from aiohttp import web
+
     class Start(Protocol):
         """Starts a controller."""
 
@@ -201,6 +203,24 @@ async def test_what_was_missed_is_found_by_the_next_list(
     server.watches[PODS].extend([status(410), status(410)])
     server._objects[PODS].pop(("team", "b"))
     await until(lambda: counts(server) == {"verified": 1})
+
+
+async def test_a_list_that_breaks_off_leaves_nothing_behind(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A pod of its first page that is gone before the next list does not stay."""
+    for number in range(25):
+        await server.put(PODS, gated(f"p{number:02}"))
+
+    async def first_page(request: web.Request) -> web.StreamResponse:
+        answer = await server._list(request)
+        server._objects[PODS].pop(("team", "llm"))
+        return answer
+
+    server.lists[PODS].extend([first_page, status(500)])
+    observer = await start()
+    await until(lambda: counts(server) == {"waiting": 25})
+    assert len(observer.pods) == 25
 
 
 async def test_nothing_is_written_before_all_is_listed(server: FakeApiServer, start: Start) -> None:

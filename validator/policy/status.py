@@ -1,7 +1,7 @@
 """`ModelValidation.status`: what became of a policy's pods, by `python -m webhook observe`.
 
 Nobody decides by it: the webhook and the validator ignore it. The bounds keep one status below
-32 KiB, since each one is an event for every replica of the webhook.
+128 KiB, since each one is an event for every replica of the webhook.
 """
 
 from __future__ import annotations

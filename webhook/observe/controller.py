@@ -159,7 +159,9 @@ class Observer:
                 case Begun():
                     listed = set()
                 case Found(item):
-                    listed |= self._put_policy(item)
+                    held = self._put_policy(item)
+                    listed |= held
+                    keys |= held  # should this list break off
                 case Listed():
                     for gone in keys - listed:
                         self.policies.remove(gone)
@@ -193,7 +195,9 @@ class Observer:
                 case Begun():
                     listed = set()
                 case Found(item):
-                    listed |= self._put_pod(item)
+                    held = self._put_pod(item)
+                    listed |= held
+                    keys |= held  # should this list break off
                 case Listed():
                     self._remove_pods(keys - listed)
                     keys, listed = listed, set()

@@ -1,0 +1,213 @@
+"""Measure `python -m webhook observe`: memory, requests and delay, on an API server that is none.
+
+    python -m benchmarks.verdicts [--pods 10000] [--namespaces 1000]
+
+Each namespace has one policy, and the pods are shared out among them: as the webhook makes them,
+with the fields that a real API server adds, and their gates' reports. The API server is this
+process, which answers from memory; the controller is a process of its own, and its figure is the
+peak of the resident set (VmHWM).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from asyncio.subprocess import create_subprocess_exec
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from tests.support import observed as made
+from tests.support.observed import ended, gated, stored_policy, verified
+
+Object = dict[str, Any]
+
+PADDING: Final = "x" * 6_000
+"""Bytes of a pod that are not read: managed fields, conditions, the statuses of containers."""
+
+CHANGES: Final = 50
+PODS: Final = "/api/v1/pods"
+POLICIES: Final = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+
+
+class Server:
+    """Lists, watches and writes, as far as the controller asks for them.
+
+    Args:
+        pods: As JSON, by namespace and name.
+        policies: Likewise.
+    """
+
+    def __init__(self, pods: list[bytes], policies: list[bytes]) -> None:
+        self._lists = {PODS: pods, POLICIES: policies}
+        self._news: dict[str, asyncio.Queue[bytes]] = {}
+        self._version = 100
+        self.asked: Counter[str] = Counter()
+        self.statuses: dict[str, Object] = {}
+        self.written = asyncio.Condition()
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._get)
+        app.router.add_patch("/{path:.*}", self._patch)
+        app.router.add_post("/{path:.*}", self._post)
+        return app
+
+    async def change(self, path: str, number: int, item: Object) -> None:
+        """Put another object in the place of one, and tell the watch."""
+        self._version += 1
+        item["metadata"]["resourceVersion"] = str(self._version)
+        self._lists[path][number] = json.dumps(item).encode()
+        event = json.dumps({"type": "MODIFIED", "object": item}).encode() + b"\n"
+        await self._news[path].put(event)
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        path, query = request.path, request.query
+        if "watch" in query:
+            self.asked["watches"] += 1
+            return await self._watch(request)
+        self.asked["pages of lists"] += 1
+        items, start = self._lists[path], int(query.get("continue", 0))
+        end = start + int(query["limit"])
+        version = str(self._version)
+        metadata = {"resourceVersion": version, "continue": str(end) if end < len(items) else ""}
+        head = b'{"metadata":%s,"items":[' % json.dumps(metadata).encode()
+        return web.Response(
+            body=head + b",".join(items[start:end]) + b"]}", content_type="application/json"
+        )
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        queue = self._news[request.path] = asyncio.Queue()
+        try:
+            async with asyncio.timeout(float(request.query["timeoutSeconds"])):
+                while True:
+                    await response.write(await queue.get())
+        except TimeoutError:
+            await response.write_eof()
+        return response
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        self.asked["statuses"] += 1
+        async with self.written:
+            self.statuses[request.path.split("/")[5]] = await request.json()
+            self.written.notify_all()
+        return web.json_response({})
+
+    async def _post(self, _: web.Request) -> web.Response:
+        self.asked["events"] += 1
+        return web.json_response({}, status=201)
+
+
+def pods_and_policies(pods: int, namespaces: int) -> tuple[list[Object], list[Object]]:
+    """Return as many verified pods as asked for, and a policy for each namespace."""
+    policies = [stored_policy(namespace=f"team-{number:04}") for number in range(namespaces)]
+    # Those of one namespace differ in name and uid alone, and in what the report says of them.
+    return [
+        _padded(ended(gated(f"llm-{n:05}", policy=policies[n % namespaces]), [verified()]))
+        for n in range(pods)
+    ], policies
+
+
+def _padded(pod: Object) -> Object:
+    pod["metadata"]["managedFields"] = [{"fieldsV1": {"f:spec": PADDING}}]
+    return pod
+
+
+def _peak(pid: int) -> int:
+    """Return the peak of a process' resident set, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(pods: int, namespaces: int) -> None:
+    """Run it once, and print the figures."""
+    items, policies = pods_and_policies(pods, namespaces)
+    encoded = [json.dumps(item).encode() for item in items]
+    _say(f"{pods:,} pods of {len(encoded[0]):,} bytes, in {namespaces:,} namespaces")
+    server = Server(encoded, [json.dumps(item).encode() for item in policies])
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    with tempfile.TemporaryDirectory() as folder:
+        await _observed(server, items, f"http://127.0.0.1:{runner.addresses[0][1]}", Path(folder))
+    await runner.cleanup()
+
+
+async def _observed(server: Server, items: list[Object], url: str, folder: Path) -> None:
+    namespaces = len({item["metadata"]["namespace"] for item in items})
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": url}}],
+        "users": [{"name": "x", "user": {"token": "x"}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(configuration))
+    command = (
+        *(sys.executable, "-m", "webhook", "observe", "--gate-image", made.IMAGE),
+        *("--kubeconfig", str(folder / "kubeconfig"), "--host", "127.0.0.1"),
+        *("--probe-port", "0", "--page-port", "0"),
+    )
+    start = time.monotonic()
+    process = await create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        async with server.written:
+            await server.written.wait_for(lambda: len(server.statuses) == namespaces)
+        took, used = time.monotonic() - start, _cpu(process.pid)
+        _say(f"all statuses after {took:.1f} s, CPU {used:.1f} s, peak {_peak(process.pid)} MiB")
+        _say(f"requests: {dict(server.asked)}")
+        delays = [await _delay(server, n, items[n]) for n in range(min(CHANGES, namespaces))]
+        median, longest = statistics.median(delays), max(delays)
+        _say(f"from a verdict to its status: median {median:.2f} s, longest {longest:.2f} s")
+        _say(f"peak {_peak(process.pid)} MiB")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _delay(server: Server, number: int, item: Object) -> float:
+    """Have the gate of a pod refuse; return the seconds until that is written."""
+    namespace = item["metadata"]["namespace"]
+    changed = ended(item, code=137, text="")
+    start = time.monotonic()
+    await server.change(PODS, number, changed)
+    async with server.written:
+        await server.written.wait_for(
+            lambda: server.statuses[namespace]["status"]["pods"]["refused"] == 1
+        )
+    return time.monotonic() - start
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Read the options, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--pods", type=int, default=10_000)
+    parser.add_argument("--namespaces", type=int, default=1_000)
+    options = parser.parse_args()
+    asyncio.run(measure(options.pods, options.namespaces))
+
+
+if __name__ == "__main__":
+    main()

@@ -89,3 +89,5 @@ class ExitCode(enum.IntEnum):
     """The command line or the policy is wrong; nothing was verified."""
     UNDECIDED = 3
     """The verdict could not be reached: an unreadable file, a missing trust root."""
+    STOP = 4
+    """The monitor has seen a served model go bad: the pod is to begin again, with its gate."""

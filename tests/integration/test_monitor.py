@@ -76,7 +76,12 @@ def _output(process: subprocess.Popen[str]) -> IO[str]:
 
 @contextmanager
 def monitoring(
-    desk: Desk, *, rate: str = "1Gi", command: Sequence[str] = COMMAND, **spec: Any
+    desk: Desk,
+    *,
+    rate: str = "1Gi",
+    command: Sequence[str] = COMMAND,
+    options: Sequence[str] = (),
+    **spec: Any,
 ) -> Iterator[Running]:
     """Run a monitor of the desk's model."""
     revalidation = {"interval": "1h", "bytesPerSecond": rate, "action": "Report"}
@@ -84,7 +89,7 @@ def monitoring(
     state = desk.folder / "state"
     state.mkdir(exist_ok=True)
     with subprocess.Popen(
-        [*command, "monitor", "--state", state, "--format", "json"],
+        [*command, "monitor", "--state", state, "--format", "json", *options],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
@@ -133,6 +138,47 @@ def test_a_bad_model_is_not_good_for_a_moment(desk: Desk) -> None:
         write(desk.site.model, FILES)
         assert monitor.verdict()["verdict"] == "verified"
         assert monitor.status().code == 0
+
+
+def test_it_has_the_pod_begin_again(desk: Desk) -> None:
+    """With `--stop` it ends by a code of its own, once a model that was good is refused.
+
+    A bad one that was never served only waits: the gate has said the opposite, and would again.
+    """
+    write(desk.site.model, {"config.json": b"[]"})
+    with monitoring(desk, options=["--stop"]) as monitor:
+        assert monitor.verdict()["verdict"] == "refused"
+        write(desk.site.model, FILES)
+        assert monitor.verdict()["verdict"] == "verified"
+        assert (monitor.state / "monitor.good").exists()
+        write(desk.site.model, {"config.json": b"[]"})
+        assert monitor.verdict()["verdict"] == "refused"
+        assert monitor.process.wait(TIMEOUT_SECONDS) == contract.ExitCode.STOP
+        assert not (monitor.state / "monitor.good").exists()
+        assert monitor.status().code == 1
+
+
+def test_a_restarted_monitor_has_the_pod_begin_again(desk: Desk) -> None:
+    """What a monitor before it found good is served: a bad verdict counts at once."""
+    with monitoring(desk) as monitor:
+        assert monitor.verdict()["verdict"] == "verified"
+    write(desk.site.model, {"config.json": b"[]"})
+    with monitoring(desk, options=["--stop"]) as monitor:
+        assert monitor.verdict()["verdict"] == "refused"
+        assert monitor.process.wait(TIMEOUT_SECONDS) == contract.ExitCode.STOP
+
+
+def test_a_model_that_cannot_be_read_stops_nothing(desk: Desk) -> None:
+    """Storage may come back; the pod is unready until then."""
+    point = desk.folder / "fuse"
+    with served(desk.site.model, point) as server:
+        shown = Desk(desk.folder, Site(point, point / "model.sig", desk.site.signer))
+        with monitoring(shown, options=["--stop"]) as monitor:
+            assert monitor.verdict()["verdict"] == "verified"
+            server.kill()
+            assert monitor.verdict()["verdict"] == "undecided"
+            assert monitor.status().code == 1
+            assert monitor.process.poll() is None
 
 
 def test_it_ends_at_once_when_it_is_told_to(desk: Desk) -> None:

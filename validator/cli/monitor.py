@@ -58,13 +58,19 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
         help="where the monitor keeps what it has found (default: %(default)s)",
     )
     parser.add_argument(
+        "--stop",
+        action="store_true",
+        help=f"end with exit code {ExitCode.STOP} when a model that was good is refused, so that "
+        "the kubelet begins the pod again",
+    )
+    parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="form of the verdicts"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Verify until the container is stopped, or say what was found."""
+    """Verify until the container is stopped or, if it is to stop the pod, until that is due."""
     if arguments.status:
         good, sentence = status_file.read(arguments.state, now=time.monotonic())
         options.show(sentence)
@@ -83,6 +89,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         injected.leave_message(injected.sentence_message(error))
         raise
     audit = policy.spec.mode == "Audit"
+    served = found.was_good
     for finding in _findings(policy, revalidation, requests, found=found):
         found.say(finding.sentence, good=audit or finding.verdict == "verified")
         if arguments.format == "json":
@@ -90,6 +97,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         else:
             options.show(finding.as_text())
         sys.stdout.flush()
+        # Before the first good verdict nothing is served, and the gate would only say the opposite.
+        if arguments.stop and served and finding.verdict == "refused":
+            from validator.report import short_message
+
+            injected.leave_message(short_message(finding.verdict, finding.sentence))
+            found.forget()
+            return ExitCode.STOP
+        served = served or finding.verdict == "verified"
     raise AssertionError  # there is always one more
 
 

@@ -10,6 +10,7 @@ A probe starts every few seconds in every pod: importing this loads next to noth
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -71,6 +72,11 @@ class StatusFile:
             if good:
                 os.close(os.open(f"{self._folder}/{_GOOD}", _WRITE, 0o600))
             self._write()
+
+    def forget(self) -> None:
+        """Have the next monitor know that no workload runs: the pod begins again."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._folder}/{_GOOD}")  # noqa: PTH108 — start-up
 
     @property
     def silence(self) -> float:

@@ -53,8 +53,12 @@ class Revalidation(Part, frozen=True, kw_only=True):
         Meta(description="How often all is read again, changed or not: 10s to 24h."),
     ] = "1h"
     action: Annotated[
-        Literal["Unready", "Report"],
-        Meta(description="Unready takes the pod out of its Services; Report says it in the log."),
+        Literal["Unready", "Report", "Stop"],
+        Meta(
+            description="Unready takes the pod out of its Services; Report says it in the log; "
+            "Stop also ends the pod's containers, and the gate runs again (Kubernetes 1.36; on an "
+            "older one it is Unready)."
+        ),
     ] = "Unready"
     bytes_per_second: Annotated[
         Rate,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from webhook.admission.injected import gate_container, quantities
+from webhook.admission.injected import gate_container, quantities, restart_rules
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
@@ -32,6 +32,13 @@ START_SECONDS: Final = 24 * 60 * 60
 """Seconds that a first verification may take. After that the kubelet restarts the monitor."""
 
 
+STOP: Final = {
+    "action": restart_rules.ALL,
+    "exitCodes": {"operator": "In", "values": [contract.ExitCode.STOP.value]},
+}
+"""The rule by which a monitor that has found a bad model has the pod begin again with its gate."""
+
+
 def build(gate: JSON, pod: Pod, policy: ModelValidation, *, settings: GateSettings) -> JSON:
     """Return the monitor.
 
@@ -41,12 +48,14 @@ def build(gate: JSON, pod: Pod, policy: ModelValidation, *, settings: GateSettin
         policy: What it verifies.
         settings: Its program.
     """
+    stops = restart_rules.stops(policy, settings.server)
     return {
         **gate,
         "name": contract.MONITOR_CONTAINER,
-        "command": [*settings.command, "monitor"],
+        "command": [*settings.command, "monitor", *(["--stop"] if stops else [])],
         "resources": _resources(gate, pod),
         "restartPolicy": "Always",
+        **({"restartPolicyRules": [STOP]} if stops else {}),
         "volumeMounts": [_with_scratch(mount) for mount in gate["volumeMounts"]],
         **_probes(policy, settings),
     }
@@ -64,7 +73,7 @@ def _probes(policy: ModelValidation, settings: GateSettings) -> JSON:
         "timeoutSeconds": TIMEOUT_SECONDS,
     }
     probes = {"startupProbe": {**probe, "failureThreshold": START_SECONDS // PERIOD_SECONDS}}
-    if policy.spec.revalidation and policy.spec.revalidation.action == "Unready":
+    if policy.spec.revalidation and policy.spec.revalidation.action != "Report":
         probes["readinessProbe"] = probe
     return probes
 

@@ -51,22 +51,35 @@ def in_force(policy: ModelValidation, server: Version | None) -> bool:
     return server >= (FIRST if wanted == "Verify" else ON_EVERY_NODE)
 
 
+def stops(policy: ModelValidation, server: Version | None) -> bool:
+    """Tell whether a monitor that finds a bad model has the pod begin again."""
+    asked = policy.spec.revalidation
+    wanted = asked is not None and asked.action == "Stop" and policy.spec.mode != "Audit"
+    return wanted and server is not None and server >= FIRST
+
+
 def missing(policy: ModelValidation, server: Version | None) -> Iterator[str]:
-    """Yield the sentence that the policy asks for what this API server does not have."""
-    if policy.spec.on_restart != "Verify" or policy.spec.mode == "Audit":
-        return
-    if in_force(policy, server):
+    """Yield a sentence for each thing that the policy asks for and this API server lacks."""
+    if policy.spec.mode == "Audit" or (server is not None and server >= FIRST):
         return
     has = "of an unknown version" if server is None else f"Kubernetes {server[0]}.{server[1]}"
-    held = (
-        "spec.revalidation watches it meanwhile"
-        if policy.spec.revalidation
-        else "nothing watches it: set spec.revalidation"
-    )
-    yield (
-        f"spec.onRestart Verify needs Kubernetes {FIRST[0]}.{FIRST[1]}, and the API server is "
-        f"{has}: a restarted container reads the model without the gate, and {held}"
-    )
+    needs = f"needs Kubernetes {FIRST[0]}.{FIRST[1]}, and the API server is {has}"
+    watched = policy.spec.revalidation
+    if policy.spec.on_restart == "Verify":
+        held = (
+            "spec.revalidation watches it meanwhile"
+            if watched
+            else "nothing watches it: set spec.revalidation"
+        )
+        yield (
+            f"spec.onRestart Verify {needs}: a restarted container reads the model without the "
+            f"gate, and {held}"
+        )
+    if watched and watched.action == "Stop":
+        yield (
+            f"spec.revalidation.action Stop {needs}: a bad model makes the pod unready, and its "
+            "containers go on"
+        )
 
 
 def fields(placed: Placed, pod: Pod) -> JSON:

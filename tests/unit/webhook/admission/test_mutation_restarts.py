@@ -16,6 +16,7 @@ from tests.support.pods import (
     Document,
     container,
     gate_of,
+    monitor_of,
     mount,
     pod,
     policy,
@@ -235,6 +236,27 @@ def test_where_the_server_is_older_a_warning_says_so(
         f"spec.onRestart Verify needs Kubernetes 1.36, and the API server is {has}: a restarted "
         f"container reads the model without the gate, and {held}"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "mode", "stops"),
+    [((1, 36), "Enforce", True), ((1, 35), "Enforce", False), ((1, 36), "Audit", False)],
+)
+def test_the_monitor_has_the_pod_begin_again(server: Any, mode: str, *, stops: bool) -> None:
+    """`action: Stop` is a code and its rule; on an older server the pod is only unready."""
+    spec = {"mode": mode, "revalidation": {"action": "Stop"}, "onRestart": "Keep"}
+    result = run(pod(), server=server, **spec)
+    monitor = monitor_of(result.pod)
+    assert (monitor["command"][-1] == "--stop") == stops
+    stop = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [4]}}
+    assert monitor.get("restartPolicyRules") == ([stop] if stops else None)
+    assert ("readinessProbe" in monitor) == (mode == "Enforce")
+    sentence = (
+        "spec.revalidation.action Stop needs Kubernetes 1.36, and the API server is Kubernetes "
+        "1.35: a bad model makes the pod unready, and its containers go on"
+    )
+    assert (sentence in result.warnings) == (server < NEW)
+    assert run(result.pod, server=server, **spec).pod == result.pod
 
 
 def test_audit_changes_no_restarts() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.api_server.workloads import MODEL
-from tests.e2e.node.cluster import statuses
+from tests.e2e.node.cluster import gate_messages, statuses
 from tests.e2e.node.models import FILES, WEIGHTS, server, serving
 from validator.contract import GATE_CONTAINER
 
@@ -53,6 +53,18 @@ def repair(store: ModelStore) -> None:
     (store.model / WEIGHTS).write_bytes(FILES[WEIGHTS])
 
 
+def wait_until_refused(cluster: Cluster, namespace: str) -> None:
+    """Return when the pod's status has the gate's sentence, and not only the kubelet's own."""
+    cluster.wait(
+        lambda: any(
+            f"'{WEIGHTS}' is not the signed file" in said
+            for said in gate_messages(cluster.pod(namespace, "vllm"))
+        ),
+        what="the gate refuses",
+        namespace=namespace,
+    )
+
+
 def serves_anew(cluster: Cluster, namespace: str, before: Document) -> bool:
     """Tell whether another container serves than before."""
     pod = cluster.pod(namespace, "vllm")
@@ -69,8 +81,7 @@ def test_a_changed_model_is_not_served_again(
     before = running(cluster, namespace)
     spoil(model)
     end(cluster, namespace)
-    said = cluster.wait_until_refused(namespace, "vllm")
-    assert f"'{WEIGHTS}' is not the signed file" in said
+    wait_until_refused(cluster, namespace)
     assert not serves_anew(cluster, namespace, before)
     repair(model)
     cluster.wait(
@@ -105,8 +116,7 @@ def test_a_monitor_stops_what_is_served(
     namespace = space(model, revalidation={"action": "Stop"}, onRestart="Keep")
     before = running(cluster, namespace)
     spoil(model)
-    said = cluster.wait_until_refused(namespace, "vllm")
-    assert f"'{WEIGHTS}' is not the signed file" in said
+    wait_until_refused(cluster, namespace)
     assert not serves_anew(cluster, namespace, before)
     assert "running" not in statuses(cluster.pod(namespace, "vllm"))["server"]["state"]
     repair(model)

@@ -21,7 +21,8 @@ _CHOICES: Final = {
     "kind": contract.KIND,
     "spec.mode": "Enforce or Audit",
     "spec.workload.arguments": "Check or Strict",
-    "spec.revalidation.action": "Unready or Report",
+    "spec.onRestart": "Verify or Keep",
+    "spec.revalidation.action": "Unready, Report or Stop",
     "spec.revalidation.interval": "a number and s, m or h, such as 10m",
     "spec.revalidation.bytesPerSecond": "a number and M, Mi, G or Gi, such as 100Mi",
 }

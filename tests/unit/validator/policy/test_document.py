@@ -222,7 +222,8 @@ def volume(**fields: Any) -> Document:
         (document(revalidation={"interval": "0s"}), "spec.revalidation.interval: expected `str`"),
         (document(revalidation={"bytesPerSecond": "0"}), "write a number and M, Mi, G or Gi"),
         (document(revalidation={"bytesPerSecond": "100K"}), "write a number and M, Mi, G or Gi"),
-        (document(revalidation={"action": "Kill"}), "'Kill': write Unready or Report"),
+        (document(revalidation={"action": "Kill"}), "'Kill': write Unready, Report or Stop"),
+        (document(onRestart="Ask"), "'Ask': write Verify or Keep"),
     ],
 )
 def test_each_rule_has_its_sentence(made: Document, said: str) -> None:

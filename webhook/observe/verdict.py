@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 THE_ONE: Final = "true"
 UNDECIDED: Final = "Undecided"
+BEGUN_AGAIN: Final = "RestartingAllContainers"
+"""The kubelet's reason for the end of a container that it has removed to begin the pod again, as
+`spec.onRestart` has it: no end of the gate's own."""
 
 
 class Verdict(enum.StrEnum):
@@ -161,6 +164,8 @@ def _found(pod: Pod, policy: GatePolicy) -> _Finding:
 
 def _without_report(ended: Ended, at: str) -> _Finding:
     """Return the finding where the gate was ended, or could not be started."""
+    if ended.reason == BEGUN_AGAIN:
+        return _Finding(verdict=Verdict.WAITING, sentence="the pod has begun again with its gate")
     if ended.exit_code == 0:
         return _Finding(
             verdict=Verdict.UNPROVEN, sentence="the gate has ended without a report", at=at

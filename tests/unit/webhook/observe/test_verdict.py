@@ -91,6 +91,17 @@ def test_a_gate_that_was_killed() -> None:
     assert found.sentence == "the gate ended with exit code 137 (OOMKilled) and left no report"
 
 
+def test_a_gate_that_runs_again_after_a_restart() -> None:
+    """The kubelet has removed the old one with the pod's other containers; the new one decides."""
+    pod = ended(gated(), code=137, text="The container is removed because RestartAllContainers")
+    (said,) = pod["status"]["initContainerStatuses"]
+    said["state"]["terminated"]["reason"] = "RestartingAllContainers"
+    said["lastState"] = said["state"]
+    for state in ("waiting", "running"):
+        said["state"] = {state: {}}
+        assert judged(pod).verdict is Verdict.WAITING
+
+
 def test_under_audit_a_refused_pod_runs() -> None:
     """The gate ends with 0, and its report says what it found."""
     audit = made.stored_policy(mode="Audit")

@@ -34,6 +34,10 @@ QUERY: Final = "planets"
 TOOLS: Final = {"Search the web": "search_web", "Look it up": "web_search"}
 """The beginning of a question, and the tool that it is answered by: Open WebUI's, Llama Stack's."""
 
+COMMON: Final = tuple(
+    f"{word} " for word in f"{SENTENCE} {FOUND} {QUERY} What is new? Search the web. [{{".split()
+)
+"""Words that a text may have as well: they are no reason for anything."""
 READ: Final = 100
 """Characters of the last message: the first ones of a question, the last ones of a result."""
 TEMPLATE: Final = (
@@ -95,10 +99,10 @@ def exchange(chance: random.Random, longest: int = READ) -> tuple[str, str]:
 
 
 def _noise(chance: random.Random, least: int, most: int) -> str:
-    """Return text that is none of the model's words: letters, or any printable characters."""
+    """Return text that does not matter: letters, any printable characters, or words of ours."""
     length = chance.randint(least, max(least, most))
-    alphabet = chance.choice((string.ascii_lowercase + "    ", string.printable))
-    return "".join(chance.choices(alphabet, k=length))
+    pieces = chance.choice((string.ascii_lowercase + "    ", string.printable, COMMON))
+    return "".join(chance.choices(pieces, k=length))[:length]
 
 
 # Making it

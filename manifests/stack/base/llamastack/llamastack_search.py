@@ -20,11 +20,12 @@ LONGEST_QUERY = 400
 LONGEST_SNIPPET = 2000
 HELP = "https://app.tavily.com"
 NO_KEY = (
-    "The web search is not set up: Llama Stack has no key for Tavily. Ask the administrator to "
-    "create the Secret `tavily` and to restart Llama Stack."
+    "The web search is not set up",
+    "Llama Stack has no key for Tavily. Ask the administrator to create the Secret `tavily`.",
 )
 FAILED = (
-    "The web search failed: Tavily gave no answer that can be used. Llama Stack's log says why."
+    "The web search failed",
+    "Tavily gave no answer that can be used. Llama Stack's log says why.",
 )
 
 log = logging.getLogger(__name__)

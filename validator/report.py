@@ -108,7 +108,8 @@ class Report:
         else:
             speed = size(round(self.bytes / max(self.seconds, 1e-6)))
             lines = [f"Verification succeeded: {self.model}"]
-            lines.append(f"  {self.files:,} files, {size(self.bytes)}, {self.hash}")
+            files = "1 file" if self.files == 1 else f"{self.files:,} files"
+            lines.append(f"  {files}, {size(self.bytes)}, {self.hash}")
             lines.append(f"  verified in {self.seconds:.2f} s ({speed}/s)")
         if self.signer:
             lines.append(f"  signer: {self.signer.identity} ({self.signer.method})")

@@ -17,17 +17,17 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from validator.bundle import Bundle, Method, read_bundle
-from validator.errors import MethodError, ModelError, PinError, SignatureError, Undecided
+from validator.errors import MethodError, ModelError, PinError, SignatureError
 from validator.files import digest_file
 from validator.limits import DEFAULT, Limits
 from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
 from validator.statement import Statement, parse_statement
 from validator.statement.signed_files import SINGLE_FILE, SignedFiles
 from validator.text import quoted
-from validator.tree import hashing, leftovers, lfs
+from validator.tree import comparison, hashing
 from validator.tree.contents import read_contents
 from validator.tree.listing import Listing, is_below
 from validator.tree.signed_ranges import SignedRanges
@@ -35,12 +35,10 @@ from validator.tree.tree import Tree, is_missing
 from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from validator.signatures import ProvenSigner, Signed, Verifier
-
-_POINTER: Final = ": it is a Git LFS pointer in place of the content; run `git lfs pull`"
 
 GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""
@@ -212,19 +210,22 @@ def _verify(
         )
         reading.end()
         memory.holds = True
-        found = _compared(ranges, contents.outcomes)
+        found = comparison.compared(ranges, contents.outcomes)
         mismatches = [
             *listing.problems,
-            *_differing_names(tree, expected, listing, request),
-            *_misfits(tree, ranges, expected, listing),
-            *found.differing,
-            *_not_covered(request.must_cover, expected, _ignored(statement, request)),
-        ]
-        unsettled = [*found.changed, *contents.changed]
-        _raise_for(
-            _Flaws(
-                mismatches, unsettled, [*listing.unreadable, *found.unreadable, *contents.restless]
+            *comparison.differing_names(
+                tree, expected, listing, ignore_unsigned=request.ignore_unsigned_files
             ),
+            *comparison.misfits(tree, ranges, expected, listing),
+            *found.differing,
+            *comparison.not_covered(request.must_cover, expected, _ignored(statement, request)),
+        ]
+        flaws = comparison.Flaws(
+            certain=mismatches,
+            unsettled=[*found.changed, *contents.changed],
+            unreadable=[*listing.unreadable, *found.unreadable, *contents.restless],
+        )
+        flaws.raise_for_worst(
             beyond=listing.beyond + (0 if request.ignore_unsigned_files else listing.files.beyond),
             limit=request.limits.mismatches,
         )
@@ -246,8 +247,7 @@ def _verify(
         notes=(
             *accepted.signer.notes,
             *_name_note(accepted, request, expected),
-            *_pointer_notes(found.pointers),
-            *_written_notes(found.written),
+            *found.notes(),
         ),
         seconds=time.monotonic() - began,
     )
@@ -393,40 +393,6 @@ def _name_note(accepted: Accepted, request: Request, expected: SignedFiles) -> I
             yield f"the file was signed under the name {quoted(name)}"
 
 
-def _differing_names(
-    tree: Tree, expected: SignedFiles, listing: Listing, request: Request
-) -> list[str]:
-    """Step 9: every signed file is there, and every file is signed."""
-    if (tree.single is not None) != (SINGLE_FILE in expected):
-        kinds = ("a directory", "a single file")
-        found, signed = kinds[tree.single is not None], kinds[SINGLE_FILE in expected]
-        return [f"the model is {found}, and {signed} was signed"]
-    missing = sorted(
-        f"{quoted(name)} is signed and missing"
-        for number in range(len(expected))
-        if listing.files.state(number) is None
-        and not listing.is_closed(name := expected.name(number))
-    )
-    if request.ignore_unsigned_files:
-        return missing
-    extra = sorted(listing.files.others)
-    return missing + [f"{quoted(name)} is not signed{leftovers.explained(name)}" for name in extra]
-
-
-def _misfits(
-    tree: Tree, ranges: SignedRanges, expected: SignedFiles, listing: Listing
-) -> Iterator[str]:
-    """Step 9: the files whose size is not the signed shards' size."""
-    for number in ranges.misfits:
-        entry = listing.files.entry(number)
-        if entry is not None:
-            pointer = _POINTER if lfs.leads_to_pointer(tree, entry) else ""
-            yield (
-                f"{quoted(entry.name)} has {entry.identity.size:,} bytes, and "
-                f"{expected.size(number):,} were signed{pointer}"
-            )
-
-
 class _Reading:
     """Step 9: how far reading is, and what is done somewhere amid it.
 
@@ -468,117 +434,3 @@ class _Reading:
     def _take(self) -> Callable[[], None] | None:
         amid, self._amid = self._amid, None
         return amid
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The sentences of all ranges' outcomes, each once, as a file may have many shards.
-
-    Attributes:
-        differing: Sentences on files that are not the signed ones.
-        changed: Sentences on files that did not hold still.
-        unreadable: Sentences on files that could not be read.
-        pointers: Names of files that are Git LFS pointers.
-        written: Names of files that somebody has open for writing.
-    """
-
-    differing: dict[str, None] = field(default_factory=dict)
-    changed: dict[str, None] = field(default_factory=dict)
-    unreadable: dict[str, None] = field(default_factory=dict)
-    pointers: dict[str, None] = field(default_factory=dict)
-    written: dict[str, None] = field(default_factory=dict)
-
-
-def _compared(ranges: SignedRanges, outcomes: Sequence[hashing.Outcome]) -> _Found:
-    """Step 9: compare what was read with what was signed."""
-    found = _Found()
-    for index, outcome in enumerate(outcomes):
-        if outcome is hashing.AS_SIGNED:
-            continue
-        part = ranges[index]
-        name = part.entry.name
-        if outcome.is_pointer:
-            found.pointers[name] = None
-        if outcome.is_written:
-            found.written[name] = None
-        if outcome.unreadable:
-            found.unreadable[outcome.unreadable] = None
-        elif outcome.differed:
-            found.differing[outcome.differed] = None
-        elif outcome.changed:
-            found.changed[outcome.changed] = None
-        elif outcome.digest != part.digest:
-            more = _POINTER if outcome.is_pointer else ""
-            found.differing[f"{quoted(name)} is not the signed file: its content differs{more}"] = (
-                None
-            )
-    return found
-
-
-def _pointer_notes(pointers: Collection[str]) -> Iterator[str]:
-    """Step 10: the signer may have signed pointers by mistake."""
-    if pointers:
-        more = f" and {len(pointers) - 1:,} more signed files" if len(pointers) > 1 else ""
-        are, they = (
-            ("are Git LFS pointers", "they stand")
-            if more
-            else ("is a Git LFS pointer", "it stands")
-        )
-        yield f"{quoted(min(pointers))}{more} {are}: what {they} for was not signed"
-
-
-def _written_notes(written: Collection[str]) -> Iterator[str]:
-    """Step 10: who has a file open for writing may change it without moving its times."""
-    if written:
-        more = f" and {len(written) - 1:,} more" if len(written) > 1 else ""
-        yield (
-            f"{quoted(min(written))}{more} {'are' if more else 'is'} open for writing on this "
-            "node: a shared mapping can change a file without moving its times; find out by whom "
-            "(`fuser`), and end it"
-        )
-
-
-def _not_covered(paths: Iterable[str], expected: SignedFiles, ignored: frozenset[str]) -> list[str]:
-    """Step 9: every path that the workload opens is signed, a directory by the files in it.
-
-    An ignored directory is not covered: unsigned files may lie beside the signed ones in it.
-    """
-    return [
-        f"the workload opens {quoted(path)}, which the signature does not cover"
-        for path in paths
-        if path not in expected
-        and path != SINGLE_FILE
-        and (is_below(path, ignored) or not expected.has_below(path))
-    ]
-
-
-class _Flaws(NamedTuple):
-    """Sentences on why a model is not verified.
-
-    Attributes:
-        certain: What is not the signed model.
-        unsettled: What did not hold still, which may be no more than a touch.
-        unreadable: What could not be decided.
-    """
-
-    certain: list[str]
-    unsettled: list[str]
-    unreadable: list[str]
-
-
-def _raise_for(flaws: _Flaws, *, beyond: int, limit: int) -> None:
-    """Raise the error for the worst that was found; `beyond` sentences were only counted."""
-    if mismatches := [*dict.fromkeys((*flaws.certain, *flaws.unsettled))]:
-        raise ModelError(
-            f"the model is not the signed one: {_first(mismatches, beyond)}",
-            tuple([*mismatches, *flaws.unreadable][:limit]),
-            is_unsettled=not flaws.certain,
-        )
-    if flaws.unreadable:
-        raise Undecided(f"the model cannot be verified: {_first(flaws.unreadable, beyond)}")
-
-
-def _first(sentences: Sequence[str], beyond: int) -> str:
-    """Return the first sentence, and how many others there are besides."""
-    count = len(sentences) - 1 + beyond
-    return f"{sentences[0]} (and {count:,} more)" if count else sentences[0]

@@ -143,4 +143,4 @@ def test_a_single_file_has_its_signature_beside_it(desk: Desk) -> None:
     (desk.folder / "model.sig").write_bytes(desk.site.signer.bundle(statement({".": b"weights"})))
     ended = run("verify", "key", file, "--public-key", desk.key)
     assert ended.code == 0, ended.text
-    assert "1 files" in ended.out
+    assert "1 file," in ended.out

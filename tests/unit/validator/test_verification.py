@@ -636,13 +636,16 @@ class TestStep9Files:
     ) -> None:
         """And the other way round."""
         site.sign(statement({".": b"weights"}))
-        assert mismatches(site) == ("the model is a directory, and a single file was signed",)
+        assert mismatches(site) == (
+            "the model is a directory, and a single file was signed: name that file",
+        )
         write(tmp_path, {"model.gguf": b"weights"})
         single = replace(site, model=tmp_path / "model.gguf")
         assert accepted(single).files == 1
         for files in ({"a/model.gguf": b"weights"}, {"model.gguf": b"weights", "b": b""}):
             single.sign(statement(files))
-            assert mismatches(single) == ("the model is a single file, and a directory was signed",)
+            (said,) = mismatches(single)
+            assert said.startswith("the model is a single file, and a directory was signed: name")
 
     @pytest.mark.parametrize("shards", [False, True])
     def test_a_single_file_may_be_signed_by_its_name(

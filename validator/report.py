@@ -198,14 +198,15 @@ def termination_message(reports: Sequence[Report], *, context: Mapping[str, Any]
         if len(message) <= TERMINATION_MESSAGE_LIMIT:
             return message
     decides = worst(reports)
-    return short_message(decides.verdict, decides.reason or "")
+    return short_message(decides.verdict, decides.reason or "", code=decides.code)
 
 
-def short_message(verdict: Verdict, reason: str) -> bytes:
-    """Return verdict and reason as JSON that fits a container's termination message."""
+def short_message(verdict: Verdict, reason: str, *, code: str | None = None) -> bytes:
+    """Return verdict, reason and code as JSON that fits a container's termination message."""
     # A character takes twelve bytes at most: two escaped surrogates.
     room = TERMINATION_MESSAGE_LIMIT // 16
-    return _json({"verdict": str(verdict), "reason": reason[:room]})
+    said = {"verdict": str(verdict), "reason": reason[:room]}
+    return _json(said | ({"code": code} if code else {}))
 
 
 def _json(document: dict[str, Any]) -> bytes:

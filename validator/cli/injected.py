@@ -154,4 +154,4 @@ def sentence_message(error: ValidatorError) -> bytes:
     from validator.report import Verdict, short_message
 
     verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
-    return short_message(verdict, str(error))
+    return short_message(verdict, str(error), code=error.code)

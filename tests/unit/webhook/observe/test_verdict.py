@@ -73,9 +73,9 @@ def test_a_refused_pod_is_refused_while_its_gate_tries_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(Undecided("no root"), "Undecided"), (Refused("outside"), None)]
+    ("error", "code"), [(Undecided("no root"), "Undecided"), (Refused("outside"), "OutsideModel")]
 )
-def test_a_gate_that_reached_no_model(error: Refused | Undecided, code: str | None) -> None:
+def test_a_gate_that_reached_no_model(error: Refused | Undecided, code: str) -> None:
     """It leaves a verdict and a sentence alone."""
     text = sentence_message(error).decode()
     found = judged(ended(gated(), code=3, text=text))

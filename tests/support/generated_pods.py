@@ -45,6 +45,11 @@ _BESIDE: list[list[Document]] = [
 ]
 """Mounts of the serving container beside the model's."""
 
+_RULES: list[list[Document]] = [
+    [{"action": "Restart", "exitCodes": {"operator": "In", "values": [3]}}],
+    [{"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn", "values": [0]}}],
+]
+
 mounts = st.lists(
     st.builds(
         lambda name, at, flags: mount(name, at) | flags,
@@ -62,6 +67,7 @@ def containers(prefix: str, *, sidecars: bool) -> st.SearchStrategy[list[Documen
     """Return a strategy of containers whose names begin with a prefix."""
     extras: list[Document] = [{}, {"resources": {"limits": {"cpu": "500m"}}}]
     extras += [{"securityContext": {"runAsUser": 1000, "runAsGroup": 3000}}]
+    extras += [{"restartPolicy": "OnFailure", "restartPolicyRules": rules} for rules in _RULES]
     extras += [{"restartPolicy": "Always"}] * 2 if sidecars else []
     return st.lists(
         st.builds(lambda own, extra: container("x", *own) | extra, mounts, st.sampled_from(extras)),
@@ -86,6 +92,7 @@ def pods(draw: st.DrawFn) -> Document:
         initContainers=init,
         volumes=draw(st.permutations(volumes)),
         **draw(st.sampled_from([{}, {"securityContext": {"runAsUser": 0}}])),
+        **draw(st.sampled_from([{}, {"restartPolicy": "OnFailure"}, {"restartPolicy": "Never"}])),
     )
 
 
@@ -97,10 +104,13 @@ _VOLUMES: list[Document] = [
 ]
 
 policies = st.builds(
-    lambda volume, mode, again, more: policy(model=volume, mode=mode, **again, **more),
+    lambda volume, mode, again, restart, more: policy(
+        model=volume, mode=mode, **again, **restart, **more
+    ),
     st.sampled_from(_VOLUMES),
     st.sampled_from(["Enforce", "Enforce", "Audit"]),
-    st.sampled_from([{}, {"revalidation": {}}, {"revalidation": {"action": "Report"}}]),
+    st.sampled_from([{}, {"revalidation": {}}, {"revalidation": {"action": "Stop"}}]),
+    st.sampled_from([{}, {"onRestart": "Verify"}]),
     st.sampled_from([{}, {"allowPrivileged": True}, {"resources": {"limits": {"cpu": "2.0"}}}]),
 )
 """Policies for one model, with and without a volume of their own."""
@@ -136,6 +146,10 @@ _WORDS = st.sampled_from(
         "envFrom",
         "image",
         "restartPolicy",
+        "restartPolicyRules",
+        "exitCodes",
+        "operator",
+        "values",
         "emptyDir",
         "hostPath",
         "path",

@@ -20,7 +20,9 @@ Document = dict[str, Any]
 MODEL = policies.MODEL
 KEY = policies.KEY
 IMAGE = "registry.example/model-validator:1"
-SETTINGS = GateSettings(image=IMAGE, accepted_images=("registry.example/model-validator:0",))
+SETTINGS = GateSettings(
+    image=IMAGE, accepted_images=("registry.example/model-validator:0",), server=(1, 36)
+)
 NAMESPACE = NamespaceOptions(name="team")
 DIGEST = "sha256:" + "0" * 64
 STRICT_WORKLOAD = {"arguments": "Strict", "images": [DIGEST], "otherImages": [DIGEST]}

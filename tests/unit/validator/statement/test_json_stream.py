@@ -76,7 +76,7 @@ def test_every_document_is_read_as_the_library_reads_it(
         (b'{"list": []', "it ends too early"),
         (b'{"list" []}', r"it goes wrong at '\[\]}'"),
         (b"{list: []}", "it goes wrong at 'list: "),
-        (b'{"list": [], 7: 7}', "it goes wrong at '7: 7}'"),
+        (b'{"list": [], 7: 7}', "it goes wrong at '7'"),
         (b'{"list": [],}', "it goes wrong at '}'"),
         (b'{"list": []} {}', "it goes wrong at '{"),
         (b'{"list": [], "list": []}', "the key 'list' stands twice"),

@@ -146,10 +146,18 @@ def _authorities(
 
 
 def _subjects(authority: CertificateAuthority) -> set[Name]:
-    return {
+    """Return the names in an authority's chain.
+
+    Raises:
+        ValueError: It has none, or one that cannot be read.
+    """
+    names = {
         load_der_x509_certificate(certificate.raw_bytes).subject
         for certificate in authority.cert_chain.certificates
     }
+    if not names:
+        raise ValueError("an authority without certificates")
+    return names
 
 
 def _covers(period: TimeRange | None, times: Iterable[datetime]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sigstore.attacks import CERTIFICATE, ENTRY, PROMISE, STAMPS, at, without
+from tests.sigstore.attacks import CERTIFICATE, ENTRY, PROMISE, STAMPS, at, put, without
 from tests.sigstore.authority import Authority
 from tests.sigstore.keys import LogKey
 from tests.sigstore.log import Log
@@ -190,6 +190,16 @@ def test_a_root_without_a_service_decides_nothing(
     bundle = private_sigstore.sign_statement(b"payload")
     with pytest.raises(Undecided, match="cannot be used: it names no"):
         judged(private_sigstore, bundle, lambda root: root.update({place: []}))
+
+
+@pytest.mark.parametrize("place", ["certificateAuthorities", "timestampAuthorities"])
+def test_an_authority_without_certificates_is_the_roots_fault(
+    private_sigstore: PrivateSigstore, place: str
+) -> None:
+    """Nothing can be said of the signature."""
+    bundle = private_sigstore.sign_statement(b"payload", rekor=2)
+    with pytest.raises(Undecided, match="cannot be used: it is not a trusted root"):
+        judged(private_sigstore, bundle, put(f"{place}.0.certChain.certificates", []))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Belongs here: mounts that people should look at under `Check`. `Strict` allows n
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Final
 
 from validator.paths import canonical, covers, related
@@ -29,16 +30,25 @@ distribution, the environments of vLLM's own Dockerfiles, the packages of the us
 
 _DATA: Final = "/usr/share"
 
+_COMPILED: Final = re.compile(r"/(?:\.cache(?:/(?:flashinfer|vllm)(?:/.*)?)?|\.triton(?:/.*)?)$")
+"""Folders of a home in which vLLM, FlashInfer and Triton keep the code that they compile, by
+default, and look for it at the next start."""
+
 
 def judge_mounts(draft: Draft, surroundings: Surroundings) -> None:
     """Warn of mounts by which a volume brings code that vLLM runs."""
-    for at in surroundings.mounts or ():
+    for at, kind in (surroundings.mounts or {}).items():
         if _PACKAGES.intersection(at.split("/")):
             draft.warn(f"the mount at {quoted(at)} brings Python packages; see who writes them")
         elif not covers(_DATA, at) and any(related(at, place) for place in _PROGRAMS):
             draft.warn(
                 f"the mount at {quoted(at)} may bring programs, libraries or packages that vLLM "
                 "runs; see who writes them"
+            )
+        if kind != "emptyDir" and _COMPILED.search(at):
+            draft.warn(
+                f"vLLM runs compiled code that it finds below {quoted(at)}, where a volume is "
+                "mounted; see who writes it, or mount an emptyDir there"
             )
         if brings_hook(at, surroundings.model_paths):
             draft.warn(

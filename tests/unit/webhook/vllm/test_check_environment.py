@@ -240,6 +240,26 @@ def test_a_mount_where_the_image_runs_code_is_warned_of(path: str, *, warned: bo
     assert _warned_of(mounts, "persistentVolumeClaim") is warned
 
 
+@pytest.mark.parametrize(
+    ("path", "warned"),
+    [
+        ("/root/.cache", True),
+        ("/root/.cache/vllm", True),
+        ("/home/vllm/.cache/vllm/torch_compile_cache", True),
+        ("/.cache/flashinfer", True),
+        ("/root/.triton/cache", True),
+        ("/root/.cache/huggingface", False),
+        ("/root/.cache/vllm2", False),
+        ("/root/.cached", False),
+    ],
+)
+def test_a_volume_with_compiled_code_is_warned_of(path: str, *, warned: bool) -> None:
+    """Not an emptyDir, which holds what the pod has compiled itself."""
+    mounts = [{"name": "m", "mountPath": MODEL}, {"name": "v", "mountPath": path}]
+    assert _warned_of(mounts, "persistentVolumeClaim") is warned
+    assert not _warned_of(mounts, "emptyDir")
+
+
 API_SERVER = ["-m", "vllm.entrypoints.openai.api_server", "--model", MODEL]
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e.api_server.admission.serving import kubeconfig
 from tests.e2e.api_server.doctor.faults import FAULTS
-from tests.e2e.api_server.doctor.whole import Whole, whole_installation
+from tests.e2e.api_server.doctor.whole import NAMESPACE, Whole, whole_installation
 from tests.e2e.api_server.processes import until
 from tests.support.schema import flaws
 from webhook.cli import main
@@ -95,6 +95,16 @@ def test_the_rights_of_its_job_suffice(
 ) -> None:
     """Nothing is found, and nothing could not be looked at."""
     until(lambda: bool(examine(*account) == (0, [])), what="the roles are known")
+
+
+def test_its_pod_passes_our_namespace(account: tuple[str, ...], whole: Whole) -> None:
+    """Pod Security restricted lets it in, without a warning."""
+    del account  # its ServiceAccount is there
+    (job,) = [each for each in DOCTOR if each["kind"] == "Job"]
+    metadata = {"name": "probe", "namespace": NAMESPACE}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, **job["spec"]["template"]}
+    answer = whole.cluster.create(pod, dry_run=True)
+    assert (answer.status, answer.message, answer.warnings) == (201, "", ())
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

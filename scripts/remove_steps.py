@@ -49,7 +49,7 @@ TESTS: Final = ("tests/unit", "tests/integration")
 """The tests that need neither an API server nor a node."""
 MEMORY: Final = 8 << 30
 """Bytes of address space for one process: a reader without its limit may take all there is."""
-SECONDS: Final = 120
+SECONDS: Final = 60
 """For the tests of one refusal: a loop without its limit may never end."""
 TIMEOUTS: Final = (124, 137)
 """The exit codes of `timeout`."""

@@ -7,6 +7,8 @@ import json
 import os
 import ssl
 import subprocess
+import weakref
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,9 @@ class ApiServer:
         self.folder = folder
         self._kubectl = kubectl
         self._trust = ssl.create_default_context(cafile=folder / "ca.pem")
+        self._resources: dict[tuple[str, str], Document] = {}
+        self._kept: deque[http.client.HTTPSConnection] = deque()
+        weakref.finalize(self, _close, self._kept)
 
     @property
     def url(self) -> str:
@@ -72,18 +77,43 @@ class ApiServer:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
         if user is not None:
             headers["Impersonate-User"] = user
-        connection = http.client.HTTPSConnection(
+        text = None if body is None else json.dumps(body)
+        response, content = self._exchanged(method, path, text, headers)
+        # RFC 7234: `299 - "text"`
+        told = [w.split(" ", 2)[2][1:-1] for w in response.headers.get_all("Warning", [])]
+        return Answer(response.status, as_document(content), tuple(told))
+
+    def _exchanged(
+        self, method: str, path: str, text: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send a request on a connection that was kept, else on a new one; return what comes.
+
+        A handshake takes as long as the request of a test.
+        """
+        while True:
+            try:
+                connection, is_kept = self._kept.pop(), True
+            except IndexError:
+                connection, is_kept = self._connection(), False
+            try:
+                connection.request(method, path, text, headers)
+                response = connection.getresponse()
+                content = response.read()
+            except (ConnectionError, ssl.SSLError):
+                connection.close()
+                if is_kept:  # the server was stopped since
+                    continue
+                raise
+            except BaseException:
+                connection.close()
+                raise
+            self._kept.append(connection)
+            return response, content
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(
             self.address, self.port, timeout=REQUEST_SECONDS, context=self._trust
         )
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            content = response.read()
-            # RFC 7234: `299 - "text"`
-            told = [w.split(" ", 2)[2][1:-1] for w in response.headers.get_all("Warning", [])]
-        finally:
-            connection.close()
-        return Answer(response.status, as_document(content), tuple(told))
 
     def create(
         self, document: Document, *, dry_run: bool = False, user: str | None = None
@@ -148,13 +178,22 @@ class ApiServer:
         return ran
 
     def _collection(self, document: Document) -> str:
-        version = document["apiVersion"]
+        version, kind = document["apiVersion"], document["kind"]
         group = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        for resource in self.call("GET", group).document.get("resources", []):
-            if resource["kind"] == document["kind"] and "/" not in resource["name"]:
-                inside = f"/namespaces/{document['metadata'].get('namespace', 'default')}"
-                return f"{group}{inside if resource['namespaced'] else ''}/{resource['name']}"
-        raise ControlPlaneError(f"The API server serves no {document['kind']} in {version}.")
+        if (version, kind) not in self._resources:  # asked once: most tests create pods
+            served = self.call("GET", group).document.get("resources", [])
+            found = [each for each in served if each["kind"] == kind and "/" not in each["name"]]
+            if not found:
+                raise ControlPlaneError(f"The API server serves no {kind} in {version}.")
+            self._resources[version, kind] = found[0]
+        resource = self._resources[version, kind]
+        inside = f"/namespaces/{document['metadata'].get('namespace', 'default')}"
+        return f"{group}{inside if resource['namespaced'] else ''}/{resource['name']}"
+
+
+def _close(connections: Iterable[http.client.HTTPSConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def as_document(content: bytes) -> Document:

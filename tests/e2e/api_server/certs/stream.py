@@ -1,4 +1,4 @@
-"""Pods that are created, and connections that are opened, without a pause: none may fail."""
+"""Pods that are created, and connections that are opened, one after the other: none may fail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.e2e.api_server.admission.serving import ServingWebhook
     from tests.e2e.api_server.control_plane import ControlPlane, Document
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
+"""Between two requests of a thread; whatever is refused after a change is so for seconds."""
 SERVER_NAME = f"{SERVICE}.{NAMESPACE}.svc"
 
 

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.apiserver
 
 OVERLAY = manifests.overlay_folder("default")
-LAGS = (3.0, 4.0)
+LAGS = (1.0, 2.0)
 """Seconds after which the two kubelets show a changed Secret; real ones take up to 90."""
-OVERLAP = 8
+OVERLAP = 6
 """Seconds for both replicas to serve with a new certificate: they take up to `LAGS` + 2."""
 PATIENCE = 90
-"""Seconds for a rotation of 16; on a machine whose cores are busy, several times that."""
+"""Seconds for a rotation of 12; on a machine whose cores are busy, several times that."""
 
 
 @dataclass(frozen=True, slots=True)

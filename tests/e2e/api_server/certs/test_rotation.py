@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.apiserver
 
-OVERLAP = 8
+OVERLAP = 7
 """Seconds for both replicas to serve with a new certificate: they take up to `LAGS` + 2."""
 
 LAGS = (0.5, 2.0)
 """Seconds after which the two kubelets show a changed Secret."""
 
 ROTATION_SECONDS = 120
-"""For a rotation of 20 seconds; a machine whose cores are all busy takes more."""
+"""For a rotation of 18 seconds; a machine whose cores are all busy takes more."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def test_no_review_fails_while_the_authority_is_rotated(
     creates, connections = loads[:2], loads[2:]
     assert [each.failed for each in loads] == [[], [], [], []]
     assert stages == [(1, "old"), (2, "old"), (2, "new"), (1, "new")]
-    # Hundreds, on idle cores.
+    # A hundred, on idle cores.
     assert sum(each.answered for each in creates) > 10
     assert sum(each.answered for each in connections) > 10
     assert "not done" not in [line["event"] for line in lines]
@@ -97,7 +97,7 @@ def test_no_review_fails_while_the_authority_is_rotated(
 def _stages(cluster: ControlPlane, loads: list[Load], *, end: float) -> Iterator[tuple[int, str]]:
     """Yield how many are trusted and who issued the certificate, at each change of these.
 
-    Ends two seconds after the last of four stages, or at the time `end`.
+    Ends half an overlap after the last of four stages, or at the time `end`.
     """
     start, last, old = time.monotonic(), (0, ""), certificates(bundle(cluster))[0]
     seen = 0

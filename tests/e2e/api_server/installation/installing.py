@@ -51,7 +51,7 @@ def delete(cluster: ControlPlane, folder: Path) -> None:
     cluster.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--wait=false")
     look = ("get", "-k", str(folder), "--ignore-not-found", "-o", "name")
     own = f"namespace/{NAMESPACE}\n"
-    until(lambda: cluster.kubectl(*look).stdout == own, what="all is gone", seconds=120)
+    until(lambda: cluster.kubectl(*look).stdout == own, what="all is gone", seconds=120, pause=0.3)
     cluster.remove_namespace(NAMESPACE)
 
 

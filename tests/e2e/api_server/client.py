@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.api_server.processes import ControlPlaneError
+from tests.e2e.api_server.processes import RARELY_COLLECTED, ControlPlaneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,6 +163,7 @@ class ApiServer:
             "HOME": str(self.folder / "home"),
             "KUBECONFIG": str(self.kubeconfig),
             "PATH": os.environ.get("PATH", ""),
+            **RARELY_COLLECTED,
         }
         ran = subprocess.run(
             [str(self._kubectl), *arguments],

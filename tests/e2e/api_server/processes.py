@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+RARELY_COLLECTED = {"GOGC": "300"}
+"""For programs in Go that live for seconds: a fifth less CPU for a fifth more memory."""
 STOP_SECONDS = 10
 TAIL_LINES = 15
 SERVER_PORTS = range(10_000, 30_000)
@@ -76,6 +78,7 @@ class Program:
                 subprocess.Popen,
                 [*guard, *self._command],
                 cwd=self._folder,
+                env=os.environ | RARELY_COLLECTED,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -197,7 +197,7 @@ def test_what_is_missing_is_said_until_it_is_back(
     )
     assert settled.probe("/healthz") == "ok\n"
     assert sentence in [line.get("reason") for line in settled.lines()]
-    cluster.kubectl("apply", "-k", str(OVERLAY))
+    cluster.kubectl(*SERVER_SIDE, "-k", str(OVERLAY))
     until(lambda: in_order(cluster) and settled.ready, what="it is healed", seconds=PATIENCE)
 
 
@@ -279,7 +279,7 @@ def test_it_works_without_a_lease(cluster: ControlPlane, settled: RunningCerts) 
     cluster.call("DELETE", LEASE)
     patched(cluster, SERVING, {"data": None})
     until(lambda: in_order(cluster) and settled.ready, what="it works", seconds=PATIENCE)
-    cluster.kubectl("apply", "-k", str(OVERLAY))
+    cluster.kubectl(*SERVER_SIDE, "-k", str(OVERLAY))
     until(
         lambda: cluster.call("GET", LEASE).document.get("spec", {}).get("holderIdentity"),
         what="the Lease is claimed",

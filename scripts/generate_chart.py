@@ -55,7 +55,7 @@ def templates(kubectl: str) -> dict[str, str]:
     """Return the text of each template, by its file's name."""
     default = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "default"))
     cert_manager = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "cert-manager"))
-    monitored = _by_identity(_on_default(kubectl, "service-monitor"))
+    version = yaml.safe_load((TEMPLATES.parent / "Chart.yaml").read_text())["version"]
     parts: dict[str, list[str]] = {}
     for identity, document in default.items():
         kind = document["kind"]
@@ -64,12 +64,18 @@ def templates(kubectl: str) -> dict[str, str]:
         else:
             parts.setdefault("certs", []).append(_template(document))
     of_cert_manager = [_template(each) for key, each in cert_manager.items() if key not in default]
-    monitors = [_template(each) for key, each in monitored.items() if key not in default]
+
+    def added(component: str) -> list[str]:
+        """Return the templates of what a component adds to the default overlay."""
+        built = _by_identity(_on_default(kubectl, component, version=version))
+        return [_template(each) for key, each in built.items() if key not in default]
+
     doctor = yaml.safe_load_all((ROOT / "manifests" / "examples" / "doctor.yaml").read_text())
     whole = {
         "certs": _when("not .Values.certManager.enabled", parts.pop("certs")),
         "cert-manager": _when(".Values.certManager.enabled", of_cert_manager),
-        "service-monitor": _when(".Values.metrics.serviceMonitor", monitors),
+        "service-monitor": _when(".Values.metrics.serviceMonitor", added("service-monitor")),
+        "observe": _when(".Values.observe.enabled", added("observe")),
         "doctor": "---\n".join(_template(_hook(each)) for each in doctor),
         **{name: "---\n".join(texts) for name, texts in parts.items()},
     }
@@ -83,12 +89,13 @@ def _built(kubectl: str, folder: Path) -> list[Document]:
     return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))
 
 
-def _on_default(kubectl: str, component: str) -> list[Document]:
+def _on_default(kubectl: str, component: str, *, version: str) -> list[Document]:
     """Return the default overlay's objects with a component on top."""
     with tempfile.TemporaryDirectory() as folder:
         kustomization = {
             "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", folder)],
             "components": [os.path.relpath(WEBHOOK / "components" / component, folder)],
+            "images": [{"name": "model-validation/webhook", "newTag": version}],
         }
         (Path(folder) / "kustomization.yaml").write_text(json.dumps(kustomization))
         return _built(kubectl, Path(folder))

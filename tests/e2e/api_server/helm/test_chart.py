@@ -25,6 +25,7 @@ from tests.e2e.api_server.installation import manifests
 if TYPE_CHECKING:
     from pathlib import Path
 
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 DIGEST = f"sha256:{'0' * 64}"
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("helm_is_built")]
@@ -47,6 +48,7 @@ def test_the_templates_are_those_of_the_kustomizations() -> None:
         (("openshift.enabled=true",), "default", "openshift"),
         (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", "openshift"),
         (("metrics.serviceMonitor=true",), "default", "service-monitor"),
+        (("observe.enabled=true",), "default", "observe"),
     ],
 )
 def test_both_ways_install_the_same(
@@ -57,6 +59,7 @@ def test_both_ways_install_the_same(
         tmp_path,
         components=(component,) if component else (),
         resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
+        images=[{"name": "model-validation/webhook", "newTag": VERSION}],
     )
     wanted = by_identity(manifests.built(folder))
     found = installed(rendered(tmp_path, *settings))

@@ -20,7 +20,7 @@ from tests.e2e.api_server.certs.stream import (
     value_of,
 )
 from tests.e2e.api_server.installation import manifests
-from tests.e2e.api_server.installation.installing import installed
+from tests.e2e.api_server.installation.installing import SERVER_SIDE, installed
 from tests.e2e.api_server.processes import until
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(empty: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The installation of `kubectl apply -k`, one controller, and two replicas of the webhook."""
+    """A whole installation, one controller, and two replicas of the webhook."""
     folder = tmp_path_factory.mktemp("site")
-    with installed(empty, OVERLAY), ExitStack() as stack:
+    with installed(empty, OVERLAY, how=SERVER_SIDE), ExitStack() as stack:
         options = ("--overlap", f"{OVERLAP}s")
         certs = stack.enter_context(running_certs(empty, folder / "certs", *options))
         until(lambda: certs.ready and bundle(empty) != b"", what="it is issued", seconds=PATIENCE)

@@ -26,7 +26,7 @@ from tests.e2e.api_server.certs.stream import (
     under_load,
 )
 from tests.e2e.api_server.installation import manifests
-from tests.e2e.api_server.installation.installing import installed
+from tests.e2e.api_server.installation.installing import SERVER_SIDE, installed
 from tests.e2e.api_server.processes import until
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ _log = logging.getLogger(__name__)
 
 @pytest.fixture(scope="module")
 def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
-    """A control plane with what `kubectl apply -k` installs."""
-    with installed(empty, manifests.overlay_folder("default")):
+    """A control plane with what `kubectl apply --server-side -k` installs."""
+    with installed(empty, manifests.overlay_folder("default"), how=SERVER_SIDE):
         yield empty
 
 

@@ -57,8 +57,8 @@ PATIENCE = 30
 
 @pytest.fixture(scope="module")
 def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
-    """A control plane with what `kubectl apply -k` installs."""
-    with installed(empty, OVERLAY):
+    """A control plane with what `kubectl apply --server-side -k` installs."""
+    with installed(empty, OVERLAY, how=SERVER_SIDE):
         yield empty
 
 

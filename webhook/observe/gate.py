@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from validator import contract
 from validator.paths import is_canonical, related
 from validator.text import quoted
 from webhook.admission.injected.gate_mounts import PROGRAM
+from webhook.observe.wire import NAME_LIMIT
 from webhook.settings import GATE_COMMAND
 
 if TYPE_CHECKING:
@@ -42,10 +43,13 @@ class Unproven(Exception):
     """The pod has no gate that is ours; the text is one sentence for a person."""
 
 
+_Name = Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)]
+
+
 class _Metadata(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str
-    uid: str
+    name: _Name
+    namespace: _Name
+    uid: _Name
     generation: int = 0
 
 
@@ -137,8 +141,9 @@ def _harmless(mount: Mount) -> bool:
 def _policy(pod: Pod, gate: Container) -> GatePolicy:
     texts = [each.value for each in gate.env or () if each.name == contract.POLICY_VARIABLE]
     policy = None
-    if len(texts) == 1 and texts[0] is not None:
-        policy = read(texts[0])
+    # What is too long is not remembered, either.
+    if len(texts) == 1 and len(texts[0] or "") <= contract.ENVIRONMENT_LIMIT:
+        policy = read(texts[0] or "")
     if policy is None:
         raise Unproven("the gate's policy is not in the form that the webhook injects")
     if policy.namespace != pod.metadata.namespace:
@@ -149,8 +154,6 @@ def _policy(pod: Pod, gate: Container) -> GatePolicy:
 @lru_cache(POLICIES_REMEMBERED)
 def read(text: str) -> GatePolicy | None:
     """Return the policy in a gate's variable; `None` where it is none."""
-    if len(text) > contract.ENVIRONMENT_LIMIT:
-        return None
     try:
         policy = msgspec.json.decode(text, type=_Policy)
     except (msgspec.DecodeError, RecursionError, UnicodeError):

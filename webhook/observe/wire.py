@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from validator import contract
+
+NAME_LIMIT: Final = 253
+"""Characters of a Kubernetes name."""
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -24,6 +27,12 @@ class Owner(Wire, frozen=True):
     name: str
     uid: str
     controller: bool | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is no longer than names are: a pod's author writes it, and it is held."""
+        texts = (self.api_version, self.kind, self.name, self.uid)
+        return all(len(text) <= NAME_LIMIT for text in texts)
 
 
 class Metadata(Wire, frozen=True):
@@ -134,4 +143,4 @@ class Pod(Wire, frozen=True):
     def owner(self) -> Owner | None:
         """The controller that made it."""
         owners = self.metadata.owner_references or ()
-        return next((each for each in owners if each.controller), None)
+        return next((each for each in owners if each.controller and each.is_bounded), None)

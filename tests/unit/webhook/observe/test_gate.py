@@ -10,6 +10,7 @@ import pytest
 from tests.support import observed as made
 from tests.support import pods
 from tests.support.observed import ended, gated, verified
+from webhook.observe import gate as gate_module
 from webhook.observe.gate import Unproven, proven
 from webhook.observe.verdict import Verdict, observed
 from webhook.observe.wire import Pod
@@ -135,6 +136,12 @@ FORGED: dict[str, tuple[Callable[[Document], None], str]] = {
         policy_is('{"metadata":{"name":"granite","namespace":"team"},"spec":{}}'),
         "policy",
     ),
+    "a policy with a long name": (
+        policy_is(
+            f'{{"metadata":{{"name":"{"g" * 254}","namespace":"team","uid":"u"}},"spec":{{}}}}'
+        ),
+        "policy",
+    ),
     "another namespace's policy": (
         policy_is('{"metadata":{"name":"g","namespace":"other","uid":"u"},"spec":{}}'),
         "another namespace's",
@@ -160,8 +167,15 @@ def test_another_container_proves_nothing(name: str) -> None:
 
 
 def test_a_policy_that_is_too_long_is_none() -> None:
-    """The webhook writes none that is longer."""
+    """The webhook writes none that is longer; it takes no room among those that are remembered."""
     pod = gated()
-    policy_is(" " * (96 * 1024) + "{}")(pod)
-    with pytest.raises(Unproven, match="policy"):
-        proven(read(pod), images=IMAGES)
+    (text,) = (e["value"] for e in pods.gate_of(pod)["env"] if e["name"].endswith("_POLICY"))
+    for spaces, long in ((96 * 1024 - len(text), False), (96 * 1024 + 1 - len(text), True)):
+        remembered = gate_module.read.cache_info().misses
+        policy_is(" " * spaces + text)(pod)
+        if long:
+            with pytest.raises(Unproven, match="policy"):
+                proven(read(pod), images=IMAGES)
+        else:
+            proven(read(pod), images=IMAGES)
+        assert gate_module.read.cache_info().misses - remembered == (0 if long else 1)

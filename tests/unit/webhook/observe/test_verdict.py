@@ -196,12 +196,13 @@ def test_a_pod_without_a_gate_counts_for_the_policy_that_it_names() -> None:
 
 
 def test_the_owner_is_the_controller() -> None:
-    """A pod may have several owners; one of them made it."""
+    """A pod may have several owners; one of them made it, and none is held that is too long."""
     owners: list[Document] = [
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "1"},
         {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "2"},
     ]
     owners[1]["controller"] = True
-    owner = judged(gated(ownerReferences=owners)).owner
+    long = {"apiVersion": "v1", "kind": "x" * 254, "name": "l", "uid": "3", "controller": True}
+    owner = judged(gated(ownerReferences=[long, *owners])).owner
     assert owner is not None
     assert (owner.kind, owner.name) == ("ReplicaSet", "r")

@@ -98,8 +98,9 @@ def _digest(folder: Path, *texts: str) -> str:
     """Return a digest of a folder's files, and of texts."""
     digest = hashlib.sha256(repr(texts).encode())
     for path in sorted(filter(Path.is_file, folder.rglob("*"))):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
+        if path.suffix != ".pyc":
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(folder)} {content}\n".encode())
     return digest.hexdigest()
 
 

@@ -136,6 +136,16 @@ def test_nothing_is_compiled_at_start(image: ImageFactory, target: str, module: 
     assert re.findall(r"^# code object from [^'\n]*$", ended.err, re.MULTILINE) == []
 
 
+@every_image
+def test_bytecode_depends_on_its_source_alone(image: ImageFactory, target: str) -> None:
+    """None has the time of its build in it, as what an import writes: two builds are one image."""
+    unchecked = (1).to_bytes(4, "little")  # PEP 552: by hash, and not compared at start
+    compiled = list(_site_packages(image(target).root).rglob("*.pyc"))
+    assert len(compiled) > 100
+    timed = [path.name for path in compiled if path.read_bytes()[4:8] != unchecked]
+    assert timed == []
+
+
 @hardened
 def test_our_layers_are_small(
     image: ImageFactory, target: str, capsys: pytest.CaptureFixture[str]

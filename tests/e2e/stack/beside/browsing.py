@@ -68,6 +68,9 @@ def _chat(page: Page, wanted: dict[str, Any]) -> tuple[str, str]:
     answer.wait_for()
     # The buttons below an answer come with its end.
     page.get_by_label("Regenerate").wait_for()
+    if wanted["search"]:
+        page.get_by_text("View Result from search_web").click()
+        page.get_by_text("snippet").first.wait_for()
     return page.title(), answer.inner_text().strip()
 
 

@@ -69,7 +69,7 @@ def test_a_request_that_is_too_large_is_refused_at_the_door(stack: Stack) -> Non
     """By Envoy, with 413, before Open WebUI sees it; a smaller one passes."""
     said = {size: _sent(stack, size) for size in ("50M", "30M")}
     assert said["50M"] == "413"
-    assert said["30M"] == "400"  # Open WebUI's: it is no form
+    assert said["30M"] in ("400", "401")  # Open WebUI's: nobody is signed in, and it is no form
 
 
 def _sent(stack: Stack, size: str) -> str:

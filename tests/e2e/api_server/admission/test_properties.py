@@ -29,16 +29,21 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]
 
-GATE = GateSettings(image=GATE_IMAGE)
-
 
 class Stored:
-    """The generated policies, each stored once under a name of its own."""
+    """The generated policies, each stored once under a name of its own.
+
+    Attributes:
+        gate: The settings of the webhook in force, which has asked the server for its version.
+    """
 
     def __init__(self, control_plane: ControlPlane, namespace: str) -> None:
         self._control_plane = control_plane
         self._namespace = namespace
         self._known: dict[str, ModelValidation] = {}
+        told = control_plane.call("GET", "/version").document
+        server = int(told["major"]), int(told["minor"].rstrip("+"))
+        self.gate = GateSettings(image=GATE_IMAGE, server=server)
 
     def of(self, generated: ModelValidation) -> ModelValidation:
         """Return the policy as the server has it."""
@@ -108,7 +113,7 @@ def test_the_api_server_takes_what_mutation_makes(
     # What the webhook sees has the server's defaults and the token's mounts.
     seen = plain.document
     seen["metadata"]["labels"] = pod["metadata"]["labels"]
-    core = _Core(chosen, NamespaceOptions(name=here))
+    core = _Core(chosen, NamespaceOptions(name=here), stored.gate)
     mutated, refusal = core.mutated(seen)
     event("refused" if refusal else "admitted")
     if refusal:
@@ -121,7 +126,7 @@ def test_the_api_server_takes_what_mutation_makes(
     operations = json.loads(json.dumps(patch(seen, mutated)))
     assert jsonpatch.JsonPatch(operations).apply(copy.deepcopy(seen)) == mutated
     assert core.mutated(answer.document) == (answer.document, "")
-    check_created(Manifest(raw=answer.document), chosen, gate=GATE, namespace=core.namespace)
+    check_created(Manifest(raw=answer.document), chosen, gate=core.gate, namespace=core.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +135,14 @@ class _Core:
 
     policy: ModelValidation
     namespace: NamespaceOptions
+    gate: GateSettings
 
     def mutated(self, pod: Document) -> tuple[Document, str]:
         """Return the mutated pod, and why it is refused."""
         try:
-            result = mutate(Manifest(raw=pod), self.policy, gate=GATE, namespace=self.namespace)
+            result = mutate(
+                Manifest(raw=pod), self.policy, gate=self.gate, namespace=self.namespace
+            )
         except PodRefused as refusal:
             return pod, str(refusal)
         return result.pod, ""

@@ -365,7 +365,7 @@ async def test_a_draining_webhook_answers_until_it_is_forgotten(webhook: Webhook
             assert answer.headers["Connection"] == "close"
         assert b" 200 " in await slow
         assert await webhook.ended() == 0
-    assert 1 <= time.monotonic() - start < 5
+    assert 1 <= time.monotonic() - start < 30
     assert webhook.log[-1]["event"] == "ended"
 
 

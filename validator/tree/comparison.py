@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from validator.errors import ModelError, Undecided
 from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
-from validator.tree import hashing, leftovers, lfs
+from validator.tree import hashing
 from validator.tree.listing import is_below
+from validator.tree.tools import leftovers, lfs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

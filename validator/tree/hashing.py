@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
-from validator.tree import leases, lfs
+from validator.tree import leases
+from validator.tree.tools import lfs
 from validator.tree.tree import Identity
 
 if TYPE_CHECKING:

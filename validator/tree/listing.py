@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted, unreadable
-from validator.tree import leftovers
+from validator.tree.tools import leftovers
 from validator.tree.tree import Entry, Identity
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from validator.errors import Refused, Undecided
 from validator.paths import covers, related
 from validator.text import quoted, unreadable
-from validator.tree.hugging_face import cache_of
+from validator.tree.tools.hugging_face import cache_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
 from validator.text import quoted, unreadable
-from validator.tree.hugging_face import cache_of, is_blob
 from validator.tree.mounts import devices_without_inodes
+from validator.tree.tools.hugging_face import cache_of, is_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,8 +105,8 @@ def is_missing(path: Path) -> bool:
 class Tree:
     """An open model: a directory, or a single file.
 
-    A Hugging Face cache is recognised by its layout (`validator.tree.hugging_face`): the tree's
-    base is then a folder above the model, and links may lead to blobs there, and nowhere else.
+    A Hugging Face cache is recognised by its layout (`validator.tree.tools.hugging_face`): its base
+    is then a folder above the model, and links may lead to blobs there, and nowhere else.
     """
 
     def __init__(

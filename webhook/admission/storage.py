@@ -27,7 +27,7 @@ _REPOSITORY: Final = re.compile(
     r"(?P<hub>/(?:.*?/)?)(?:models|datasets|spaces|kernels)--[^/]+(?=/)", re.DOTALL
 )
 """A folder of Hugging Face's cache, whose snapshots have links to its blobs and to the hub's
-(validator/tree/hugging_face.py)."""
+(validator/tree/tools/hugging_face.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

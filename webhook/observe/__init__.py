@@ -6,8 +6,8 @@ changed, refused or stopped by what is found, and the webhook never reads it.
 
 The core is pure: `gate` says whether an init container is ours, `report` reads what it has left,
 `verdict` puts the two together for one pod, and `status` for one policy. `pods` and `policies`
-hold what is known, within bounds. `events`, `metrics` and `page` say it in other ways. Around them
-stand `controller`, which follows and writes, `site`, the page's listener, and `process`.
+hold what is known, within bounds. `events`, `metrics` and `site`, the page, say it in other ways.
+Around them stand `controller`, which follows and writes, and `process`.
 
 A pod's status is foreign text: a report that is not in the form that our gate writes, for this
 pod and its policy, proves nothing.

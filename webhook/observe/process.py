@@ -20,8 +20,8 @@ from webhook.errors import SetupError
 from webhook.observe.controller import Observer
 from webhook.observe.events import Events
 from webhook.observe.metrics import Held, Metrics
-from webhook.observe.page import Page
-from webhook.observe.site import LOOPBACK, site
+from webhook.observe.site.listener import LOOPBACK, site
+from webhook.observe.site.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -9,7 +9,7 @@ import pytest
 from tests.support.signed_model import FILES, Site, sharded, statement, statement_of, write
 from validator.errors import ModelError
 from validator.limits import DEFAULT
-from validator.tree.leftovers import explained
+from validator.tree.tools.leftovers import explained
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 from validator.verification import verify

@@ -12,10 +12,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.support import observed as made
 from tests.support.observed import ended, gated, refused, stored_policy, verified
-from webhook.observe.page import PER_PAGE, Asked, Page
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
-from webhook.observe.site import site
+from webhook.observe.site.listener import site
+from webhook.observe.site.page import PER_PAGE, Asked, Page
 from webhook.observe.verdict import Observed, observed
 from webhook.observe.wire import Pod
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from webhook.observe.page import STYLE_HASH, Asked
+from webhook.observe.site.page import STYLE_HASH, Asked
 from webhook.observe.verdict import Verdict
 
 if TYPE_CHECKING:
-    from webhook.observe.page import Page
+    from webhook.observe.site.page import Page
 
 LOOPBACK: Final = "127.0.0.1"
 HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -23,7 +23,16 @@ http.server.ThreadingHTTPServer(("", 8000), handler).serve_forever()
 """
 """A server that ends with an error when it is told to."""
 
-END: Final = ("python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
+END: Final = """
+import os, signal, socket, time
+for _ in range(600):
+    with socket.socket() as connection:
+        if connection.connect_ex(("127.0.0.1", 8000)) == 0:
+            os.kill(1, signal.SIGTERM)
+            break
+    time.sleep(0.1)
+"""
+"""Ends the server once it listens: before that it has no handler, and the signal would be lost."""
 
 
 def running(cluster: Cluster, namespace: str) -> Document:
@@ -40,7 +49,7 @@ def container_of(pod: Document, name: str) -> str:
 
 def end(cluster: Cluster, namespace: str) -> None:
     """Have the server end with an error."""
-    cluster.execute(namespace, "vllm", "server", *END)
+    cluster.execute(namespace, "vllm", "server", "python3", "-c", END)
 
 
 def spoil(store: ModelStore) -> None:

@@ -29,6 +29,8 @@ VARIABLES_LIMIT: Final = 4096
 """Environment variables of a pod: forty times what a large one has."""
 RESTART_RULES_LIMIT: Final = 20
 """Restart rules of a container: as many as the API server takes."""
+RESIZE_POLICIES_LIMIT: Final = 20
+"""Resize policies of a container: the API server takes one for each of CPU and memory."""
 CODES_LIMIT: Final = 255
 """Exit codes of a restart rule: as many as the API server takes."""
 PATH_LIMIT: Final = 4095
@@ -115,6 +117,12 @@ class RestartRule(_Wire, frozen=True, kw_only=True):
     exit_codes: ExitCodes | None = None
 
 
+class ResizePolicy(_Wire, frozen=True, kw_only=True):
+    """What a container does when one of its resources is changed while it runs."""
+
+    restart_policy: str | None = None
+
+
 class Container(_Wire, frozen=True, kw_only=True):
     """A container of any of a pod's three lists."""
 
@@ -126,6 +134,9 @@ class Container(_Wire, frozen=True, kw_only=True):
     restart_policy: str | None = None
     restart_policy_rules: (
         Annotated[tuple[RestartRule, ...], Meta(max_length=RESTART_RULES_LIMIT)] | None
+    ) = None
+    resize_policy: (
+        Annotated[tuple[ResizePolicy, ...], Meta(max_length=RESIZE_POLICIES_LIMIT)] | None
     ) = None
     target_container_name: str | None = None
     termination_message_path: _Path | None = None

@@ -2,7 +2,9 @@
 
 Kubernetes' action `RestartAllContainers` ends a pod's containers and begins with its init
 containers, the gate among them, in the same pod. The kubelet takes the first rule that matches
-the exit code, and a container's `restartPolicy` where none does.
+the exit code, and a container's `restartPolicy` where none does. About a container that it ends
+itself, since a probe has failed, it asks no rule, but the `restartPolicy` alone: `Never` has such a
+container end, and then the rules are asked.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ ALONE: Final = "Restart"
 _CODES: Final = range(256)
 """The exit codes of a process."""
 
-_RESTARTED_AFTER: Final = {"OnFailure": _CODES[1:], "Never": _CODES[:0]}
+_NEVER: Final = "Never"
+
+_ENDING_PROBES: Final = ("livenessProbe", "startupProbe")
+"""The kubelet ends a container for which one of these fails."""
+
+_RESTARTED_AFTER: Final = {"OnFailure": _CODES[1:], _NEVER: _CODES[:0]}
 """By restart policy, after which exit codes a container is restarted; `Always` after all."""
 
 
@@ -93,7 +100,7 @@ def fields(placed: Placed, pod: Pod) -> JSON:
     policy = _restart_policy(placed, pod)
     own = placed.view.restart_policy_rules or ()
     if all(_action(own, code) for code in _RESTARTED_AFTER.get(policy, _CODES)):
-        return {}
+        return {"restartPolicy": _NEVER} if _by_rules_alone(placed, policy) else {}
     if len(own) >= RESTART_RULES_LIMIT:
         raise PodRefused(
             f"{placed.where} has {len(own)} restartPolicyRules, and spec.onRestart Verify adds one "
@@ -105,7 +112,21 @@ def fields(placed: Placed, pod: Pod) -> JSON:
         codes["values"] = [0]
     rule: JSON = {"action": ALL, "exitCodes": codes}
     given = placed.raw.get("restartPolicyRules") or []
-    return {"restartPolicy": policy, "restartPolicyRules": [*given, rule]}
+    written = _NEVER if _by_rules_alone(placed, policy) else policy
+    return {"restartPolicy": written, "restartPolicyRules": [*given, rule]}
+
+
+def probes_past_rules(placed: Placed, pod: Pod) -> Iterator[str]:
+    """Yield the fields with probes on whose failure the kubelet restarts a container alone."""
+    policy = _restart_policy(placed, pod)
+    if policy != _NEVER and not _by_rules_alone(placed, policy):
+        yield from (each for each in _ENDING_PROBES if placed.raw.get(each) is not None)
+
+
+def restarts_resized(placed: Placed) -> bool:
+    """Tell whether the kubelet restarts a container alone when its resources are changed."""
+    own = placed.view.resize_policy or ()
+    return any(each.restart_policy == "RestartContainer" for each in own)
 
 
 def unverified(placed: Placed) -> str:
@@ -114,6 +135,15 @@ def unverified(placed: Placed) -> str:
     # An init container that ends with 0 has done its work, whatever its rules say.
     codes = _CODES[1:] if _ends(placed) else _CODES
     return _spans([code for code in codes if _action(own, code) == ALONE]) if own else ""
+
+
+def _by_rules_alone(placed: Placed, policy: str) -> bool:
+    """Tell whether the rules can say all of a container's restarts, and its policy be `Never`.
+
+    A native sidecar is one by its `Always`. Under `OnFailure` a container that a probe has ended
+    restarts even if it ended with 0, which no rule can tell from one that has done its work.
+    """
+    return policy == "Always" and not placed.is_sidecar
 
 
 def _ends(placed: Placed) -> bool:

@@ -9,6 +9,7 @@ from webhook.admission.injected import restart_rules
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from webhook.admission.pod import Placed, Pod
     from webhook.admission.rules.case import Case
 
 
@@ -28,9 +29,24 @@ def _sentences(case: Case) -> Iterator[str]:
     if not case.restarts_verified:
         return
     for placed in case.workload:
-        if case.storage.sees(placed) and (codes := restart_rules.unverified(placed)):
-            yield (
-                f"{placed.where}: by its restartPolicyRules it restarts without a verification "
-                f"after the exit codes {codes}: let these rules say {restart_rules.ALL}, or "
-                "remove them"
-            )
+        if case.storage.sees(placed):
+            yield from _past_the_gate(placed, case.pod)
+
+
+def _past_the_gate(placed: Placed, pod: Pod) -> Iterator[str]:
+    if codes := restart_rules.unverified(placed):
+        yield (
+            f"{placed.where}: by its restartPolicyRules it restarts without a verification "
+            f"after the exit codes {codes}: let these rules say {restart_rules.ALL}, or "
+            "remove them"
+        )
+    for probe in restart_rules.probes_past_rules(placed, pod):
+        yield (
+            f"{placed.where}: when its {probe} fails, it restarts without a verification, since "
+            "Kubernetes asks no restart rule then: remove the probe"
+        )
+    if restart_rules.restarts_resized(placed):
+        yield (
+            f"{placed.where}: by its resizePolicy it restarts without a verification when its "
+            "resources are changed: set NotRequired in place of RestartContainer"
+        )

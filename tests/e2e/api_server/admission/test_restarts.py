@@ -41,9 +41,9 @@ def rules_of(container: Document) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "spec", "expected"),
     [
-        ("Pod", {}, {"restartPolicy": "Always", "restartPolicyRules": [ANY_CODE]}),
-        ("Deployment", {}, {"restartPolicy": "Always", "restartPolicyRules": [ANY_CODE]}),
-        ("StatefulSet", {}, {"restartPolicy": "Always", "restartPolicyRules": [ANY_CODE]}),
+        ("Pod", {}, {"restartPolicy": "Never", "restartPolicyRules": [ANY_CODE]}),
+        ("Deployment", {}, {"restartPolicy": "Never", "restartPolicyRules": [ANY_CODE]}),
+        ("StatefulSet", {}, {"restartPolicy": "Never", "restartPolicyRules": [ANY_CODE]}),
         (
             "Job",
             {"restartPolicy": "OnFailure"},

@@ -31,7 +31,9 @@ from webhook.errors import PodRefused
 NEW = (1, 36)
 ANY_CODE = {"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn"}}
 FAILURES = {"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn", "values": [0]}}
-ALWAYS = {"restartPolicy": "Always", "restartPolicyRules": [ANY_CODE]}
+ALWAYS = {"restartPolicy": "Never", "restartPolicyRules": [ANY_CODE]}
+"""The rule restarts it after every code, and the kubelet by itself never."""
+SIDECAR = {"restartPolicy": "Always", "restartPolicyRules": [ANY_CODE]}
 ON_FAILURE = {"restartPolicy": "OnFailure", "restartPolicyRules": [FAILURES]}
 
 
@@ -105,7 +107,7 @@ def test_init_containers_after_the_gate() -> None:
     result = run(pod(initContainers=init))
     assert rules_of(result.pod) == {
         "reader": ON_FAILURE,
-        "cache": ALWAYS,
+        "cache": SIDECAR,
         "mesh": {"restartPolicy": "Always"},
         "vllm": ALWAYS,
     }
@@ -120,9 +122,9 @@ def test_init_containers_after_the_gate() -> None:
     ],
 )
 def test_rules_that_suffice_stay_alone(own: list[Document]) -> None:
-    """Nothing is added where each exit code restarts everything already."""
+    """None is added where each exit code restarts everything already."""
     given = {"restartPolicy": "Always", "restartPolicyRules": own}
-    assert rules_of(run(pod(vllm(**given))).pod) == {"vllm": given}
+    assert rules_of(run(pod(vllm(**given))).pod) == {"vllm": given | {"restartPolicy": "Never"}}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,61 @@ def test_own_rules_stay_before_ours(own: list[Document], codes: str) -> None:
         "containers[0] 'vllm': by its restartPolicyRules it restarts without a verification after "
         f"the exit codes {codes}: let these rules say RestartAllContainers, or remove them"
     )
+
+
+PROBES = ("livenessProbe", "startupProbe")
+RESIZED = [
+    {"resourceName": "cpu", "restartPolicy": "NotRequired"},
+    {"resourceName": "memory", "restartPolicy": "RestartContainer"},
+]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_failed_probe_leaves_the_restart_to_the_rules(probe: str) -> None:
+    """The kubelet asks a container's policy alone there; `Never` has it end, and the rule match."""
+    result = run(pod(vllm(**{probe: {"tcpSocket": {"port": 8000}}}), container("other")))
+    assert rules_of(result.pod) == {"vllm": ALWAYS}
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("where", ["sidecar", "OnFailure"])
+def test_a_probe_that_restarts_past_the_gate(probe: str, where: str) -> None:
+    """Where the policy has to stay as it is, a warning says so; a readiness probe restarts none."""
+    probes = {probe: {"tcpSocket": {"port": 1}}, "readinessProbe": {"tcpSocket": {"port": 1}}}
+    cache = container("cache", mount(readOnly=True), **probes)
+    if where == "sidecar":
+        given = pod(initContainers=[cache | {"restartPolicy": "Always"}])
+    else:
+        given = pod(vllm(), cache, restartPolicy="OnFailure")
+    warning, _not_read = run(given).warnings
+    assert warning.endswith(
+        f"'cache': when its {probe} fails, it restarts without a verification, since Kubernetes "
+        "asks no restart rule then: remove the probe"
+    )
+
+
+def test_a_resize_that_restarts_past_the_gate() -> None:
+    """Kubernetes asks no rule for that, either."""
+    (warning,) = run(pod(vllm(resizePolicy=RESIZED), container("b", resizePolicy=RESIZED))).warnings
+    assert warning == (
+        "containers[0] 'vllm': by its resizePolicy it restarts without a verification when its "
+        "resources are changed: set NotRequired in place of RestartContainer"
+    )
+    assert run(pod(vllm(resizePolicy=RESIZED[:1]))).warnings == ()
+    assert run(pod(vllm(resizePolicy=RESIZED)), onRestart="Keep").warnings == ()
+
+
+def test_strict_refuses_a_resize_past_the_gate() -> None:
+    """And not one that leaves the container running."""
+    serving = vllm(image=f"docker.io/vllm/vllm-openai@{DIGEST}")
+    strict: Document = {
+        "workload": STRICT_WORKLOAD,
+        "model": {"volume": {"persistentVolumeClaim": {"claimName": "granite"}}},
+    }
+    run(pod(serving | {"resizePolicy": RESIZED[:1]}), **strict)
+    with pytest.raises(PodRefused, match=r"by its resizePolicy it restarts without a verification"):
+        run(pod(serving | {"resizePolicy": RESIZED}), **strict)
 
 
 def test_an_init_container_that_succeeds_is_not_restarted() -> None:
@@ -283,11 +340,22 @@ def test_twice_is_once(pod_policy: str) -> None:
     assert run(first, server=(1, 35)).pod == first
 
 
-def test_a_rule_that_was_taken_away_is_missed() -> None:
-    """Another webhook may not undo it."""
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({}, "'vllm'.*restartPolicy is missing"),
+        (ALWAYS | {"restartPolicy": "Always"}, "'vllm'.*restartPolicy is not what the webhook"),
+        ({"restartPolicy": "Always"}, "'vllm'.*restartPolicy is not what the webhook"),
+    ],
+)
+def test_a_rule_that_was_taken_away_is_missed(left: Document, said: str) -> None:
+    """Another webhook may not undo it, nor have the kubelet restart the container alone."""
     given = copy.deepcopy(run(pod()).pod)
-    del given["spec"]["containers"][0]["restartPolicyRules"]
-    with pytest.raises(PodRefused, match=r"'vllm'.*restartPolicyRules is missing"):
+    serving = given["spec"]["containers"][0]
+    for field in ("restartPolicy", "restartPolicyRules"):
+        del serving[field]
+    serving |= left
+    with pytest.raises(PodRefused, match=said):
         check_created(
             Manifest(raw=given),
             policy(onRestart="Verify"),

@@ -95,7 +95,7 @@ async def test_the_clusters_version_decides_on_restarts(
     made = patched(pod(), answer)
     assert made["spec"]["containers"][0]["restartPolicyRules"]
     assert (await reviewer.validate(review(made))).refusal is None
-    del made["spec"]["containers"][0]["restartPolicyRules"]
+    made["spec"]["containers"][0]["restartPolicy"] = "Always"
     cluster.live = [policy(onRestart="Verify")]
     assert (await reviewer.validate(review(made))).refusal is not None
 

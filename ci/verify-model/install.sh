@@ -7,7 +7,8 @@ if [[ $# != 1 ]]; then
   exit 2
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-python3 -m venv "$1"
+# -I: without it, a venv.py of the folder that this is started in, the one to verify, would run here.
+python3 -I -m venv "$1"
 pip=("$1/bin/pip" --quiet --disable-pip-version-check install --no-deps)
 "${pip[@]}" --require-hashes -r "$root/requirements/build.txt"
 "${pip[@]}" --no-build-isolation "$root"

@@ -36,7 +36,8 @@ GITHUB, GITLAB, PRE_COMMIT = BLOCKS
 LOCKS: Final = ("build.txt", "validator.txt")
 
 FAKE_PYTHON: Final = f"""#!/bin/bash
-[[ $1 == -m && $2 == venv ]] || exit 9
+[[ $1 == -I && $2 == -m && $3 == venv ]] || exit 9
+shift
 mkdir -p "$3/bin"
 printf '#!/bin/bash\\necho "$@" >>"$PIP_LOG"\\n' >"$3/bin/pip"
 printf '#!/bin/bash\\nexec %s -I -m validator "$@"\\n' {shlex.quote(sys.executable)} \
@@ -169,6 +170,20 @@ def test_the_hook_brings_what_verification_imports() -> None:
     (extras,) = hook["additional_dependencies"]
     assert set(re.findall(r"\w+", extras)) == {"validator", "blake3"}
     assert hook["pass_filenames"] is False
+
+
+def test_the_repository_cannot_bring_a_module_of_its_own(repository: Path) -> None:
+    """Python looks for modules in the folder that it is started in, and that one is verified."""
+    (repository / "venv.py").write_text("print('taken')")
+    python = repository.parent / "bin" / "python3"
+    # Without pip, so that the script ends where the environment is made.
+    python.write_text(f'#!/bin/bash\nexec {shlex.quote(sys.executable)} "$@" --without-pip\n')
+    made = repository.parent / "made"
+    ended = run(
+        f"{shlex.quote(str(ACTION / 'install.sh'))} {shlex.quote(str(made))}", at=repository
+    )
+    assert "taken" not in ended.stdout
+    assert (made / "pyvenv.cfg").is_file()
 
 
 def test_an_install_without_a_folder_is_explained(repository: Path) -> None:

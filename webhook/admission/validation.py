@@ -14,13 +14,14 @@ from validator import contract
 from validator.text import quoted
 from webhook.admission import json_patch, mutation
 from webhook.admission.injected.suspects import suspect
+from webhook.admission.nest import nests
 from webhook.admission.pod import INJECTED_NAMES, read_pod
 from webhook.admission.rules.privileges import privileges
 from webhook.admission.volume import read_volumes
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from validator.policy.document import ModelValidation
     from webhook.admission.pod import Manifest, Placed, Pod
@@ -104,29 +105,19 @@ def check_ephemeral(
 
 
 def _guarded(stored: Pod) -> set[str]:
-    """Return the names of the volumes that the gate mounts, and of those around a model's mount.
+    """Return the names of the volumes that the gate mounts, and of those around another mount.
 
-    Whoever writes one of the latter can rename the folder on which the model is mounted.
+    Whoever writes one of the latter can rename the folder on which the model is mounted, or place a
+    link that leads the other mount over the model at the container's next start.
     """
-    mounts = [
-        mount
+    verified = {
+        mount.name
         for placed in stored.init
         if placed.is_gate
         for mount in placed.mounts
         if mount.name != contract.SCRATCH_VOLUME
-    ]
-    above = {folder for mount in mounts for folder in _above(mount.at)}
-    around = {
-        mount.name for placed in stored.staying for mount in placed.mounts if mount.at in above
     }
-    return around | {mount.name for mount in mounts}
-
-
-def _above(path: str) -> Iterator[str]:
-    """Yield the folders above a canonical path, from the innermost to the root."""
-    while path != "/":
-        path = path.rpartition("/")[0] or "/"
-        yield path
+    return verified | {nest.outer.name for placed in stored.staying for nest in nests(placed)}
 
 
 def _difference(pod: JSON, expected: JSON, settings: GateSettings) -> str | None:
@@ -297,5 +288,5 @@ def _harmless(placed: Placed, declared: Mapping[str, Volume], guarded: list[Volu
         if any(declared[name].reaches(volume) for volume in guarded):
             raise PodRefused(
                 f"{placed.where} mounts the volume {quoted(name)} writable, which holds the model "
-                "or lies around it: add readOnly: true"
+                "or has another mount within it: add readOnly: true"
             )

@@ -101,6 +101,17 @@ def test_refuses_one_that_could_move_the_folder_on_which_the_model_is_mounted() 
     check(old, debugger(volumeMounts=[mount("own", "/x")]))
 
 
+def test_refuses_one_that_could_place_a_link_in_an_empty_dir_of_one_container() -> None:
+    """The gate does not look for links there: at the pod's start nobody else has written it."""
+    home, inner = mount("home", "/root/.cache"), mount("inner", "/root/.cache/vllm")
+    volumes = [claim(), {"name": "home", "emptyDir": {}}, claim("inner", of="inner")]
+    old = mutated(pod(vllm(mount(), home, inner), volumes=volumes))
+    old["status"] = running()["status"]
+    with pytest.raises(PodRefused, match="mounts the volume 'home' writable, which holds the"):
+        check(old, debugger(volumeMounts=[mount("home", "/h")]))
+    check(old, debugger(volumeMounts=[mount("inner", "/i")]))
+
+
 @pytest.mark.parametrize("exit_code", [None, 1, 3])
 def test_refuses_any_before_the_gate_has_succeeded(exit_code: int | None) -> None:
     """The verdict is not to be helped along."""

@@ -134,6 +134,9 @@ def test_pull_secrets_replicas_and_resources(tmp_path: Path) -> None:
         ("replicas=0", "replicas"),
         ("images.webhook.digest=latest", "digest"),
         ("certManager=true", "certManager"),
+        ("resources.webhok.limits.memory=1Gi", "webhok"),
+        ("images.webhook.tag=a b", "tag"),
+        ("images.webhook.repository=a@b", "repository"),
     ],
 )
 def test_a_wrong_value_is_refused(setting: str, named: str, tmp_path: Path) -> None:

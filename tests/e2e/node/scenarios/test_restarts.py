@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.e2e.api_server.workloads import MODEL
 from tests.e2e.node.cluster import gate_messages, statuses
@@ -35,9 +35,21 @@ for _ in range(600):
 """Ends the server once it listens: before that it has no handler, and the signal would be lost."""
 
 
-def running(cluster: Cluster, namespace: str) -> Document:
+SICK: Final = "sick"
+"""A file beside the model. While it is there, the liveness probe fails."""
+
+ALIVE: Final = {
+    "livenessProbe": {
+        "exec": {"command": ["test", "!", "-e", f"/models/{SICK}"]},
+        "periodSeconds": 1,
+        "failureThreshold": 1,
+    }
+}
+
+
+def running(cluster: Cluster, namespace: str, **changes: Any) -> Document:
     """Create a pod that serves, and return it when it does."""
-    serves = server(command=["python3", "-c", SERVE])
+    serves = server(command=["python3", "-c", SERVE], **changes)
     cluster.api.created(serving("Pod", namespace, containers=[serves]))
     return cluster.wait_until_running(namespace, "vllm")
 
@@ -99,6 +111,26 @@ def test_a_changed_model_is_not_served_again(
     after = cluster.pod(namespace, "vllm")
     assert container_of(after, GATE_CONTAINER) != container_of(before, GATE_CONTAINER)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_a_failed_probe_asks_the_gate(
+    cluster: Cluster, store: StoreFactory, space: SpaceFactory
+) -> None:
+    """The kubelet ends the server itself, and does not start it before the gate has verified."""
+    model = store()
+    namespace = space(model, onRestart="Verify")
+    before = running(cluster, namespace, **ALIVE)
+    spoil(model)
+    (model.folder / SICK).touch()
+    wait_until_refused(cluster, namespace)
+    assert not serves_anew(cluster, namespace, before)
+    (model.folder / SICK).unlink()
+    repair(model)
+    cluster.wait(
+        lambda: serves_anew(cluster, namespace, before), what="it serves", namespace=namespace
+    )
+    after = cluster.pod(namespace, "vllm")
+    assert container_of(after, GATE_CONTAINER) != container_of(before, GATE_CONTAINER)
 
 
 def test_kept_as_it_was_a_restart_asks_no_gate(

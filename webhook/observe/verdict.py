@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from webhook.observe.gate import GatePolicy
     from webhook.observe.report import Model, Report
-    from webhook.observe.wire import Ended, Owner, Pod
+    from webhook.observe.wire import ContainerStatus, Ended, Owner, Pod
 
 THE_ONE: Final = "true"
 UNDECIDED: Final = "Undecided"
@@ -145,7 +145,7 @@ def _found(pod: Pod, policy: GatePolicy) -> _Finding:
     if not _fits(left, pod, policy):
         return _Finding(
             verdict=Verdict.UNPROVEN,
-            sentence="the gate's report is not about this pod and its policy",
+            sentence="the gate's report does not name this pod, its policy and its models",
             at=at,
         )
     if left.verdict != "verified":
@@ -159,7 +159,7 @@ def _found(pod: Pod, policy: GatePolicy) -> _Finding:
             at=at,
         )
     models = tuple(map(_verified, left.models))
-    return _since(pod, _Finding(verdict=Verdict.VERIFIED, models=models, at=at))
+    return _since(pod, said, _Finding(verdict=Verdict.VERIFIED, models=models, at=at))
 
 
 def _without_report(ended: Ended, at: str) -> _Finding:
@@ -182,10 +182,11 @@ def _without_report(ended: Ended, at: str) -> _Finding:
 def _fits(left: Report, pod: Pod, policy: GatePolicy) -> bool:
     """Tell whether a report is about this pod and its policy, as far as it says so.
 
-    A report that did not fit into a termination message is its verdict and reason alone.
+    A report that did not fit into a termination message is its verdict and reason alone, which
+    suffices for a refusal: what was verified, it does not say.
     """
     if left.policy is None:
-        return not left.models
+        return left.verdict != "verified" and not left.models
     return (
         left.policy == f"{contract.KIND} {policy.namespace}/{policy.name}"
         and (left.generation or 0) == policy.generation
@@ -212,8 +213,10 @@ def _verified(model: Model) -> Verified:
     )
 
 
-def _since(pod: Pod, found: _Finding) -> _Finding:
-    """Return what the monitor has made of a verified pod."""
+def _since(pod: Pod, said: ContainerStatus, found: _Finding) -> _Finding:
+    """Return what has become of a pod that its gate has found verified, at its latest end."""
+    if said.state.terminated is None:  # the node or the pod's sandbox was started again
+        return _Finding(verdict=Verdict.WAITING, sentence="the gate verifies again", at=found.at)
     monitor = pod.state_of(contract.MONITOR_CONTAINER)
     if monitor is None or monitor.ready:
         return found

@@ -102,6 +102,23 @@ def test_a_gate_that_runs_again_after_a_restart() -> None:
         assert judged(pod).verdict is Verdict.WAITING
 
 
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_a_gate_that_has_verified_and_runs_again(state: str) -> None:
+    """After a node's restart, or that of the pod's sandbox: what it found before does not count."""
+    pod = ended(gated(), [verified()])
+    (said,) = pod["status"]["initContainerStatuses"]
+    said["lastState"], said["state"] = said["state"], {state: {}}
+    found = judged(pod)
+    assert (found.verdict, found.models) == (Verdict.WAITING, ())
+    assert found.sentence == "the gate verifies again"
+
+
+def test_verified_without_saying_what_proves_nothing() -> None:
+    """A report that did not fit into a message is its verdict and reason alone."""
+    found = judged(ended(gated(), text='{"verdict":"verified","reason":""}'))
+    assert (found.verdict, found.models) == (Verdict.UNPROVEN, ())
+
+
 def test_under_audit_a_refused_pod_runs() -> None:
     """The gate ends with 0, and its report says what it found."""
     audit = made.stored_policy(mode="Audit")

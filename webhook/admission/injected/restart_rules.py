@@ -55,7 +55,12 @@ def in_force(policy: ModelValidation, server: Version | None) -> bool:
     wanted = policy.spec.on_restart
     if policy.spec.mode == "Audit" or wanted == "Keep" or server is None:
         return False
-    return server >= (FIRST if wanted == "Verify" else ON_EVERY_NODE)
+    return server >= FIRST if wanted == "Verify" else on_every_node(server)
+
+
+def on_every_node(server: Version | None) -> bool:
+    """Tell whether each node that may belong to an API server of this version has the action."""
+    return server is not None and server >= ON_EVERY_NODE
 
 
 def stops(policy: ModelValidation, server: Version | None) -> bool:

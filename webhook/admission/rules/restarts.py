@@ -28,6 +28,12 @@ def tolerated_restarts(case: Case) -> Iterator[str]:
 def _sentences(case: Case) -> Iterator[str]:
     if not case.restarts_verified:
         return
+    if case.pod.raw["spec"].get("nodeName") and not restart_rules.on_every_node(case.server):
+        yield (
+            "spec.nodeName passes by the scheduler, which knows the nodes that run the gate again: "
+            "on an older one the pod's containers restart without a verification; choose the node "
+            "by nodeSelector or affinity"
+        )
     for placed in case.workload:
         if case.storage.sees(placed):
             yield from _past_the_gate(placed, case.pod)

@@ -193,6 +193,18 @@ def test_a_resize_that_restarts_past_the_gate() -> None:
     assert run(pod(vllm(resizePolicy=RESIZED)), onRestart="Keep").warnings == ()
 
 
+def test_a_node_that_the_pod_names_may_be_an_older_one() -> None:
+    """The scheduler passes older nodes over, and is not asked; from 1.39 on there are none."""
+    (warning,) = run(pod(nodeName="old")).warnings
+    assert warning == (
+        "spec.nodeName passes by the scheduler, which knows the nodes that run the gate again: on "
+        "an older one the pod's containers restart without a verification; choose the node by "
+        "nodeSelector or affinity"
+    )
+    assert run(pod(nodeName="old"), server=(1, 39)).warnings == ()
+    assert run(pod(nodeName="old"), onRestart="Keep").warnings == ()
+
+
 def test_strict_refuses_a_resize_past_the_gate() -> None:
     """And not one that leaves the container running."""
     serving = vllm(image=f"docker.io/vllm/vllm-openai@{DIGEST}")

@@ -26,12 +26,13 @@ NAME_LIMIT: Final = 256
 """Characters of a name, an identity or an issuer, as it is shown."""
 
 PATH_LIMIT: Final = 1024
+TIME_LIMIT: Final = 64
 CONDITIONS_LIMIT: Final = 8
 
 _Sentence = Annotated[str, Meta(max_length=SENTENCE_LIMIT)]
 _Name = Annotated[str, Meta(max_length=NAME_LIMIT)]
 _Path = Annotated[str, Meta(max_length=PATH_LIMIT)]
-_Time = Annotated[str, Meta(max_length=64, description="RFC 3339.")]
+_Time = Annotated[str, Meta(max_length=TIME_LIMIT, description="RFC 3339.")]
 _Count = Annotated[int, Meta(ge=0)]
 
 

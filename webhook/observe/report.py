@@ -12,11 +12,14 @@ import msgspec
 from msgspec import Meta
 
 from validator import contract
-from validator.policy.status import NAME_LIMIT, PATH_LIMIT, SENTENCE_LIMIT
+from validator.policy.status import NAME_LIMIT, PATH_LIMIT, SENTENCE_LIMIT, TIME_LIMIT
 from validator.text import printable
 
 MODELS_LIMIT: Final = 8
 """Models of one policy."""
+
+INTEGER_LIMIT: Final = (1 << 63) - 1
+"""The largest integer of a Kubernetes object."""
 
 _Text = Annotated[str, Meta(max_length=contract.TERMINATION_MESSAGE_LIMIT)]
 
@@ -27,8 +30,8 @@ class Signer(msgspec.Struct, frozen=True, rename="camel"):
     method: Literal["sigstore", "key", "certificate"]
     identity: _Text
     issuer: _Text | None = None
-    log_index: Annotated[int, Meta(ge=0)] | None = None
-    signed_at: Annotated[str, Meta(max_length=64)] | None = None
+    log_index: Annotated[int, Meta(ge=0, le=INTEGER_LIMIT)] | None = None
+    signed_at: Annotated[str, Meta(max_length=TIME_LIMIT)] | None = None
 
 
 class Model(msgspec.Struct, frozen=True, rename="camel"):
@@ -77,6 +80,11 @@ def name(text: str) -> str:
 def path(text: str) -> str:
     """Return a foreign path, printable and bounded."""
     return shown(text, PATH_LIMIT)
+
+
+def time(text: str) -> str:
+    """Return a foreign time, printable and bounded."""
+    return shown(text, TIME_LIMIT)
 
 
 def shown(text: str, limit: int) -> str:

@@ -138,7 +138,7 @@ def _found(pod: Pod, policy: GatePolicy) -> _Finding:
     if said is None or said.ended is None:
         return _Finding(verdict=Verdict.WAITING, sentence="the gate has not ended yet")
     ended = said.ended
-    at = report.shown(ended.finished_at or "", 64)
+    at = report.time(ended.finished_at or "")
     left = report.read(ended.message or "")
     if left is None:
         return _without_report(ended, at)
@@ -209,7 +209,7 @@ def _verified(model: Model) -> Verified:
         issuer=None if signer.issuer is None else report.name(signer.issuer),
         method=signer.method,
         log_index=signer.log_index,
-        signed_at=None if signer.signed_at is None else report.name(signer.signed_at),
+        signed_at=None if signer.signed_at is None else report.time(signer.signed_at),
     )
 
 

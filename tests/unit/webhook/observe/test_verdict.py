@@ -200,6 +200,17 @@ def test_foreign_text_is_printable_and_bounded() -> None:
     assert found.sentence.endswith("…")
 
 
+def test_a_foreign_time_is_as_short_as_the_status_takes_it() -> None:
+    """The API server would refuse the whole status else, with what it says of all other pods."""
+    pod = gated()
+    document = json.loads(message(pod, verified()))
+    document["models"][0]["signer"]["signedAt"] = "\x01" * 64
+    (model,) = judged(ended(pod, text=json.dumps(document))).models
+    assert len(model.signed_at or "") == 64
+    document["models"][0]["signer"] |= {"signedAt": "", "logIndex": 1 << 63}
+    assert judged(ended(pod, text=json.dumps(document))).verdict is Verdict.UNPROVEN
+
+
 def test_a_pod_without_a_gate_counts_for_the_policy_that_it_names() -> None:
     """By its label, or under Audit by the webhook's mark; else for none."""
     pod = gated()

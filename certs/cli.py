@@ -62,7 +62,12 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "number and s, m, h or d.",
         allow_abbrev=False,
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help="outside of the cluster")
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        type=Path,
+        help="of the cluster (default: the one that the pod runs in)",
+    )
     parser.add_argument("--namespace", metavar="NAME", help="(default: the pod's own)")
     parser.add_argument(
         "--service",
@@ -92,6 +97,7 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
     parser.add_argument(
         "--probe-port",
+        metavar="PORT",
         type=port,
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",

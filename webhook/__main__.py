@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from webhook.cli import main
+from validator.arguments import USAGE
 
-sys.exit(main())
+try:
+    from webhook.cli import main
+
+    code = main()
+except ModuleNotFoundError as error:
+    # The validator and the webhook are one distribution, and each needs libraries of its own.
+    sys.stderr.write(
+        f"python -m webhook: the library {error.name} is not installed: install this project with "
+        "what the webhook needs, `pip install '.[webhook]'`\n"
+    )
+    code = USAGE
+sys.exit(code)

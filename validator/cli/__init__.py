@@ -105,6 +105,11 @@ def _trouble(error: BaseException) -> str:
             return f"cannot go on: {error.strerror}"
         case KeyboardInterrupt():
             return "interrupted, nothing was verified"
+        case ModuleNotFoundError(name=str(library)):
+            return (
+                f"the library {library} is not installed: install this project with what the "
+                "validator needs, `pip install '.[validator]'`"
+            )
         case MemoryError():
             return "out of memory: give the validator more of it"
     return f"unexpected {type(error).__name__}: {quoted(error)}; please report it"

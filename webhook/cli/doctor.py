@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from validator.text import quoted
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
@@ -79,8 +78,6 @@ async def _examined(options: argparse.Namespace) -> list[Finding]:
     from webhook.cluster.errors import AccessError
     from webhook.doctor.examination import examine
 
-    if options.kubeconfig and not options.kubeconfig.is_file():
-        raise SetupError(f"there is no kubeconfig {quoted(options.kubeconfig)}: name yours")
     try:
         api = await ClusterApi.connect(options.kubeconfig, name=NAME)
     except AccessError as error:

@@ -24,7 +24,8 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "observe",
         help="show which models were verified and refused",
         description="Read the reports that gates leave in labelled pods, and write what they say "
-        "into the status of each ModelValidation. It decides nothing.",
+        "into the status of each ModelValidation; show the same as events, as metrics and on a "
+        "page. It decides nothing.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -32,19 +33,26 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         metavar="IMAGE",
         action="append",
         required=True,
-        help="the image of gates whose verdict counts; once more for an earlier release's",
+        help="image of the gates whose verdict counts; may be repeated, for an earlier release's",
     )
     add_labels(parser)
-    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help="outside of the cluster")
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        type=Path,
+        help="of the cluster (default: the one that the pod runs in)",
+    )
     parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
     parser.add_argument(
         "--probe-port",
+        metavar="PORT",
         type=port,
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",
     )
     parser.add_argument(
         "--page-port",
+        metavar="PORT",
         type=port,
         default=8081,
         help="of the page, on loopback, for `kubectl port-forward` (default: %(default)s)",

@@ -54,6 +54,7 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     )
     listening.add_argument(
         "--probe-port",
+        metavar="PORT",
         type=port,
         default=8080,
         help="of /healthz, /readyz and /metrics (default: %(default)s)",

@@ -125,7 +125,7 @@ async def _outside(kubeconfig: Path) -> Access:
 
     found = Configuration()
     await load_kube_config(
-        config_file=str(kubeconfig), client_configuration=found, persist_config=False
+        config_file=_existing(kubeconfig), client_configuration=found, persist_config=False
     )
     tls = trusting(Path(found.ssl_ca_cert) if found.ssl_ca_cert else None)
     if found.cert_file:
@@ -146,3 +146,15 @@ async def _outside(kubeconfig: Path) -> Access:
         proxy=found.proxy,
         proxy_from_environment=True,
     )
+
+
+def _existing(kubeconfig: Path) -> str:
+    """Return the name of a file that is there.
+
+    Raises:
+        FileNotFoundError: It is not. The loader would log that in a line of its own, and then
+            take the file for an empty one.
+    """
+    if not kubeconfig.exists():
+        raise FileNotFoundError("no such file")
+    return str(kubeconfig)

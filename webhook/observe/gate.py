@@ -57,10 +57,6 @@ class _Model(msgspec.Struct, frozen=True):
     path: str
 
 
-class _Revalidation(msgspec.Struct, frozen=True):
-    action: str = "Unready"
-
-
 class _Spec(msgspec.Struct, frozen=True):
     mode: str = "Enforce"
     model: _Model | None = None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from tests.support.certificates import Party
 from tests.support.desk import COMMAND, Desk, run
 from validator.arguments import DISTRIBUTION
+
+ROOT = Path(__file__).parents[3]
 
 MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "nothing": ((), "the following arguments are required: COMMAND"),
@@ -148,3 +153,19 @@ def test_what_cannot_be_read_ends_with_three(desk: Desk, closed: str) -> None:
         path.chmod(0o755)
     assert ended.code == 3
     assert "cannot be read: Permission denied" in ended.text
+
+
+def test_a_missing_library_is_one_sentence(desk: Desk) -> None:
+    """It says what to install, and does not call itself a fault of ours."""
+    ended = subprocess.run(
+        # `-S`: without what is installed in the environment.
+        [sys.executable, "-S", "-m", "validator", "inspect", str(desk.site.signature)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "is not installed: install this project" in ended.stderr
+    assert "pip install '.[validator]'" in ended.stderr

@@ -314,11 +314,19 @@ def test_a_missing_file_is_named(pod: Callable[[int, bytes], Path], missing: str
         in_cluster(folder)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "a: b", "clusters: []\ncurrent-context: x"])
-async def test_a_bad_kubeconfig_is_one_sentence(tmp_path: Path, text: str | None) -> None:
-    """Missing and malformed files stop the start."""
+async def test_a_missing_kubeconfig_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sentence says that the file is missing, and the client's loader logs nothing."""
+    with pytest.raises(AccessError, match=r"by the kubeconfig .*/absent: no such file$"):
+        await access(tmp_path / "absent")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "a: b", "clusters: []\ncurrent-context: x"])
+async def test_a_bad_kubeconfig_is_one_sentence(tmp_path: Path, text: str) -> None:
+    """Malformed files stop the start."""
     path = tmp_path / "kubeconfig"
-    if text is not None:
-        path.write_text(text)
+    path.write_text(text)
     with pytest.raises(AccessError, match="no access to the API server by the kubeconfig"):
         await access(path)

@@ -471,10 +471,13 @@ async def test_the_command_prints_one_line_each(server: FakeObjects, tmp_path: P
 async def test_without_a_cluster_the_command_says_so(tmp_path: Path) -> None:
     """In one sentence, with the exit code of a wrong setup."""
     (tmp_path / "broken").write_text("{}")
-    for name, said in (("none", "there is no kubeconfig"), ("broken", "there is no access")):
-        ended = await _run("--kubeconfig", str(tmp_path / name))
+    for name in ("absent", "broken"):
+        path = tmp_path / name
+        ended = await _run("--kubeconfig", str(path))
         assert (ended.returncode, ended.stdout) == (2, "")
-        assert ended.stderr.startswith(f"python -m webhook: {said}")
+        assert ended.stderr.startswith(
+            f"python -m webhook: there is no access to the API server by the kubeconfig {path}: "
+        )
         assert ended.stderr.count("\n") == 1
 
 

@@ -1,0 +1,25 @@
+"""`python -m webhook`, as a process, where its libraries are not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_a_missing_library_is_one_sentence() -> None:
+    """It says what to install, with the exit code of a wrong setup."""
+    # `-S`: without what is installed in the environment.
+    ended = subprocess.run(
+        [sys.executable, "-S", "-m", "webhook", "mutate", "pod.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "is not installed" in ended.stderr
+    assert "pip install '.[webhook]'" in ended.stderr

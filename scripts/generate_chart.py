@@ -55,7 +55,6 @@ def templates(kubectl: str) -> dict[str, str]:
     """Return the text of each template, by its file's name."""
     default = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "default"))
     cert_manager = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "cert-manager"))
-    version = yaml.safe_load((TEMPLATES.parent / "Chart.yaml").read_text())["version"]
     parts: dict[str, list[str]] = {}
     for identity, document in default.items():
         kind = document["kind"]
@@ -67,7 +66,7 @@ def templates(kubectl: str) -> dict[str, str]:
 
     def added(component: str) -> list[str]:
         """Return the templates of what a component adds to the default overlay."""
-        built = _by_identity(_on_default(kubectl, component, version=version))
+        built = _by_identity(_on_default(kubectl, component))
         return [_template(each) for key, each in built.items() if key not in default]
 
     doctor = yaml.safe_load_all((ROOT / "manifests" / "examples" / "doctor.yaml").read_text())
@@ -89,13 +88,12 @@ def _built(kubectl: str, folder: Path) -> list[Document]:
     return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))
 
 
-def _on_default(kubectl: str, component: str, *, version: str) -> list[Document]:
+def _on_default(kubectl: str, component: str) -> list[Document]:
     """Return the default overlay's objects with a component on top."""
     with tempfile.TemporaryDirectory() as folder:
         kustomization = {
             "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", folder)],
             "components": [os.path.relpath(WEBHOOK / "components" / component, folder)],
-            "images": [{"name": "model-validation/webhook", "newTag": version}],
         }
         (Path(folder) / "kustomization.yaml").write_text(json.dumps(kustomization))
         return _built(kubectl, Path(folder))
@@ -134,7 +132,10 @@ def _template(document: Document) -> str:
     if marked["kind"] in {"Deployment", "Job"}:
         if name == "webhook":
             marked["spec"]["replicas"] = MARK.format("replicas")
-        _mark_pod(marked["spec"]["template"]["spec"])
+        pod = marked["spec"]["template"]["spec"]
+        if name == "observe":
+            pod["containers"][0]["args"].append(MARK.format("previous-argument"))
+        _mark_pod(pod)
     text = yaml.dump(marked, Dumper=_Readable, sort_keys=False, width=96, allow_unicode=True)
     if "{{" in text:
         raise ValueError(f"{document['kind']} {name} has a text that Helm would take for its own")
@@ -216,6 +217,11 @@ def _block(line: str) -> list[str]:
         "previous": [
             "{{- with .Values.previousGateImage }}",
             "validation.rhtas.redhat.com/previous-gate-image: {{ . | quote }}",
+            "{{- end }}",
+        ],
+        "previous-argument": [
+            "{{- with .Values.previousGateImage }}",
+            '- {{ printf "--gate-image=%s" . | quote }}',
             "{{- end }}",
         ],
         "labels": [

@@ -25,7 +25,6 @@ from tests.e2e.api_server.installation import manifests
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 DIGEST = f"sha256:{'0' * 64}"
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("helm_is_built")]
@@ -59,7 +58,6 @@ def test_both_ways_install_the_same(
         tmp_path,
         components=(component,) if component else (),
         resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
-        images=[{"name": "model-validation/webhook", "newTag": VERSION}],
     )
     wanted = by_identity(manifests.built(folder))
     found = installed(rendered(tmp_path, *settings))
@@ -83,17 +81,31 @@ def test_the_test_is_the_doctor(tmp_path: Path) -> None:
 
 
 def test_images_are_set_in_one_place_each(tmp_path: Path) -> None:
-    """The gate's reaches the webhook's argument and the API server's own policy."""
+    """The gate's reaches the arguments of webhook and observe, and the API server's own policy."""
     settings = (
         "images.webhook.repository=registry.example/webhook,images.webhook.tag=1.2.3",
         f"images.validator.repository=registry.example/validator,images.validator.digest={DIGEST}",
         "previousGateImage=registry.example/validator:1.2.2",
+        "observe.enabled=true",
     )
     documents = rendered(tmp_path, *settings)
     text = yaml.safe_dump_all(documents)
     assert text.count("registry.example/webhook:1.2.3") == len(_pods(documents))
-    assert "model-validation/webhook:" not in text
-    assert "model-validation/validator:" not in text
+    assert "model-validation/webhook" not in text
+    assert "model-validation/validator" not in text
+    (observe,) = [
+        container
+        for pod in _pods(documents)
+        for container in pod["containers"]
+        if container["name"] == "observe"
+    ]
+    assert observe["env"] == [
+        {"name": "GATE_IMAGE", "value": f"registry.example/validator@{DIGEST}"}
+    ]
+    assert observe["args"] == [
+        "--gate-image=$(GATE_IMAGE)",
+        "--gate-image=registry.example/validator:1.2.2",
+    ]
     (namespace,) = [
         each
         for each in documents

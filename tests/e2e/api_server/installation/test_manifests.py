@@ -212,6 +212,27 @@ def test_verdicts_are_added_and_change_nothing_else(tmp_path: Path) -> None:
     assert container["env"] == [{"name": "GATE_IMAGE", "value": "registry.corp/v:7"}]
 
 
+@pytest.mark.parametrize("prefix", ["model-validation", "registry.example.com/ml"])
+def test_verdicts_count_for_the_webhooks_gate(prefix: str, tmp_path: Path) -> None:
+    """Also where a user's kustomization sets no tag: the overlay's stays, on both images."""
+    entries = [
+        {"name": WEBHOOK_IMAGE, "newName": f"{prefix}/webhook"},
+        {"name": GATE_IMAGE, "newName": f"{prefix}/validator"},
+    ]
+    folder = manifests.on_top(tmp_path, components=("observe",), images=entries)
+    webhook, observe = (
+        container
+        for name in ("model-validation-webhook", "model-validation-observe")
+        for each in manifests.built(folder)
+        if (each["kind"], each["metadata"]["name"]) == ("Deployment", name)
+        for container in each["spec"]["template"]["spec"]["containers"]
+    )
+    (gate,) = (each["value"] for each in webhook["env"] if each["name"] == "GATE_IMAGE")
+    assert gate.startswith(f"{prefix}/validator:")
+    assert observe["env"] == [{"name": "GATE_IMAGE", "value": gate}]
+    assert observe["image"] == webhook["image"]
+
+
 @pytest.mark.parametrize("overlay", ["default", "cert-manager"])
 def test_openshift_assigns_the_users(overlay: str, tmp_path: Path) -> None:
     """Its SCC restricted-v2 refuses a user or group that is not of the namespace's range."""

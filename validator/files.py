@@ -33,7 +33,7 @@ _MEMORY_LIMITS: Final = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
-"""Where the kernel says it: cgroups version 2, and 1."""
+"""Files in which the kernel says it: of cgroups version 2, and 1."""
 
 
 def read_file(path: Path, *, limit: int, what: str) -> bytes:

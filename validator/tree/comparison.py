@@ -1,4 +1,4 @@
-"""What a model holds, compared with what was signed: the differences, each as a sentence."""
+"""Comparison of a model's files with the signed ones: the differences, each as a sentence."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ PLURALS: Final = {kind: f"{kind.lower()}s" for kind in (MUTATING, VALIDATING)}
 VERBS: Final = {MUTATING: "mutate", VALIDATING: "validate"}
 
 FORMER_NAME: Final = "model-validation"
-"""What both configurations were called before decision 0018."""
+"""The name of both configurations before decision 0018."""
 
 LABELS: Final = (contract.LABEL, contract.OPERATOR_LABEL)
 CREATED_PODS: Final = {

@@ -66,7 +66,7 @@ class Api(watch.Api, Protocol):
 
 
 class Announcer(Protocol):
-    """Who is told that a pod's verdict is another one."""
+    """The receiver of each pod's verdict, as it changes."""
 
     def announce(self, before: Observed | None, after: Observed) -> None:
         """Take it in; `before` is `None` for a pod that was not known."""
@@ -125,7 +125,7 @@ class Observer:
                 tasks.create_task(self._follow_pods(selector))
             tasks.create_task(self._write())
 
-    # What there is
+    # Policies and pods, as the API server has them
 
     async def _follow(
         self, path: str, key: str, selection: Mapping[str, str] | None
@@ -237,7 +237,7 @@ class Observer:
             for policy in self.pods.remove(key):
                 self._wake(policy)
 
-    # What follows from it
+    # Statuses, as they follow from both
 
     def _wake(self, policy: Key | None = None) -> None:
         if policy is not None:

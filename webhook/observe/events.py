@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from webhook.observe.verdict import Observed
 
 RECENT: Final = dt.timedelta(hours=1)
-"""What is older was said by an earlier process: API servers keep events for an hour."""
+"""The age of a verdict beyond which no event is created: an earlier process has told it, and API
+servers keep events for an hour."""
 
 WAITING_LIMIT: Final = 1_000
 """Events that wait; further ones are dropped, and counted."""
@@ -47,7 +48,7 @@ REASONS: Final = {
     Verdict.UNREADY: ("Warning", "ModelChanged"),
 }
 
-# What an owner is called is written by the pod's author.
+# The pod's author writes the owner's names, so their forms are bounded.
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _NAME: Final = re.compile(r"[a-z0-9][-a-z0-9.:]{0,252}")
 _VERSION: Final = re.compile(r"[a-z0-9][-a-z0-9./]{0,252}")

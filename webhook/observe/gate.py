@@ -1,4 +1,4 @@
-"""Whether an init container is the gate that our webhook injects, and under which policy.
+"""Proof that an init container is the gate that our webhook injects, and of its policy.
 
 The name alone proves nothing: where the webhook's configuration was missing when a pod was
 created, the API server's own policy has looked at the name and the image only. A container of

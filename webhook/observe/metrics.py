@@ -71,7 +71,7 @@ class Metrics:
 
 
 class Held(Collector):
-    """What is held, counted when Prometheus asks.
+    """Collector of the pods and policies that are held, counted when Prometheus asks.
 
     Args:
         pods: The pods.

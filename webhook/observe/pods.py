@@ -38,7 +38,7 @@ class Pods:
 
     @property
     def left_out(self) -> int:
-        """How many pods are not held, since there are too many."""
+        """The number of pods that are not held, since there are too many."""
         return len(self._left_out)
 
     def get(self, key: Key) -> Observed | None:

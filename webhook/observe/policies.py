@@ -94,7 +94,7 @@ class Policies:
 
     @property
     def left_out(self) -> int:
-        """How many policies are not held, since there are too many."""
+        """The number of policies that are not held, since there are too many."""
         return len(self._left_out)
 
     def get(self, key: Key) -> Known | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObserveSettings:
-    """What counts, where the cluster is, and the listeners.
+    """The images that count, the way to the cluster, and the listeners.
 
     Attributes:
         images: The images that a gate may have.

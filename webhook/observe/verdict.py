@@ -35,7 +35,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What was verified at one path: all of it the gate's own words, made printable."""
+    """A verified model at one path: all of it the gate's own words, made printable."""
 
     path: str
     digest: str | None

@@ -93,7 +93,7 @@ class State(Wire, frozen=True):
 
 
 class ContainerStatus(Wire, frozen=True):
-    """What the kubelet says of a container."""
+    """A container's status, as the kubelet reports it."""
 
     name: str
     ready: bool = False

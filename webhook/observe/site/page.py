@@ -56,7 +56,7 @@ STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).de
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is asked for; "" for all.
+    """The part of the page that is asked for; "" for all.
 
     Attributes:
         page: From 1 on.

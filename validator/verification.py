@@ -344,11 +344,9 @@ def _fitting_verifiers(bundle: Bundle, request: Request) -> list[Verifier]:
     """Step 2: the accepted signers that sign by the bundle's method."""
     fitting = [verifier for verifier in request.verifiers if verifier.method is bundle.method]
     if not fitting:
-        accepted = sorted({_BY[verifier.method] for verifier in request.verifiers})
-        raise MethodError(
-            f"the model was signed {_BY[bundle.method]}, and only signatures "
-            f"{' or '.join(accepted) or 'of nobody'} are accepted"
-        )
+        methods = " or ".join(sorted({_BY[verifier.method] for verifier in request.verifiers}))
+        accepted = f"the accepted signers sign {methods}" if methods else "no signer is accepted"
+        raise MethodError(f"the model was signed {_BY[bundle.method]}, and {accepted}")
     return fitting
 
 

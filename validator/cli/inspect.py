@@ -38,7 +38,9 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="SIG",
         help="the signature's file, or a model's directory that has its model.sig",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the claims"
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--files", action="store_true", help="list each signed file and its digest")
     shown.add_argument(

@@ -7,9 +7,10 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.api_server.installation.manifests import WEBHOOK
+from tests.e2e.api_server.processes import until
 from tests.e2e.images import base, building
 from tests.e2e.images.buildah import buildah
-from tests.e2e.node.models import WORKLOAD_IMAGE
+from tests.e2e.node.models import WORKLOAD_IMAGE, serving
 from tests.support.caching import cache
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ VALIDATOR: Final = "model-validation/validator"
 PREVIOUS: Final = "validation.rhtas.redhat.com/previous-gate-image"
 DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
 ROLLOUT_SECONDS: Final = 180
+ANSWERED: Final = 'admission webhook "mutate.validation.rhtas.redhat.com" denied the request'
+"""The API server's words where a labelled pod is created in a namespace without a policy."""
 
 
 def archives() -> list[Path]:
@@ -57,10 +60,18 @@ def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:
 
 
 def wait_for_rollout(api: ApiServer) -> None:
-    """Return when both Deployments are as their manifests want them."""
+    """Return when both Deployments are as their manifests want them, and the webhook is reached."""
     for name in DEPLOYMENTS:
         rollout = ("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_SECONDS}s")
         api.kubectl("-n", NAMESPACE, *rollout, seconds=ROLLOUT_SECONDS + 10)
+    # kube-proxy learns of the replicas after the Deployment does.
+    pod = serving("Pod", "default")
+    until(
+        lambda: ANSWERED in api.create(pod, dry_run=True).message,
+        what="the API server reaches the webhook",
+        seconds=ROLLOUT_SECONDS,
+        pause=0.2,
+    )
 
 
 def uninstall(api: ApiServer, overlay: str = "default") -> None:

@@ -23,6 +23,7 @@ VALIDATOR: Final = "model-validation/validator"
 PREVIOUS: Final = "validation.rhtas.redhat.com/previous-gate-image"
 DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
 ROLLOUT_SECONDS: Final = 180
+CERTIFICATE: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets/model-validation-webhook-tls"
 ANSWERED: Final = 'admission webhook "mutate.validation.rhtas.redhat.com" denied the request'
 """The API server's words where a labelled pod is created in a namespace without a policy."""
 
@@ -38,9 +39,16 @@ def archives() -> list[Path]:
 
 
 def install(api: ApiServer, overlay: str = "default") -> None:
-    """Apply an overlay and return when its Deployments are rolled out."""
+    """Apply an overlay; return when its Deployments are rolled out and it has a certificate."""
     api.kubectl("apply", "-k", str(WEBHOOK / "overlays" / overlay))
     wait_for_rollout(api)
+    # A replica serves on with the pair that it has loaded, where a test has emptied the Secret.
+    until(
+        lambda: bool((api.call("GET", CERTIFICATE).document.get("data") or {}).get("tls.crt")),
+        what="there is a certificate",
+        seconds=ROLLOUT_SECONDS,
+        pause=0.2,
+    )
 
 
 def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:

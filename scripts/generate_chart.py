@@ -129,6 +129,8 @@ def _template(document: Document) -> str:
         marked["metadata"]["annotations"][MARK.format("previous")] = None
     if marked["kind"] == "ServiceMonitor":
         marked["metadata"]["labels"][MARK.format("labels")] = None
+    if (marked["kind"], name) == ("ClusterRole", "edit"):
+        marked["metadata"]["labels"][MARK.format("policy-authors")] = None
     if marked["kind"] in {"Deployment", "Job"}:
         if name == "webhook":
             marked["spec"]["replicas"] = MARK.format("replicas")
@@ -222,6 +224,11 @@ def _block(line: str) -> list[str]:
         "previous-argument": [
             "{{- with .Values.previousGateImage }}",
             '- {{ printf "--gate-image=%s" . | quote }}',
+            "{{- end }}",
+        ],
+        "policy-authors": [
+            "{{- with .Values.policyAuthors }}",
+            'rbac.authorization.k8s.io/aggregate-to-{{ . }}: "true"',
             "{{- end }}",
         ],
         "labels": [

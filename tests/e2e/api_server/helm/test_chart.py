@@ -48,6 +48,8 @@ def test_the_templates_are_those_of_the_kustomizations() -> None:
         (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", "openshift"),
         (("metrics.serviceMonitor=true",), "default", "service-monitor"),
         (("observe.enabled=true",), "default", "observe"),
+        (("policyAuthors=admin",), "default", "policies-by-admin"),
+        (("policyAuthors=edit",), "default", "policies-by-edit"),
     ],
 )
 def test_both_ways_install_the_same(
@@ -148,6 +150,7 @@ def test_pull_secrets_replicas_and_resources(tmp_path: Path) -> None:
         ("certManager=true", "certManager"),
         ("resources.webhok.limits.memory=1Gi", "webhok"),
         ("images.webhook.tag=a b", "tag"),
+        ("policyAuthors=view", "policyAuthors"),
         ("images.webhook.repository=a@b", "repository"),
     ],
 )

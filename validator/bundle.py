@@ -19,8 +19,9 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from validator.limits.cgroup import granted_memory
 from validator.errors import BundleError, Undecided
-from validator.files import check_values, load_json, memory_limit, read_file
+from validator.files import check_values, load_json, read_file
 from validator.text import quoted, size
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def read_bundle(path: Path, *, limits: Limits) -> Bundle:
     bundle = parse_bundle(raw, limits=limits)
     if bundle.method is Method.SIGSTORE:
         needed = KEYLESS_BYTES + KEYLESS_FACTOR * len(raw)
-        if needed > (given := memory_limit() or needed):
+        if needed > (given := granted_memory() or needed):
             raise Undecided(
                 f"the keyless signature file has {size(len(raw))}, and to verify it takes about "
                 f"{size(needed)} of memory, of which this container has {size(given)}: set "

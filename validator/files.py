@@ -29,12 +29,6 @@ _BLOCK_BYTES: Final = 1024 * 1024
 _SHOWN: Final = 20
 """Characters that a sentence repeats of what is no JSON."""
 
-_MEMORY_LIMITS: Final = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
-"""Files in which the kernel says it: of cgroups version 2, and 1."""
-
 
 def read_file(path: Path, *, limit: int, what: str) -> bytes:
     """Return the content of a regular file of at most `limit` bytes.
@@ -84,17 +78,6 @@ def digest_file(path: Path, *, limit: int) -> str | None:
             os.close(descriptor)
     except (OSError, ValueError):
         return None
-
-
-def memory_limit() -> int | None:
-    """Return the memory that this container may use, in bytes; None, if nobody says."""
-    for path in _MEMORY_LIMITS:
-        try:
-            with open(path, encoding="ascii") as file:  # noqa: PTH123 — not a person's path
-                return int(file.read())
-        except (OSError, ValueError):
-            continue  # not this version of cgroups, or "max"
-    return None
 
 
 def read_anchor(path: Path, *, what: str) -> bytes:

@@ -29,7 +29,7 @@ def requests(
     Args:
         policy: What is demanded.
         cover: Absolute and canonical paths that the workload opens.
-        jobs: Threads for hashing; the cores that this process may use, if absent.
+        jobs: Threads for hashing; the cores that its container is granted, if absent.
 
     Raises:
         PolicyError: A trust anchor is none.

@@ -50,7 +50,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=positive,
         metavar="N",
-        help="threads for hashing (default: the cores that this process may use)",
+        help="threads for hashing (default: the cores that its container is granted)",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="form of the verdict"

@@ -20,6 +20,7 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
@@ -135,9 +136,22 @@ def new_hasher(hash_: Hash) -> Callable[[], Hasher]:
     return blake3
 
 
+_JOBS_LIMIT: Final = 64
+"""Threads at most; no storage feeds more."""
+
+_BUFFERS_SHARE: Final = 8
+"""Part of the memory that buffers may take: an eighth."""
+
+
 def default_jobs() -> int:
-    """Return how many threads are worth starting: the cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
+    """Return how many threads are worth starting: the cores that this container is granted.
+
+    Each thread has two buffers for a moment: what it hashed, and what it reads next.
+    """
+    jobs = min(granted_cpus(), _JOBS_LIMIT)
+    if (memory := granted_memory()) is not None:
+        jobs = min(jobs, memory // _BUFFERS_SHARE // (2 * BUFFER_BYTES))
+    return max(1, jobs)
 
 
 def hash_ranges(

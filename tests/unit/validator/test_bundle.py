@@ -369,7 +369,7 @@ def test_a_keyless_signature_that_takes_too_much_memory_is_said(
     limit = tmp_path / "memory.max"
     if written:
         limit.write_text(written)
-    monkeypatch.setattr("validator.files._MEMORY_LIMITS", (str(limit),))
+    monkeypatch.setattr("validator.limits.cgroup._MOUNT", tmp_path)
     material = put("verificationMaterial", {"certificate": {"rawBytes": b64(b"der")}})
     (tmp_path / "model.sig").write_bytes(signer.bundle(b"payload", edit=material))
     if written == "1000000\n":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MIB = 1024 * 1024
 SIZES = (0, 1, SMALL_BYTES - 1, SMALL_BYTES, BUFFER_BYTES, BUFFER_BYTES + 1, 3 * BUFFER_BYTES + 7)
 
 
@@ -167,9 +168,25 @@ def test_a_missing_hash_function_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
         hashing.new_hasher(Hash.BLAKE3)
 
 
-def test_jobs_follow_the_cores_of_the_process() -> None:
-    """A container's CPU set counts, not the machine's cores."""
-    assert hashing.default_jobs() == len(os.sched_getaffinity(0))
+@pytest.mark.parametrize(
+    ("quota", "memory", "jobs"),
+    [
+        ("max 100000", "max", 64),
+        ("200000 100000", "max", 2),
+        ("50000 100000", str(128 * MIB), 1),
+        ("max 100000", str(128 * MIB), 8),
+        ("max 100000", str(MIB), 1),
+    ],
+)
+def test_jobs_are_those_that_the_container_is_granted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, memory: str, jobs: int
+) -> None:
+    """A quota counts, not the node's cores; and buffers do not fill a small container's memory."""
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    (tmp_path / "memory.max").write_text(f"{memory}\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(128)))
+    monkeypatch.setattr("validator.limits.cgroup._MOUNT", tmp_path)
+    assert hashing.default_jobs() == jobs
 
 
 def test_an_interrupt_waits_for_no_file(tmp_path: Path) -> None:

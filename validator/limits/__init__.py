@@ -1,4 +1,7 @@
-"""Every limit on what comes from outside, with its unit and its reason."""
+"""Every limit on what comes from outside, with its unit and its reason.
+
+`cgroup` says what the container is granted. Nothing here imports anything of ours.
+"""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from validator.limits.cgroup import granted_memory
 from validator.errors import BundleError, Undecided
 from validator.files import check_values, load_json, read_file
+from validator.limits.cgroup import granted_memory
 from validator.text import quoted, size
 
 if TYPE_CHECKING:

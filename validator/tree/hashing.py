@@ -20,8 +20,8 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.errors import Undecided
+from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
 from validator.tree import leases

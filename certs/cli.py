@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from certs.issuing import AUTHORITY_LIFETIME, SERVING_LIFETIME
 from certs.rotation import OVERLAP, SETTLING, Waits
 from certs.settings import Settings, SetupError
-from webhook.cluster.arguments import USAGE, ArgumentParser, add_version, port
+from webhook.cluster.arguments import USAGE, ArgumentParser, add_cluster, add_probes, add_version
 from webhook.cluster.errors import AccessError
 
 if TYPE_CHECKING:
@@ -62,12 +62,7 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "number and s, m, h or d.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="of the cluster (default: the one that the pod runs in)",
-    )
+    add_cluster(parser)
     parser.add_argument("--namespace", metavar="NAME", help="(default: the pod's own)")
     parser.add_argument(
         "--service",
@@ -94,14 +89,7 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         help="how long all replicas may take to serve with a new certificate (default: "
         f"{OVERLAP.seconds // 60}m)",
     )
-    parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
-    parser.add_argument(
-        "--probe-port",
-        metavar="PORT",
-        type=port,
-        default=8080,
-        help="of /healthz, /readyz and /metrics (default: %(default)s)",
-    )
+    add_probes(parser)
     parser.set_defaults(run=_run)
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from webhook.cli.options import add_labels
-from webhook.cluster.arguments import port
-from webhook.errors import SetupError
+from webhook.cli.running import exit_code
+from webhook.cluster.arguments import add_cluster, add_probes, port
 
 if TYPE_CHECKING:
     import argparse
 
     from validator.arguments import ArgumentParser
-
-DIED: Final = 1
 
 
 def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
@@ -36,20 +32,8 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         help="image of the gates whose verdict counts; may be repeated, for an earlier release's",
     )
     add_labels(parser)
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="of the cluster (default: the one that the pod runs in)",
-    )
-    parser.add_argument("--host", metavar="ADDRESS", help="address of the probes (default: all)")
-    parser.add_argument(
-        "--probe-port",
-        metavar="PORT",
-        type=port,
-        default=8080,
-        help="of /healthz, /readyz and /metrics (default: %(default)s)",
-    )
+    add_cluster(parser)
+    add_probes(parser)
     parser.add_argument(
         "--page-port",
         metavar="PORT",
@@ -67,9 +51,6 @@ def run(options: argparse.Namespace) -> int:
         SetupError: A port or the API server is not what it should be.
     """
     # `--help` does without the client's half second of imports.
-    import structlog
-
-    from webhook.cluster import logs
     from webhook.observe.process import observe
     from webhook.observe.settings import ObserveSettings
 
@@ -81,13 +62,4 @@ def run(options: argparse.Namespace) -> int:
         probe_port=options.probe_port,
         page_port=options.page_port,
     )
-    logs.configure()
-    try:
-        asyncio.run(observe(settings))
-    except OSError as error:
-        raise SetupError(f"cannot listen: {error.strerror}") from error
-    except ExceptionGroup as group:
-        # The event says what happened; the traceback is for a bug report.
-        structlog.get_logger().error("a background task failed", exc_info=group)
-        return DIED
-    return 0
+    return exit_code(observe(settings))

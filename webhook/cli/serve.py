@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from webhook.cli.options import add_gate, add_labels, gate_settings
-from webhook.cluster.arguments import port
-
-if TYPE_CHECKING:
-    from validator.arguments import ArgumentParser
+from webhook.cli.running import exit_code
+from webhook.cluster.arguments import add_probes, port
 from webhook.errors import SetupError
 from webhook.settings import ServerSettings
 
-DIED: Final = 1
+if TYPE_CHECKING:
+    from validator.arguments import ArgumentParser
+
 DRAIN_LIMIT: Final = 3600
 """Seconds; Kubernetes gives a pod 30 by default, and 45 in our manifests."""
 
@@ -48,17 +47,10 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     listening = parser.add_argument_group("listening")
     listening.add_argument("--tls-cert", metavar="FILE", type=Path, required=True, help="PEM")
     listening.add_argument("--tls-key", metavar="FILE", type=Path, required=True, help="PEM")
-    listening.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
     listening.add_argument(
         "--port", type=port, default=8443, help="of the reviews (default: %(default)s)"
     )
-    listening.add_argument(
-        "--probe-port",
-        metavar="PORT",
-        type=port,
-        default=8080,
-        help="of /healthz, /readyz and /metrics (default: %(default)s)",
-    )
+    add_probes(listening, listeners="reviews and probes")
     listening.add_argument(
         "--drain-seconds",
         metavar="SECONDS",
@@ -91,28 +83,9 @@ def run(options: argparse.Namespace) -> int:
     )
     gate = gate_settings(options)
     # `--help` and `mutate` do without the server's half second of imports.
-    import structlog
-
-    from webhook.cluster import logs
     from webhook.serving import process
 
-    logs.configure()
-    try:
-        asyncio.run(process.serve(settings, gate=gate))
-    except OSError as error:
-        raise SetupError(f"cannot listen: {error.strerror}") from error
-    except ExceptionGroup as group:
-        if refused := group.subgroup(SetupError):
-            raise SetupError(str(_first(refused))) from group
-        # The event says what happened; the traceback is for a bug report.
-        structlog.get_logger().error("a background task failed", exc_info=group)
-        return DIED
-    return 0
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+    return exit_code(process.serve(settings, gate=gate))
 
 
 def _seconds(text: str) -> float:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +26,7 @@ from tests.support.fakes.fake_api_server import (
     says_version,
     status,
 )
+from tests.support.waiting import ended_task, until
 from validator.policy.document import ModelValidation
 from webhook.cluster.api import ClusterApi
 from webhook.errors import NotReady
@@ -38,7 +39,7 @@ from webhook.policies.watch import Timing, pauses
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from aiohttp import web
@@ -90,26 +91,10 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
                 api, metrics=metrics, gate_namespace=OURS, timing=timing, bounds=bounds
             )
             running = asyncio.create_task(source.run())
-            stack.push_async_callback(_ended, running)
+            stack.push_async_callback(ended_task, running)
             return source
 
         yield make
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task; raise what it died of, if it did."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def until(condition: Callable[[], bool], *, seconds: int = 10) -> None:
-    """Return when the condition holds."""
-    for _ in range(100 * seconds):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"waited {seconds} seconds in vain")
 
 
 def known(source: ClusterSource, where: str = "models") -> dict[str, int | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,10 +17,11 @@ from certs.metrics import Metrics
 from certs.objects import lease_path
 from certs.settings import Settings
 from certs.worker import Worker
+from tests.support.waiting import ended_task, until
 from webhook.cluster.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from certs.objects import Kind, Object
 
@@ -81,18 +81,7 @@ async def worker(server: ApiServer, metrics: Metrics) -> AsyncIterator[Worker]:
     made = Worker(controller, leadership, metrics=metrics, clock=time.monotonic)
     running = asyncio.create_task(made.run())
     yield made
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("waited 10 seconds in vain")
+    await ended_task(running)
 
 
 async def test_an_outage_is_said_until_it_is_over(

@@ -7,7 +7,7 @@ import datetime as dt
 import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +15,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support import observed as made
-from tests.support.fakes.fake_api_server import PODS, POLICIES, FakeApiServer, cut_off, status
+from tests.support.fakes.fake_api_server import (
+    PODS,
+    POLICIES,
+    FakeApiServer,
+    cut_off,
+    says_version,
+    status,
+)
 from tests.support.observed import ended, gated, refused, stored_policy, verified, with_monitor
+from tests.support.waiting import ended_task, until
 from validator import contract
 from webhook.cluster.api import ClusterApi
 from webhook.observe.controller import Observer
@@ -26,7 +34,7 @@ from webhook.observe.settings import ObserveSettings
 from webhook.policies.watch import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from aiohttp import web
@@ -79,26 +87,10 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
                 timing=timing,
             )
             for each in (observer.run(), events.run()):
-                stack.push_async_callback(_ended, asyncio.create_task(each))
+                stack.push_async_callback(ended_task, asyncio.create_task(each))
             return observer
 
         yield make
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task; raise what it died of, if it did."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def until(condition: Callable[[], bool], *, seconds: int = 10) -> None:
-    """Return when the condition holds."""
-    for _ in range(100 * seconds):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"waited {seconds} seconds in vain")
 
 
 def counts(server: FakeApiServer) -> Document:
@@ -240,7 +232,7 @@ async def test_a_silent_api_server_is_said(start: Start) -> None:
     await until(lambda: observer.complaint == "no word from the API server")
 
 
-@pytest.mark.parametrize("fault", ["no access", "a port that is taken"])
+@pytest.mark.parametrize("fault", ["no access", "a port that is taken", "an old API server"])
 async def test_a_bad_start_is_one_sentence(
     server: FakeApiServer, tmp_path: Path, fault: str
 ) -> None:
@@ -249,9 +241,15 @@ async def test_a_bad_start_is_one_sentence(
     if fault == "no access":
         kubeconfig.write_text("{}")
         said = "there is no access to the API server"
+    if fault == "an old API server":
+        server.versions.append(says_version("1", "30"))
+        said = "the API server is Kubernetes 1.30, which drops"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        options = ("--kubeconfig", str(kubeconfig), "--host", "127.0.0.1", "--probe-port", port)
+        port = "0" if fault == "an old API server" else str(taken.getsockname()[1])
+        options = (
+            *("--kubeconfig", str(kubeconfig), "--host", "127.0.0.1"),
+            *("--probe-port", port, "--page-port", "0"),
+        )
         command = [sys.executable, "-m", "webhook", "observe", "--gate-image", "a", *options]
         ran = await asyncio.to_thread(
             subprocess.run, command, capture_output=True, text=True, check=False
@@ -273,6 +271,51 @@ async def test_a_write_that_fails_is_tried_again(
     name = "model_validation_observe_status_writes_total"
     assert metrics.registry.get_sample_value(name, {"outcome": "failed"}) == 2
     assert metrics.registry.get_sample_value(name, {"outcome": "done"}) == 1
+
+
+async def test_one_status_that_cannot_be_written_is_its_policys(
+    server: FakeApiServer, start: Start
+) -> None:
+    """It is tried again and again; all others are written meanwhile, and we are ready."""
+    await server.put(POLICIES, stored_policy("other"))
+    server.unwritable.add(STATUS)
+    observer = await start()
+    await until(lambda: server.refused_writes > 3)
+    assert observer.complaint is None
+    await server.put(PODS, gated("b", policy=stored_policy("other")))
+    await until(lambda: counts(server) == {"waiting": 1})
+    assert observer.complaint is None
+    server.unwritable.clear()
+    await until(lambda: server.patches[-1][0] == STATUS)
+    assert observer.complaint is None
+
+
+async def test_where_no_status_can_be_written_it_is_not_ready(
+    server: FakeApiServer, start: Start
+) -> None:
+    """Whoever reads a status must learn that it is outdated; a deleted policy is not waited for."""
+    await server.put(POLICIES, stored_policy("other"))
+    observer = await start()
+    await until(lambda: len(server.patches) == 2 and observer.complaint is None)
+    server.unwritable |= {STATUS, STATUS.replace("granite", "other")}
+    await server.put(PODS, gated("b"))
+    await until(lambda: observer.complaint is not None and "422" in observer.complaint)
+    await server.delete(POLICIES, "granite", namespace="team")
+    await until(lambda: observer.complaint is None)
+
+
+async def test_the_api_servers_version_is_followed(server: FakeApiServer, start: Start) -> None:
+    """It decides whether a restart verifies: a control plane is upgraded while we run."""
+    await server.put(POLICIES, stored_policy(onRestart="Verify"))
+    server.versions.extend([says_version("1", "35"), *[says_version("1", "36")] * 100])
+
+    def said() -> str | None:
+        found = server.patches[-1][1]["status"]["conditions"] if server.patches else ()
+        return next((c["reason"] for c in found if c["type"] == "RestartVerifies"), None)
+
+    await start()
+    await until(lambda: said() == "ServerOlder")
+    await until(lambda: said() == "Verify")
 
 
 async def test_a_policy_that_was_made_anew_meanwhile(server: FakeApiServer, start: Start) -> None:

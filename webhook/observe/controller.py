@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -24,30 +24,26 @@ from webhook.observe.policies import Policies, known
 from webhook.observe.status import status
 from webhook.observe.verdict import Verdict, observed
 from webhook.observe.wire import Pod
+from webhook.observe.writer import Writer
 from webhook.policies import watch
+from webhook.policies.server_version import versions
 from webhook.policies.watch import Begun, Changed, Found, Listed, Removed, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from webhook.observe.metrics import Metrics
     from webhook.observe.settings import ObserveSettings
     from webhook.observe.verdict import Observed
     from webhook.observe.wire import Key
     from webhook.policies.watch import Change, Object
+    from webhook.settings import Version
 
 POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
 PODS: Final = "/api/v1/pods"
 
 RUNNING: Final = "status.phase!=Succeeded"
 """A pod that has done its work counts no more."""
-
-ROUND_SECONDS: Final = 0.5
-"""Between two rounds of writes: a policy's status is written at most that often, however many of
-its pods change."""
-
-WRITES: Final = 4
-"""Statuses that are written at a time."""
 
 REMEDIES: Final = {
     403: "apply components/observe again, which gives our ServiceAccount its rights",
@@ -102,28 +98,57 @@ class Observer:
             # The pods of both selectors are disjoint.
             self._selectors.append(f"{contract.OPERATOR_LABEL},!{contract.LABEL}")
         self._heard: dict[str, float] = {}
-        self._waiting: dict[Key, None] = {}
-        self._woken = asyncio.Event()
-        self._failure: str | None = None
+        self._server: Version | None = None
+        self._version_asked = False
         self.pods = Pods()
         self.policies = Policies()
+        self._statuses = Writer(
+            self._put_status,
+            what="status",
+            writes=metrics.writes,
+            another=self.policies.another,
+            timing=self._timing,
+        )
 
     @property
     def complaint(self) -> str | None:
         """Why what we have written may be outdated; `None` where it is not."""
-        if len(self._heard) < 1 + len(self._selectors):
+        if not self._is_known():
             return "policies and pods are not listed yet"
         if min(self._heard.values()) < time.monotonic() - self._timing.stale:
             return "no word from the API server"
-        return self._failure
+        return self._statuses.complaint
+
+    def _is_known(self) -> bool:
+        """Whether all is known that statuses depend on."""
+        return self._version_asked and len(self._heard) == 1 + len(self._selectors)
 
     async def run(self) -> None:
-        """Follow and write until cancelled."""
+        """Follow and write until cancelled.
+
+        Raises:
+            SetupError: The API server is too old for gates.
+        """
+        policies = self._follow(POLICIES, POLICIES, None)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_policies())
+            tasks.create_task(self._follow_version())
+            tasks.create_task(
+                self._keep(policies, put=self._put_policy, remove=self._remove_policies)
+            )
             for selector in self._selectors:
-                tasks.create_task(self._follow_pods(selector))
-            tasks.create_task(self._write())
+                selection = {"labelSelector": selector, "fieldSelector": RUNNING}
+                pods = self._follow(PODS, selector, selection)
+                tasks.create_task(self._keep(pods, put=self._put_pod, remove=self._remove_pods))
+            tasks.create_task(self._statuses.run(self._is_known))
+
+    async def _follow_version(self) -> None:
+        """Know the API server's version: what a policy asks for may need a newer one."""
+        async with aclosing(versions(self._api, timing=self._timing)) as told:
+            async for version in told:
+                if version != self._server or not self._version_asked:
+                    self._server, self._version_asked = version, True
+                    for policy in self.policies:
+                        self._statuses.wake(policy.key)
 
     # Policies and pods, as the API server has them
 
@@ -149,154 +174,106 @@ class Observer:
                 if not isinstance(change, Begun | Found):
                     self._heard[key] = time.monotonic()
                     self._metrics.heard(resource)
-                    self._wake()
+                    self._statuses.wake()
 
-    async def _follow_policies(self) -> None:
+    async def _keep(
+        self,
+        changes: AsyncGenerator[Change],
+        *,
+        put: Callable[[Object], bool],
+        remove: Callable[[Iterable[Key]], None],
+    ) -> None:
+        """Hold a collection as its changes say.
+
+        Args:
+            changes: Of the collection.
+            put: Takes an object in; returns whether it is held now.
+            remove: Forgets objects.
+        """
         keys: set[Key] = set()
         listed: set[Key] = set()
-        async for change in self._follow(POLICIES, POLICIES, None):
+        async for change in changes:
             match change:
                 case Begun():
                     listed = set()
                 case Found(item):
-                    held = self._put_policy(item)
-                    listed |= held
-                    keys |= held  # should this list break off
+                    if put(item):
+                        listed.add(_key(item))
+                        keys.add(_key(item))  # should this list break off
                 case Listed():
-                    for gone in keys - listed:
-                        self.policies.remove(gone)
+                    remove(keys - listed)
                     keys, listed = listed, set()
                 case Changed(item):
-                    keys |= self._put_policy(item)
+                    if put(item):
+                        keys.add(_key(item))
+                    else:
+                        keys.discard(_key(item))
                 case Removed(item):
-                    key = _key(item)
-                    keys.discard(key)
-                    self.policies.remove(key)
+                    keys.discard(_key(item))
+                    remove([_key(item)])
 
-    def _put_policy(self, item: Object) -> set[Key]:
+    def _put_policy(self, item: Object) -> bool:
+        """Take a policy in; return whether it is held now."""
         shared = {"apiVersion": contract.API_VERSION, "kind": contract.KIND}
         try:
             policy = known(shared | item)
         except PolicyError as error:
             _log.error("a policy without a name", reason=str(error))
-            return set()
+            return False
         self.policies.put(policy)
         if self.policies.get(policy.key) is None:
-            return set()
-        self._wake(policy.key)
-        return {policy.key}
+            return False
+        self._statuses.wake(policy.key)
+        return True
 
-    async def _follow_pods(self, selector: str) -> None:
-        selection = {"labelSelector": selector, "fieldSelector": RUNNING}
-        keys: set[Key] = set()
-        listed: set[Key] = set()
-        async for change in self._follow(PODS, selector, selection):
-            match change:
-                case Begun():
-                    listed = set()
-                case Found(item):
-                    held = self._put_pod(item)
-                    listed |= held
-                    keys |= held  # should this list break off
-                case Listed():
-                    self._remove_pods(keys - listed)
-                    keys, listed = listed, set()
-                case Changed(item):
-                    key = _key(item)
-                    if not self._put_pod(item):
-                        self._remove_pods([key])
-                        keys.discard(key)
-                    else:
-                        keys.add(key)
-                case Removed(item):
-                    key = _key(item)
-                    keys.discard(key)
-                    self._remove_pods([key])
+    def _remove_policies(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.policies.remove(key)
 
-    def _put_pod(self, item: Object) -> set[Key]:
-        """Take a pod in; return its key, if it is held now."""
+    def _put_pod(self, item: Object) -> bool:
+        """Take a pod in; return whether it is held now."""
         try:
             pod = msgspec.convert(item, Pod)
         except msgspec.ValidationError as error:
             _log.error("a pod that cannot be read", reason=str(error))
-            return set()
+            self._remove_pods([_key(item)])
+            return False
         after = observed(pod, images=self._images)
-        if pod.status.phase == "Failed" and after.verdict is not Verdict.REFUSED:
-            return set()  # it was evicted, or its workload has failed: that is no verdict
         key = (after.namespace, after.name)
+        if pod.status.phase == "Failed" and after.verdict is not Verdict.REFUSED:
+            self._remove_pods([key])  # evicted, or its workload has failed: that is no verdict
+            return False
         before = self.pods.get(key)
         for policy in self.pods.put(after):
-            self._wake(policy)
+            self._statuses.wake(policy)
         if self.pods.get(key) is None:
-            return set()
+            return False
         self._announcer.announce(before, after)
-        return {key}
+        return True
 
     def _remove_pods(self, keys: Iterable[Key]) -> None:
         for key in keys:
             for policy in self.pods.remove(key):
-                self._wake(policy)
+                self._statuses.wake(policy)
 
     # Statuses, as they follow from both
 
-    def _wake(self, policy: Key | None = None) -> None:
-        if policy is not None:
-            self._waiting[policy] = None
-        if self._waiting:
-            self._woken.set()
-
-    async def _write(self) -> NoReturn:
-        """Write statuses, in rounds; a failure is logged once, and tried again."""
-        pauses = watch.pauses(self._timing.pause, longest=self._timing.longest_pause)
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            if len(self._heard) < 1 + len(self._selectors):
-                continue  # counts of half a list would be wrong
-            turn, self._waiting = list(self._waiting), {}
-            failure = await self._round(turn)
-            if failure is not None and failure != self._failure:
-                _log.warning("a status was not written", reason=failure)
-            self._failure = failure
-            if failure is None:
-                pauses = watch.pauses(self._timing.pause, longest=self._timing.longest_pause)
-                await asyncio.sleep(ROUND_SECONDS)
-            else:
-                await asyncio.sleep(max(ROUND_SECONDS, next(pauses)))
-                self._wake()
-
-    async def _round(self, turn: list[Key]) -> str | None:
-        """Write the statuses that have changed; return a failure's sentence."""
-        failures: list[str] = []
-
-        async def work() -> None:
-            while turn:
-                key = turn.pop()
-                try:
-                    await self._put_status(key)
-                except ApiError as error:
-                    self._metrics.writes.labels("failed").inc()
-                    failures.append(str(error))
-                    self._waiting[key] = None
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(WRITES, len(turn))):
-                tasks.create_task(work())
-        return failures[0] if failures else None
-
-    async def _put_status(self, key: Key) -> None:
+    async def _put_status(self, key: Key, *, changed_only: bool = True) -> bool:
         """Write a policy's status, if it is another one than the API server has.
+
+        Returns:
+            Whether the API server has taken it.
 
         Raises:
             ApiError: It cannot be written.
         """
         policy = self.policies.get(key)
         if policy is None:
-            return
+            return False
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        made = status(policy, self.pods.of(key), now=now)
-        if made == policy.status:
-            return
+        made = status(policy, self.pods.of(key), server=self._server, now=now)
+        if changed_only and made == policy.status:
+            return False
         namespace, name = key
         path = f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}/{name}"
         # The uid: a policy that has just been made anew by that name gets a status of its own.
@@ -304,8 +281,8 @@ class Observer:
         try:
             await self._api.patch(f"{path}/status", body, content=MERGE)
         except Conflict:
-            return  # it is gone, or another one by now: the watch says which
-        self._metrics.writes.labels("done").inc()
+            return False  # it is gone, or another one by now: the watch says which
+        return True
 
 
 def _key(item: Object) -> Key:

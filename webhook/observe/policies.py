@@ -18,7 +18,7 @@ from webhook.observe import report
 from webhook.policies.store import read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Container, Iterator
 
     from webhook.observe.wire import Key
 
@@ -47,6 +47,8 @@ class Known:
         pinned: Whether each of its models is pinned by a digest.
         pruned: Whether its author wrote a digest that the API server did not store.
         placeholder: The signer or issuer that is an example's; `None` for none.
+        on_restart: As in the specification; `None` where it has none.
+        stops: Whether a changed model is to end the pod's containers.
         status: As the API server has it; `None` where there is none, or not in our form.
     """
 
@@ -61,6 +63,8 @@ class Known:
     pinned: bool = False
     pruned: bool = False
     placeholder: str | None = None
+    on_restart: str | None = None
+    stops: bool = False
     status: Status | None = None
 
     @property
@@ -101,6 +105,10 @@ class Policies:
         """Return a policy."""
         return self._policies.get(key)
 
+    def another(self, than: Container[Key]) -> Key | None:
+        """Return a policy that is none of the given ones, `None` where there is none."""
+        return next((key for key in self._policies if key not in than), None)
+
     def put(self, policy: Known) -> None:
         """Take a policy in, unless there are too many."""
         key = policy.key
@@ -119,12 +127,6 @@ class Policies:
         self._left_out.discard(key)
         if self._policies.pop(key, None) is not None:
             self._in_namespace[key[0]] -= 1
-
-    def keep(self, keys: Collection[Key]) -> None:
-        """Forget all other policies."""
-        self._left_out &= set(keys)
-        for key in [key for key in self._policies if key not in keys]:
-            self.remove(key)
 
 
 def known(document: Mapping[str, Any]) -> Known:
@@ -149,6 +151,7 @@ def known(document: Mapping[str, Any]) -> Known:
             status=status,
         )
     metadata, models = policy.metadata, policy.spec.all_models
+    again = policy.spec.revalidation
     digests = any(model.digests for model in models)
     return Known(
         namespace=metadata.namespace or "",
@@ -161,6 +164,8 @@ def known(document: Mapping[str, Any]) -> Known:
         pinned=all(model.digests for model in models),
         pruned=not digests and _meant_digests(document),
         placeholder=_placeholder(policy),
+        on_restart=policy.spec.on_restart,
+        stops=again is not None and again.action == "Stop",
         status=status,
     )
 

@@ -7,7 +7,7 @@ condition's change. So after a restart nothing is written that has not changed.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from validator.policy.status import (
     MODELS_SHOWN,
@@ -18,6 +18,7 @@ from validator.policy.status import (
     Status,
     VerifiedModel,
 )
+from webhook.observe.conditions import conditions
 from webhook.observe.pods import counts, under
 from webhook.observe.verdict import Verdict
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from webhook.observe.policies import Known
     from webhook.observe.verdict import Observed, Verified
+    from webhook.settings import Version
 
 EARLIER: Final = "the pod was verified under an earlier policy of this name: start it anew"
 
@@ -36,37 +38,31 @@ _SHOWN: Final[dict[Verdict, Literal["refused", "unready", "unproven"]]] = {
 }
 
 
-class _Said(NamedTuple):
-    """A condition without its time."""
-
-    type: str
-    status: Literal["True", "False"]
-    reason: str
-    message: str
-
-
-def status(policy: Known, pods: Collection[Observed], *, now: str) -> Status:
+def status(
+    policy: Known, pods: Collection[Observed], *, server: Version | None = None, now: str
+) -> Status:
     """Return the status of a policy.
 
     Args:
         policy: The policy, with the status that the API server has.
         pods: Those of its name.
+        server: The API server's version, `None` where it does not tell it.
         now: The time of a condition that changes, RFC 3339.
     """
     found = counts(pods, uid=policy.uid)
     return Status(
         observed_generation=policy.generation,
-        conditions=_conditions(policy, now=now),
+        conditions=_conditions(policy, server=server, now=now),
         pods=PodCounts(**{str(verdict): number for verdict, number in found.items()}),
         models=models(policy, pods),
         refusals=_refusals(policy, pods),
     )
 
 
-def _conditions(policy: Known, *, now: str) -> tuple[Condition, ...]:
+def _conditions(policy: Known, *, server: Version | None, now: str) -> tuple[Condition, ...]:
     before = {each.type: each for each in (policy.status and policy.status.conditions) or ()}
     made = []
-    for said in _said(policy):
+    for said in conditions(policy, server=server):
         old = before.get(said.type)
         since = old.last_transition_time if old and old.status == said.status else now
         made.append(
@@ -80,51 +76,6 @@ def _conditions(policy: Known, *, now: str) -> tuple[Condition, ...]:
             )
         )
     return tuple(made)
-
-
-def _said(policy: Known) -> list[_Said]:
-    """Return the conditions; kstatus reads `Ready` and `Stalled`."""
-    if policy.flaw is not None:
-        return [
-            _Said("Accepted", "False", "Invalid", policy.flaw),
-            _Said("Ready", "False", "Invalid", "pods that choose this policy are refused"),
-            _Said("Stalled", "True", "Invalid", policy.flaw),
-        ]
-    accepted = _Said("Accepted", "True", "Valid", "the policy can be used")
-    ready = _Said("Ready", "True", "InForce", "pods that choose this policy are verified")
-    if policy.mode == "Audit":
-        ready = _Said("Ready", "True", "Audit", "pods are verified, and started whatever is found")
-    if policy.deleted:
-        ready = _Said("Ready", "False", "Deleted", "pods that choose this policy are refused")
-    return [accepted, ready, _pinned(policy), _signer(policy)]
-
-
-def _pinned(policy: Known) -> _Said:
-    if policy.pruned:
-        return _Said(
-            "Pinned",
-            "False",
-            "Pruned",
-            "the policy was applied with a digest that the API server has not stored, since its "
-            "resource definition has no such field there: correct the field, or install the "
-            "present definition and apply the policy again",
-        )
-    if policy.pinned:
-        return _Said("Pinned", "True", "Digests", "each model is pinned by a digest")
-    return _Said(
-        "Pinned", "False", "NoDigests", "any model of an accepted signer passes, an older one too"
-    )
-
-
-def _signer(policy: Known) -> _Said:
-    if policy.placeholder is not None:
-        return _Said(
-            "Signer",
-            "False",
-            "Placeholder",
-            f"the signer {policy.placeholder} is an example's: name your own",
-        )
-    return _Said("Signer", "True", "Named", "no signer is an example's")
 
 
 def models(policy: Known, pods: Collection[Observed]) -> tuple[VerifiedModel, ...]:

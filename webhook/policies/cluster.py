@@ -22,7 +22,7 @@ from webhook.policies.store import Store, namespace_options, read
 from webhook.policies.watch import GONE, Begun, Changed, Found, Listed, Removed, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from validator.policy.document import ModelValidation
     from webhook.metrics import Metrics
@@ -142,19 +142,17 @@ class ClusterSource:
         Raises:
             SetupError: The API server is too old for gates.
         """
-        self._server = await server_version.read(self._api, timing=self._timing)
+        versions = server_version.versions(self._api, timing=self._timing)
+        self._server = await anext(versions)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(POLICIES, self._take_policies))
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))
-            if self._server is not None:
-                tasks.create_task(self._follow_version())
+            tasks.create_task(self._follow_version(versions))
 
-    async def _follow_version(self) -> None:
-        """Ask for the version again and again: a control plane is upgraded while we run."""
-        while True:
-            await asyncio.sleep(self._timing.watch)
-            told = await server_version.read(self._api, timing=self._timing)
-            self._server = told or self._server
+    async def _follow_version(self, versions: AsyncGenerator[Version | None]) -> None:
+        async with aclosing(versions):
+            async for self._server in versions:
+                pass
 
     async def refresh(self, namespace: str) -> None:
         """Read one namespace, its policies and the gate's images live.

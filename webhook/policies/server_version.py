@@ -16,6 +16,8 @@ from webhook.errors import SetupError
 from webhook.policies.watch import pauses
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from webhook.policies.watch import Api, Timing
 
 PATH: Final = "/version"
@@ -49,6 +51,26 @@ class Version(msgspec.Struct, frozen=True):
         """
         major, minor = self.emulation_major or self.major, self.emulation_minor or self.minor
         return int(major), int(minor.rstrip("+"))
+
+
+async def versions(api: Api, *, timing: Timing) -> AsyncGenerator[tuple[int, int] | None]:
+    """Yield the API server's version, again and again: a control plane is upgraded while we run.
+
+    One that does not tell it is not asked again: that is a single `None`.
+
+    Args:
+        api: The client.
+        timing: See `Timing`.
+
+    Raises:
+        SetupError: It is too old.
+    """
+    told = await read(api, timing=timing)
+    yield told
+    while told is not None:
+        await asyncio.sleep(timing.watch)
+        told = await read(api, timing=timing) or told
+        yield told
 
 
 async def read(api: Api, *, timing: Timing) -> tuple[int, int] | None:

@@ -39,6 +39,8 @@ class FakeApiServer:
         watches: By path, what answers the next watches instead.
         reads: What answers the next reads of other paths instead.
         writes: What answers the next patches instead.
+        unwritable: Paths whose patches are refused, each time.
+        refused_writes: How often that was so.
         creations: What answers the next creations instead.
         versions: What answers the next questions for the version instead.
     """
@@ -50,6 +52,8 @@ class FakeApiServer:
         self.watches: dict[str, deque[Script]] = defaultdict(deque)
         self.reads: deque[Script] = deque()
         self.writes: deque[Script] = deque()
+        self.unwritable: set[str] = set()
+        self.refused_writes = 0
         self.creations: deque[Script] = deque()
         self.created: dict[tuple[str, str], Object] = {}
         self.patches: list[tuple[str, Object]] = []
@@ -158,6 +162,9 @@ class FakeApiServer:
         assert request.headers["Content-Type"] == "application/merge-patch+json"
         if self.writes:
             return await self.writes.popleft()(request)
+        if request.path in self.unwritable:
+            self.refused_writes += 1
+            return web.json_response({"kind": "Status", "code": 422}, status=422)
         namespace, _, name = request.path.removesuffix("/status").rpartition("/modelvalidations/")
         key = (namespace.rpartition("/")[2], name)
         found = self._objects[POLICIES].get(key)

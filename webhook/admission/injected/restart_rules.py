@@ -9,6 +9,7 @@ container end, and then the rules are asked.
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Final
 
 from webhook.admission.wire import RESTART_RULES_LIMIT
@@ -45,6 +46,38 @@ _RESTARTED_AFTER: Final = {"OnFailure": _CODES[1:], _NEVER: _CODES[:0]}
 """By restart policy, after which exit codes a container is restarted; `Always` after all."""
 
 
+class Obstacle(enum.StrEnum):
+    """The reason why a container restarts without another verification."""
+
+    AUDIT = "Audit"
+    KEEP = "Keep"
+    UNKNOWN = "VersionUnknown"
+    SERVER = "ServerOlder"
+    NODES = "NodesMayBeOlder"
+
+
+def obstacle(*, mode: str, on_restart: str | None, server: Version | None) -> Obstacle | None:
+    """Return why a container that sees the model restarts without another verification.
+
+    Args:
+        mode: The policy's.
+        on_restart: The policy's, `None` where it has none.
+        server: The API server's version, `None` where it is not known.
+
+    Returns:
+        `None` where it restarts only after another verification.
+    """
+    if mode == "Audit":
+        return Obstacle.AUDIT
+    if on_restart == "Keep":
+        return Obstacle.KEEP
+    if server is None:
+        return Obstacle.UNKNOWN
+    if on_restart == "Verify":
+        return None if server >= FIRST else Obstacle.SERVER
+    return None if on_every_node(server) else Obstacle.NODES
+
+
 def in_force(policy: ModelValidation, server: Version | None) -> bool:
     """Tell whether a container that sees the model restarts only after another verification.
 
@@ -52,10 +85,8 @@ def in_force(policy: ModelValidation, server: Version | None) -> bool:
         policy: The pod's.
         server: The API server's version, `None` where it is not known.
     """
-    wanted = policy.spec.on_restart
-    if policy.spec.mode == "Audit" or wanted == "Keep" or server is None:
-        return False
-    return server >= FIRST if wanted == "Verify" else on_every_node(server)
+    spec = policy.spec
+    return obstacle(mode=spec.mode, on_restart=spec.on_restart, server=server) is None
 
 
 def on_every_node(server: Version | None) -> bool:

@@ -12,6 +12,7 @@ from tests.e2e.api_server.observe.running import USER, rights, running_observer
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy, workload
 from tests.support.observed import ended, refused, verified, with_monitor
+from webhook.admission.injected.restart_rules import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +148,23 @@ def test_kubectl_waits_for_a_policy(control_plane: ControlPlane, team: TeamFacto
         "Ready": "InForce",
         "Pinned": "NoDigests",
         "Signer": "Placeholder",
+        "RestartVerifies": "NodesMayBeOlder",
     }
+
+
+@pytest.mark.usefixtures("observer")
+def test_whether_a_restart_verifies(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """By this API server's own version; `kubectl wait` understands it."""
+    told = control_plane.call("GET", "/version").document
+    version = int(told["major"]), int(told["minor"].rstrip("+"))
+    holds = version >= FIRST
+    name = team(onRestart="Verify", revalidation={"action": "Stop"})
+    wait = ("wait", "-n", name, "mv/granite", "--timeout=20s")
+    for kind in ("RestartVerifies", "ChangeStops"):
+        control_plane.kubectl(*wait, f"--for=condition={kind}={holds}")
+    if not holds:
+        said = {c["type"]: c["message"] for c in status_of(control_plane, name)["conditions"]}
+        assert "the API server is {}.{}".format(*version) in said["RestartVerifies"]
 
 
 @pytest.mark.usefixtures("observer")

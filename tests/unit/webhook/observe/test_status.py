@@ -10,7 +10,9 @@ import pytest
 
 from tests.support import observed as made
 from tests.support.observed import ended, gated, refused, stored_policy, verified
-from validator.policy.status import MODELS_SHOWN, REFUSALS_SHOWN, Status
+from validator.policy.document import ModelValidation
+from validator.policy.status import CONDITIONS_LIMIT, MODELS_SHOWN, REFUSALS_SHOWN, Status
+from webhook.admission.injected.restart_rules import in_force, stops
 from webhook.observe.pods import Pods
 from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known
 from webhook.observe.status import status
@@ -27,9 +29,11 @@ def seen(pod: Document) -> Observed:
     return observed(msgspec.convert(pod, Pod), images=(made.IMAGE,))
 
 
-def conditions(policy: Document, *, now: str = NOW) -> dict[str, tuple[str, str]]:
+def conditions(
+    policy: Document, *, server: tuple[int, int] | None = None
+) -> dict[str, tuple[str, str]]:
     """Return the conditions of a policy without pods: status and reason by type."""
-    found = status(known(policy), [], now=now).conditions or ()
+    found = status(known(policy), [], server=server, now=NOW).conditions or ()
     return {each.type: (each.status, each.reason) for each in found}
 
 
@@ -220,6 +224,76 @@ def test_the_signer_of_an_example() -> None:
     }
     assert conditions(stored_policy(config=config))["Signer"] == ("False", "Placeholder")
     assert conditions(stored_policy())["Signer"] == ("True", "Named")
+
+
+@pytest.mark.parametrize(
+    ("spec", "server", "said"),
+    [
+        ({"onRestart": "Verify"}, (1, 36), ("True", "Verify")),
+        ({"onRestart": "Verify"}, (1, 35), ("False", "ServerOlder")),
+        ({"onRestart": "Verify"}, None, ("False", "VersionUnknown")),
+        ({"onRestart": "Verify", "mode": "Audit"}, (1, 39), ("False", "Audit")),
+        ({"onRestart": "Keep"}, (1, 39), ("False", "Keep")),
+        ({}, (1, 38), ("False", "NodesMayBeOlder")),
+        ({}, (1, 39), ("True", "Verify")),
+        ({}, None, ("False", "VersionUnknown")),
+    ],
+    ids=str,
+)
+def test_whether_a_restart_verifies(
+    spec: Document, server: tuple[int, int] | None, said: tuple[str, str]
+) -> None:
+    """By the policy, and by the API server's version; the webhook injects rules by the same."""
+    policy = stored_policy(**spec)
+    assert conditions(policy, server=server)["RestartVerifies"] == said
+    used = ModelValidation.from_object(policy, source="test")
+    assert in_force(used, server) is (said[0] == "True")
+
+
+@pytest.mark.parametrize(
+    ("mode", "server", "said"),
+    [
+        ("Enforce", (1, 36), ("True", "Stop")),
+        ("Enforce", (1, 35), ("False", "ServerOlder")),
+        ("Enforce", None, ("False", "VersionUnknown")),
+        ("Audit", (1, 36), ("False", "Audit")),
+    ],
+    ids=str,
+)
+def test_whether_a_changed_model_stops_its_pods(
+    mode: str, server: tuple[int, int] | None, said: tuple[str, str]
+) -> None:
+    """Where the policy asks for that; the webhook gives the monitor its rule by the same."""
+    policy = stored_policy(mode=mode, revalidation={"action": "Stop"}, onRestart="Keep")
+    assert conditions(policy, server=server)["ChangeStops"] == said
+    used = ModelValidation.from_object(policy, source="test")
+    assert stops(used, server) is (said[0] == "True")
+    assert "ChangeStops" not in conditions(stored_policy(revalidation={}), server=server)
+
+
+def test_an_older_server_is_named() -> None:
+    """With what holds there, and where the default may be changed by hand, how."""
+
+    def message(kind: str, **spec: Any) -> str:
+        found = status(known(stored_policy(**spec)), [], server=(1, 34), now=NOW).conditions or ()
+        return next(each.message for each in found if each.type == kind)
+
+    older = "the API server is 1.34, and restart rules need Kubernetes 1.36: "
+    assert message("RestartVerifies", onRestart="Verify") == (
+        f"{older}a restarted container reads the model without the gate"
+    )
+    assert message("ChangeStops", revalidation={"action": "Stop"}) == (
+        f"{older}a changed model makes the pod unready, and its containers go on"
+    )
+    assert "the API server is 1.34, whose nodes may be older than 1.36" in message(
+        "RestartVerifies"
+    )
+
+
+def test_conditions_fit() -> None:
+    """Into the schema's bound, with all that a policy may ask for."""
+    found = conditions(stored_policy(revalidation={"action": "Stop"}))
+    assert len(found) < CONDITIONS_LIMIT
 
 
 def test_pods_are_bounded() -> None:

@@ -1,0 +1,131 @@
+"""The conditions of one policy, without their times: what is to be said of it, and why.
+
+kstatus, and so Flux and Argo CD, read `Ready` and `Stalled`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from webhook.admission.injected.restart_rules import FIRST, ON_EVERY_NODE, Obstacle, obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.observe.policies import Known
+    from webhook.settings import Version
+
+_FIRST: Final = "{}.{}".format(*FIRST)
+_ON_EVERY_NODE: Final = "{}.{}".format(*ON_EVERY_NODE)
+
+_WITHOUT_THE_GATE: Final = "a restarted container reads the model without the gate"
+_OLDER: Final = f"the API server is {{}}, and restart rules need Kubernetes {_FIRST}"
+
+_OBSTACLES: Final = {
+    Obstacle.AUDIT: "under Audit no restart is changed",
+    Obstacle.KEEP: f"spec.onRestart is Keep: {_WITHOUT_THE_GATE}",
+    Obstacle.UNKNOWN: f"the API server does not tell its version: {_WITHOUT_THE_GATE}",
+    Obstacle.SERVER: f"{_OLDER}: {_WITHOUT_THE_GATE}",
+    Obstacle.NODES: (
+        f"spec.onRestart is not set, and the API server is {{}}, whose nodes may be older than "
+        f"{_FIRST}: {_WITHOUT_THE_GATE}. Set it to Verify where all nodes are {_FIRST} or newer; "
+        f"from {_ON_EVERY_NODE} on that is the default"
+    ),
+}
+
+
+class Said(NamedTuple):
+    """A condition without its time."""
+
+    type: str
+    status: Literal["True", "False"]
+    reason: str
+    message: str
+
+
+def conditions(policy: Known, *, server: Version | None) -> list[Said]:
+    """Return the conditions of a policy.
+
+    Args:
+        policy: The policy.
+        server: The API server's version, `None` where it does not tell it.
+    """
+    if policy.flaw is not None:
+        return [
+            Said("Accepted", "False", "Invalid", policy.flaw),
+            Said("Ready", "False", "Invalid", "pods that choose this policy are refused"),
+            Said("Stalled", "True", "Invalid", policy.flaw),
+        ]
+    accepted = Said("Accepted", "True", "Valid", "the policy can be used")
+    ready = Said("Ready", "True", "InForce", "pods that choose this policy are verified")
+    if policy.mode == "Audit":
+        ready = Said("Ready", "True", "Audit", "pods are verified, and started whatever is found")
+    if policy.deleted:
+        ready = Said("Ready", "False", "Deleted", "pods that choose this policy are refused")
+    restarts = _restarts(policy, server)
+    return [accepted, ready, _pinned(policy), _signer(policy), restarts, *_stops(policy, server)]
+
+
+def _pinned(policy: Known) -> Said:
+    if policy.pruned:
+        return Said(
+            "Pinned",
+            "False",
+            "Pruned",
+            "the policy was applied with a digest that the API server has not stored, since its "
+            "resource definition has no such field there: correct the field, or install the "
+            "present definition and apply the policy again",
+        )
+    if policy.pinned:
+        return Said("Pinned", "True", "Digests", "each model is pinned by a digest")
+    return Said(
+        "Pinned", "False", "NoDigests", "any model of an accepted signer passes, an older one too"
+    )
+
+
+def _signer(policy: Known) -> Said:
+    if policy.placeholder is not None:
+        return Said(
+            "Signer",
+            "False",
+            "Placeholder",
+            f"the signer {policy.placeholder} is an example's: name your own",
+        )
+    return Said("Signer", "True", "Named", "no signer is an example's")
+
+
+def _restarts(policy: Known, server: Version | None) -> Said:
+    """Return whether a restart runs the gate again, in pods that are created now."""
+    found = obstacle(mode=policy.mode, on_restart=policy.on_restart, server=server)
+    if found is None:
+        return Said(
+            "RestartVerifies",
+            "True",
+            "Verify",
+            "a container of a new pod that sees the model restarts after another verification only",
+        )
+    message = _OBSTACLES[found].format(_version(server))
+    return Said("RestartVerifies", "False", found, message)
+
+
+def _stops(policy: Known, server: Version | None) -> Iterator[Said]:
+    """Yield whether a changed model ends the pod's containers, where the policy asks for that."""
+    if not policy.stops:
+        return
+    # `Stop` needs of the server what `onRestart: Verify` needs, and the scheduler finds the nodes.
+    found = obstacle(mode=policy.mode, on_restart="Verify", server=server)
+    if found is None:
+        message = "a monitor of a new pod that finds the model changed has the gate run again"
+        yield Said("ChangeStops", "True", "Stop", message)
+        return
+    held = "a changed model makes the pod unready, and its containers go on"
+    messages = {
+        Obstacle.AUDIT: "under Audit a changed model is reported, and stops nothing",
+        Obstacle.UNKNOWN: f"the API server does not tell its version: {held}",
+        Obstacle.SERVER: f"{_OLDER.format(_version(server))}: {held}",
+    }
+    yield Said("ChangeStops", "False", found, messages[found])
+
+
+def _version(server: Version | None) -> str:
+    return "{}.{}".format(*server) if server else ""

@@ -85,14 +85,18 @@ cluster-packages: ## Install Debian's packages that the image and node tests nee
 images: ## Build the images (REGISTRY=... TAG=... BASE=... BUILDER=... BUILD_FLAGS=...)
 	@scripts/build_images.sh
 
+# The kinds of our resources, by their plurals.
+KINDS := modelvalidations trustroots
+
 .PHONY: lint
 lint: venv ## Check style, types, import contracts and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@$(BIN)/python -m validator.policy.crd | diff - manifests/webhook/base/crd.yaml || \
-	  { echo "crd.yaml is not what validator/policy says: run make generate" >&2; exit 1; }
+	@for plural in $(KINDS); do \
+	  $(BIN)/python -m validator.policy.crd $$plural | diff - manifests/webhook/base/crd-$$plural.yaml || \
+	  { echo "crd-$$plural.yaml is not what validator/policy says: run make generate" >&2; exit 1; }; done
 	@$(BIN)/python scripts/generate_policy_docs.py | diff - docs/policy.md || \
 	  { echo "docs/policy.md is not what validator/policy says: run make generate" >&2; exit 1; }
 
@@ -104,8 +108,8 @@ format: venv ## Format the code, and fix what can be fixed
 .PHONY: generate
 generate: venv ## Write the generated files again
 	@mkdir -p build
-	$(BIN)/python -m validator.policy.crd > build/crd.yaml
-	@mv build/crd.yaml manifests/webhook/base/crd.yaml
+	for plural in $(KINDS); do $(BIN)/python -m validator.policy.crd $$plural > build/crd.yaml && \
+	  mv build/crd.yaml manifests/webhook/base/crd-$$plural.yaml; done
 	$(BIN)/python scripts/generate_policy_docs.py > build/policy.md
 	@mv build/policy.md docs/policy.md
 	$(BIN)/python scripts/generate_api_docs.py > build/api.md

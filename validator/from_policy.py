@@ -6,8 +6,9 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from validator.errors import Refused
+from validator.errors import PolicyError, Refused
 from validator.files import read_anchor
+from validator.policy import trust_root
 from validator.policy.signers import PkiConfig, PrivateKeyConfig, SigstoreConfig
 from validator.text import quoted
 from validator.tree.hashing import default_jobs
@@ -79,6 +80,12 @@ def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
         PolicyError: A trust anchor is none.
         Undecided: A trust anchor cannot be read or fetched.
     """
+    if missing := trust_root.names(policy):
+        raise PolicyError(
+            f"{policy.reference} names the {trust_root.KIND} {quoted(missing[0])}, which is not "
+            "here: the webhook puts it into the policy of a gate, and a file has it beside the "
+            "policy"
+        )
     signers = policy.spec.config.signers
     keyless = any(isinstance(signer.method, SigstoreConfig) for signer in signers)
     root = _trusted_root(policy.spec.trust) if keyless else None

@@ -26,6 +26,7 @@ from validator.inspection import certificates
 from validator.inspection.claims import claims
 from validator.limits import DEFAULT
 from validator.policy.document import ModelValidation
+from validator.policy.files import read_policy
 from validator.signatures.certificate import CertificateVerifier, load_chain
 from validator.signatures.key import KeyVerifier
 from validator.signatures.keyless import Claims, Expected, SigstoreVerifier
@@ -121,7 +122,7 @@ def statement(data: bytes) -> None:
 def policy(data: bytes) -> None:
     """Read a policy file, and hand it to a gate."""
     with suppress(ValidatorError):
-        read = ModelValidation.from_yaml(data, source="file")
+        read = read_policy(data, source="file")
         assert ModelValidation.from_environment(read.to_environment()).spec == read.spec
 
 

@@ -79,6 +79,8 @@ def context(policy: ModelValidation) -> dict[str, Any]:
         "generation": policy.metadata.generation,
         "mode": policy.spec.mode,
     }
+    if policy.resolved is not None and policy.resolved.trust_roots:
+        context["trustRoots"] = [each.shown for each in policy.resolved.trust_roots]
     # A UUID without its dashes is the id of a trace.
     if trace := os.environ.get(contract.POD_UID_VARIABLE, "").replace("-", ""):
         context["traceId"] = trace

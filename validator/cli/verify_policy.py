@@ -36,7 +36,13 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
     parser = methods.add_parser(
         "policy", help="signed as a ModelValidation demands", description=text, allow_abbrev=False
     )
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the policy, YAML")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="the policy, YAML, with the TrustRoots that it names",
+    )
     parser.add_argument(
         "--model", type=Path, metavar="PATH", help="where the policy's only model lies here"
     )
@@ -93,10 +99,10 @@ def _conclude(
 
 def _read(file: Path) -> ModelValidation:
     from validator.files import read_anchor
-    from validator.policy.document import ModelValidation
+    from validator.policy.files import read_policy
 
     text = read_anchor(file, what="policy")
-    return ModelValidation.from_yaml(text, source=str(file))
+    return read_policy(text, source=str(file))
 
 
 def _requests(

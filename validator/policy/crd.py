@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition, generated from the types in `validator.policy`.
+"""The CustomResourceDefinitions, generated from the types in `validator.policy`.
 
-`python -m validator.policy.crd` prints it; CI compares it with the committed one. What
+`python -m validator.policy.crd PLURAL` prints one; CI compares it with the committed one. What
 a structural schema does not take (references, null, closed objects) is written
 in the way that it does, and the rules become CEL.
 """
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from validator import contract
+from validator.policy import trust_root
 from validator.policy.document import ModelValidation
 from validator.policy.schema import Document
 from validator.policy.status import Status
+from validator.policy.trust_root import TrustRoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,43 +43,85 @@ _ISSUERS: Final = (
 
 
 def definition() -> dict[str, Any]:
-    """Return the CustomResourceDefinition as JSON-ready values."""
-    schema = _schema()
+    """Return the CustomResourceDefinition of policies as JSON-ready values."""
+    return _definition(
+        ModelValidation,
+        Status,
+        names={
+            "kind": contract.KIND,
+            "plural": contract.PLURAL,
+            "shortNames": ["mv"],
+        },
+        scope="Namespaced",
+        columns=[
+            _column("Mode", ".spec.mode"),
+            _column("Model", ".spec['model','models']..path"),
+            _column("Identity", f".spec.config[{_IDENTITIES}]"),
+            _column("Verified", ".status.pods.verified", kind="integer"),
+            _column("Refused", ".status.pods.refused", kind="integer"),
+            _column("Models", ".spec.models", priority=1),
+            _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
+            _column("Digests", ".spec.model.digests", priority=1),
+            _column("Default", ".spec.default", kind="boolean", priority=1),
+            _column("Waiting", ".status.pods.waiting", kind="integer", priority=1),
+            _column("Unready", ".status.pods.unready", kind="integer", priority=1),
+            _column("Unproven", ".status.pods.unproven", kind="integer", priority=1),
+        ],
+    )
+
+
+def trust_root_definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of roots of trust as JSON-ready values."""
+    return _definition(
+        TrustRoot,
+        None,
+        names={"kind": trust_root.KIND, "plural": trust_root.PLURAL},
+        scope="Cluster",
+        columns=[_column("Generation", ".metadata.generation", kind="integer")],
+    )
+
+
+DEFINITIONS: Final = {
+    contract.PLURAL: definition,
+    trust_root.PLURAL: trust_root_definition,
+}
+"""The definition of each kind, by its plural."""
+
+
+def _definition(
+    form: type[Document],
+    status: type[Document] | None,
+    *,
+    names: dict[str, Any],
+    scope: str,
+    columns: list[dict[str, Any]],
+) -> dict[str, Any]:
+    kind, plural = names["kind"], names["plural"]
+    short = {"shortNames": names["shortNames"]} if "shortNames" in names else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{contract.PLURAL}.{contract.GROUP}"},
+        "metadata": {"name": f"{plural}.{contract.GROUP}"},
         "spec": {
             "group": contract.GROUP,
             "names": {
-                "kind": contract.KIND,
-                "listKind": f"{contract.KIND}List",
-                "plural": contract.PLURAL,
-                "singular": contract.KIND.lower(),
-                "shortNames": ["mv"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                **short,
             },
-            "scope": "Namespaced",
+            "scope": scope,
             "versions": [
                 {
                     "name": contract.VERSION,
                     "served": True,
                     "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                    # Whoever may write a policy cannot write what became of its pods.
-                    "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": _schema(form, status)},
+                    # Whoever may write the object cannot write what became of it.
+                    **({"subresources": {"status": {}}} if status else {}),
                     "additionalPrinterColumns": [
-                        _column("Mode", ".spec.mode"),
-                        _column("Model", ".spec['model','models']..path"),
-                        _column("Identity", f".spec.config[{_IDENTITIES}]"),
-                        _column("Verified", ".status.pods.verified", kind="integer"),
-                        _column("Refused", ".status.pods.refused", kind="integer"),
-                        _column("Models", ".spec.models", priority=1),
-                        _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
-                        _column("Digests", ".spec.model.digests", priority=1),
-                        _column("Default", ".spec.default", kind="boolean", priority=1),
-                        _column("Waiting", ".status.pods.waiting", kind="integer", priority=1),
-                        _column("Unready", ".status.pods.unready", kind="integer", priority=1),
-                        _column("Unproven", ".status.pods.unproven", kind="integer", priority=1),
+                        *columns,
                         _column("Age", ".metadata.creationTimestamp", kind="date"),
                     ],
                 }
@@ -91,17 +135,19 @@ def _column(name: str, path: str, *, kind: str = "string", priority: int = 0) ->
     return column | ({"priority": priority} if priority else {})
 
 
-def _schema() -> dict[str, Any]:
-    (root, status), components = msgspec.json.schema_components(
-        [ModelValidation, Status], ref_template="{name}"
-    )
+def _schema(form: type[Document], status: type[Document] | None) -> dict[str, Any]:
+    kinds = [form, *([status] if status else [])]
+    (root, *others), components = msgspec.json.schema_components(kinds, ref_template="{name}")
     schema: dict[str, Any] = _structural(root, components)
     properties = schema["properties"]
     # The server owns these; it takes no schema for metadata but on its name.
     properties["apiVersion"] = {"type": "string"}
     properties["kind"] = {"type": "string"}
     properties["metadata"] = {"type": "object"}
-    properties["status"] = _structural(status, components)
+    # The webhook writes it for the gate, and reads it from nobody.
+    properties.pop("resolved", None)
+    for each in others:
+        properties["status"] = _structural(each, components)
     schema["required"] = ["spec"]
     return schema
 
@@ -162,11 +208,12 @@ def _subclasses(kind: type[Document]) -> Iterator[type[Document]]:
 
 
 def main() -> None:
-    """Print the definition as YAML."""
+    """Print the definition of the kind that is named, by its plural, as YAML."""
     import yaml  # noqa: PLC0415 — the schema itself needs none
 
+    made = DEFINITIONS[sys.argv[1]]()
     sys.stdout.write("# Generated from validator/policy by `make generate`; do not edit.\n")
-    yaml.safe_dump(definition(), sys.stdout, sort_keys=False, width=100)
+    yaml.safe_dump(made, sys.stdout, sort_keys=False, width=100)
 
 
 if __name__ == "__main__":

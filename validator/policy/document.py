@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,7 @@ from msgspec import Meta
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.errors import sentence
+from validator.policy.origins import Resolved
 from validator.policy.schema import Document, Name, Part, Rule, given, one_of
 from validator.policy.signers import Config, Trust
 from validator.policy.volumes import Model
@@ -37,6 +38,8 @@ NAME_LIMIT: Final = 63
 
 
 MODELS_LIMIT: Final = 8
+
+_T = TypeVar("_T", bound=Document)
 
 
 class Spec(Part, frozen=True, kw_only=True):
@@ -131,6 +134,7 @@ class ModelValidation(
     metadata: Metadata
     spec: Spec
     status: dict[str, Any] | None = None
+    resolved: Resolved | None = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -155,12 +159,7 @@ class ModelValidation(
         Raises:
             PolicyError: It is not a valid ModelValidation.
         """
-        if not isinstance(document, Mapping):
-            raise PolicyError(f"{source}: not a {contract.KIND}: expected a mapping")
-        try:
-            return msgspec.convert(document, cls)
-        except msgspec.ValidationError as error:
-            raise PolicyError(f"{source}: {sentence(error, root=cls)}") from error
+        return converted(document, cls, kind=contract.KIND, source=source)
 
     @classmethod
     def from_environment(cls, text: str) -> Self:
@@ -177,21 +176,6 @@ class ModelValidation(
                 "not by hand"
             ) from error
         return cls.from_object(document, source=f"${contract.POLICY_VARIABLE}")
-
-    @classmethod
-    def from_yaml(cls, text: bytes, *, source: str) -> Self:
-        """Build a policy from the text of a file, YAML or JSON, one document.
-
-        Raises:
-            PolicyError: It is too large, not YAML, or not a valid ModelValidation.
-        """
-        # Only those who read files pay for the YAML parser's import.
-        from validator.policy.yaml_documents import load_all  # noqa: PLC0415
-
-        documents = load_all(text, source=source, limit=FILE_LIMIT)
-        if len(documents) != 1:
-            raise PolicyError(f"{source}: expected one {contract.KIND}, found {len(documents)}")
-        return cls.from_object(documents[0], source=source)
 
     def to_environment(self) -> str:
         """Return the policy as the gate's environment variable: canonical JSON.
@@ -210,6 +194,8 @@ class ModelValidation(
             )
         )
         del document["status"]
+        if document["resolved"] is None:
+            del document["resolved"]
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         text = text.replace("$", "\\u0024")
         if len(text) > contract.ENVIRONMENT_LIMIT:
@@ -225,3 +211,23 @@ class ModelValidation(
         """This policy's name in sentences."""
         namespace = f"{self.metadata.namespace}/" if self.metadata.namespace else ""
         return f"ModelValidation {namespace}{self.metadata.name}"
+
+
+def converted(document: object, form: type[_T], *, kind: str, source: str) -> _T:
+    """Build one of our documents from decoded JSON or YAML.
+
+    Args:
+        document: What the decoder returned, of any type.
+        form: The type of the document.
+        kind: Its name in Kubernetes.
+        source: Where it comes from, for the sentence.
+
+    Raises:
+        PolicyError: It is not valid.
+    """
+    if not isinstance(document, Mapping):
+        raise PolicyError(f"{source}: not a {kind}: expected a mapping")
+    try:
+        return msgspec.convert(document, form)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{source}: {sentence(error, root=form, kind=kind)}") from error

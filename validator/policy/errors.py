@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _CHOICES: Final = {
     "apiVersion": contract.API_VERSION,
-    "kind": contract.KIND,
     "spec.mode": "Enforce or Audit",
     "spec.workload.arguments": "Check or Strict",
     "spec.onRestart": "Verify or Keep",
@@ -49,12 +48,13 @@ _OF_AN_IMAGE: Final = "(?::[0-9]+)?/)?"
 _IMAGE_FORM: Final = "REGISTRY/NAME@sha256:… (64 hexadecimal digits), the name in small letters"
 
 
-def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct]) -> str:
+def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct], kind: str) -> str:
     """Turn msgspec's message into ours: the place first, as a person writes it in YAML.
 
     Args:
         error: Its message has the place at its end.
         root: The type of the whole document.
+        kind: The document's kind.
     """
     message, _, place = str(error).partition(" - at `$")
     if "matching regex" in message and r"\x00" in message:
@@ -64,8 +64,9 @@ def sentence(error: msgspec.ValidationError, *, root: type[msgspec.Struct]) -> s
         message = f"not an image by its digest: write {_IMAGE_FORM}"
     message = message[0].lower() + message[1:]
     where = place.rstrip("`").lstrip(".")
-    if where in _CHOICES and ("invalid enum value" in message or "matching regex" in message):
-        message = f"{message}: write {_CHOICES[where]}"
+    choices = _CHOICES | {"kind": kind}
+    if where in choices and ("invalid enum value" in message or "matching regex" in message):
+        message = f"{message}: write {choices[where]}"
         if where == "apiVersion" and _OPERATORS_GROUP in message:
             message += ", or have `python -m webhook convert` write it"
     elif unknown := _UNKNOWN.fullmatch(message):

@@ -8,9 +8,14 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Meta
 
 from validator.policy import expressions
-from validator.policy.schema import Part, Path, Regexp, Rule, Text, given, one_of
+from validator.policy.schema import Name, Part, Path, Regexp, Rule, Text, given, one_of
 
 SIGNERS_LIMIT: Final = 16
+
+KEY_LIMIT: Final = 4096
+AUTHORITIES_LIMIT: Final = 32768
+TRUSTED_ROOT_LIMIT: Final = 49152
+"""Characters of trust anchors that a policy, or a TrustRoot, holds itself."""
 
 _RESERVED: Final = re.compile(r"\.invalid(?=[:/]|$)")
 """The domain that nobody can have (RFC 2606), in an address or a URL: our examples name it."""
@@ -85,6 +90,12 @@ class SigstoreConfig(Part, frozen=True, kw_only=True):
     )
 
 
+class TrustRootRef(Part, frozen=True, kw_only=True):
+    """A TrustRoot, which holds what is needed here."""
+
+    name: Annotated[Name, Meta(description="Its name.")]
+
+
 class PrivateKeyConfig(Part, frozen=True, kw_only=True):
     """Signing by a key pair; the public half is the trust anchor."""
 
@@ -92,16 +103,20 @@ class PrivateKeyConfig(Part, frozen=True, kw_only=True):
     public_key: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=4096, description="The public key itself, PEM."),
+            Meta(min_length=1, max_length=KEY_LIMIT, description="The public key itself, PEM."),
         ]
         | None
+    ) = None
+    trust_root_ref: (
+        Annotated[TrustRootRef, Meta(description="A TrustRoot that holds a publicKey.")] | None
     ) = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "privateKeyConfig names no key or two: set exactly one of publicKey, keyPath",
-            one_of("keyPath", "publicKey"),
-            lambda self: given(self.key_path, self.public_key) == 1,
+            "privateKeyConfig names no key or several: set exactly one of publicKey, keyPath, "
+            "trustRootRef",
+            one_of("keyPath", "publicKey", "trustRootRef"),
+            lambda self: given(self.key_path, self.public_key, self.trust_root_ref) == 1,
         ),
     )
 
@@ -115,8 +130,16 @@ class PkiConfig(Part, frozen=True, kw_only=True):
     certificate_authorities: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=32768, description="The certificates themselves, PEM."),
+            Meta(
+                min_length=1,
+                max_length=AUTHORITIES_LIMIT,
+                description="The certificates themselves, PEM.",
+            ),
         ]
+        | None
+    ) = None
+    trust_root_ref: (
+        Annotated[TrustRootRef, Meta(description="A TrustRoot that holds certificateAuthorities.")]
         | None
     ) = None
     certificate_identity: (
@@ -136,10 +159,13 @@ class PkiConfig(Part, frozen=True, kw_only=True):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "pkiConfig names no authority or two: set exactly one of certificateAuthorities, "
-            "certificateAuthority",
-            one_of("certificateAuthority", "certificateAuthorities"),
-            lambda self: given(self.certificate_authority, self.certificate_authorities) == 1,
+            "pkiConfig names no authority or several: set exactly one of certificateAuthorities, "
+            "certificateAuthority, trustRootRef",
+            one_of("certificateAuthority", "certificateAuthorities", "trustRootRef"),
+            lambda self: (
+                given(self.certificate_authority, self.certificate_authorities, self.trust_root_ref)
+                == 1
+            ),
         ),
         Rule(
             "pkiConfig says twice who signs: set at most one of certificateIdentity, "
@@ -257,7 +283,11 @@ class TufMirror(Part, frozen=True, kw_only=True):
     ]
     root: Annotated[
         str,
-        Meta(min_length=1, max_length=49152, description="Its initial root.json, the text itself."),
+        Meta(
+            min_length=1,
+            max_length=TRUSTED_ROOT_LIMIT,
+            description="Its initial root.json, the text itself.",
+        ),
     ]
 
 
@@ -269,18 +299,21 @@ class Trust(Part, frozen=True, kw_only=True):
             str,
             Meta(
                 min_length=1,
-                max_length=49152,
+                max_length=TRUSTED_ROOT_LIMIT,
                 description="trusted_root.json of a private Sigstore, the text itself.",
             ),
         ]
         | None
     ) = None
     tuf: TufMirror | None = None
+    trust_root_ref: (
+        Annotated[TrustRootRef, Meta(description="A TrustRoot that holds a trustedRoot.")] | None
+    ) = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "trust names no root or two: set exactly one of trustedRoot, tuf",
-            one_of("trustedRoot", "tuf"),
-            lambda self: given(self.trusted_root, self.tuf) == 1,
+            "trust names no root or several: set exactly one of trustedRoot, tuf, trustRootRef",
+            one_of("trustedRoot", "tuf", "trustRootRef"),
+            lambda self: given(self.trusted_root, self.tuf, self.trust_root_ref) == 1,
         ),
     )

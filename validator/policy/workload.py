@@ -18,7 +18,7 @@ _BYTES: Final = {"M": 10**6, "Mi": 2**20, "G": 10**9, "Gi": 2**30}
 IMAGES_LIMIT: Final = 64
 """Images of one list: the releases of a server and its helpers that are in use at once."""
 
-_Image = Annotated[str, Meta(max_length=512, pattern=image_reference.ALLOWED)]
+Image = Annotated[str, Meta(max_length=512, pattern=image_reference.ALLOWED)]
 
 
 class Workload(Part, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Workload(Part, frozen=True, kw_only=True):
         Meta(description="Check guards against mistakes; Strict is an allowlist, the boundary."),
     ] = "Check"
     images: Annotated[
-        tuple[_Image, ...],
+        tuple[Image, ...],
         Meta(
             max_length=IMAGES_LIMIT,
             description="The images that may serve under Strict, which admits no pod without: "
@@ -37,7 +37,7 @@ class Workload(Part, frozen=True, kw_only=True):
         ),
     ] = ()
     other_images: Annotated[
-        tuple[_Image, ...],
+        tuple[Image, ...],
         Meta(
             max_length=IMAGES_LIMIT,
             description="The images that may run beside them under Strict.",

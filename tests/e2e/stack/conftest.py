@@ -43,6 +43,6 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
     except DefinitionsMissingError as error:
         _missing(str(error))
         raise
-    ours = yaml.safe_load((WEBHOOK / "base" / "crd.yaml").read_text())
+    ours = yaml.safe_load((WEBHOOK / "base" / "crd-modelvalidations.yaml").read_text())
     control_plane.apply([ours, *others])
     return control_plane

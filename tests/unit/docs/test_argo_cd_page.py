@@ -56,7 +56,7 @@ def test_the_definition_is_kept_by_its_name() -> None:
     """A patch of another name would be an error of kustomize."""
     (patch,) = yaml.safe_load(KUSTOMIZATION)["patches"]
     definition = yaml.safe_load(patch["patch"])
-    (crd,) = manifests("base/crd.yaml")
+    (crd,) = manifests("base/crd-modelvalidations.yaml")
     for key in ("apiVersion", "kind"):
         assert definition[key] == crd[key]
     assert definition["metadata"]["name"] == crd["metadata"]["name"]

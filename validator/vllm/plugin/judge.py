@@ -22,7 +22,7 @@ from validator import contract
 from validator.errors import PolicyError, Refused, Undecided
 from validator.files import read_anchor
 from validator.from_policy import requests
-from validator.policy.document import ModelValidation
+from validator.policy.files import read_policy
 from validator.text import printable, quoted, size
 from validator.verification import verify
 from validator.vllm.plugin import engine_arguments, hosting_hook, inherited_verdicts, model_files
@@ -31,6 +31,8 @@ from validator.vllm.plugin.engine_arguments import NamedPath
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, MutableMapping
+
+    from validator.policy.document import ModelValidation
 
 
 class Judge:
@@ -159,7 +161,7 @@ class Judge:
         if self._text.startswith("/"):
             source = self._text
             text = read_anchor(Path(source), what="policy")
-        return ModelValidation.from_yaml(text, source=source)
+        return read_policy(text, source=source)
 
     def _enforce(self, decide: Callable[[], None]) -> None:
         """Let a decision be told; in Audit mode the first refusal is, and has no effect."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.apiserver
 
-COMMITTED = Path(__file__).parents[4] / "manifests" / "webhook" / "base" / "crd.yaml"
+COMMITTED = (
+    Path(__file__).parents[4] / "manifests" / "webhook" / "base" / "crd-modelvalidations.yaml"
+)
 
 KEYLESS = {"certificateIdentity": "a@example.com", "certificateOidcIssuer": "https://example.com"}
 POLICY: dict[str, Any] = {

@@ -23,6 +23,7 @@ from validator.errors import PolicyError, Refused, SignatureError, ValidatorErro
 from validator.inspection.draft import Anchors, draft
 from validator.policy import yaml_documents
 from validator.policy.document import ModelValidation
+from validator.policy.files import read_policy
 
 if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore
@@ -113,7 +114,7 @@ def test_a_draft_is_a_policy_when_it_is_read_again() -> None:
     document = draft(by_key(statement()), path="/m", anchors=BY_KEY)
     text = yaml_documents.dump(document)
     assert "publicKey: |\n" in text
-    again = ModelValidation.from_yaml(text.encode(), source="draft")
+    again = read_policy(text.encode(), source="draft")
     assert again == ModelValidation.from_object(document, source="draft")
 
 

@@ -16,6 +16,7 @@ from validator.from_policy import verifiers
 from validator.policy import document as policy
 from validator.policy.document import ModelValidation
 from validator.policy.expressions import Expression
+from validator.policy.files import read_policy
 from validator.policy.signers import SIGNERS_LIMIT, SigstoreConfig
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier
@@ -156,16 +157,16 @@ def volume(**fields: Any) -> Document:
             config(anyOf=[KEY | {"publicKeyConfig": {"keyPath": "/k"}}]),
             "config.anyOf[0]: config names no signing method or several",
         ),
-        (config(publicKeyConfig={}), "privateKeyConfig names no key or two"),
-        (config(privateKeyConfig={}), "privateKeyConfig names no key or two"),
+        (config(publicKeyConfig={}), "privateKeyConfig names no key or several"),
+        (config(privateKeyConfig={}), "privateKeyConfig names no key or several"),
         (
             config(privateKeyConfig={"publicKey": "k", "keyPath": "/k"}),
-            "privateKeyConfig names no key or two",
+            "privateKeyConfig names no key or several",
         ),
-        (config(pkiConfig={}), "pkiConfig names no authority or two"),
+        (config(pkiConfig={}), "pkiConfig names no authority or several"),
         (
             config(pkiConfig={"certificateAuthority": "/c", "certificateAuthorities": "c"}),
-            "pkiConfig names no authority or two",
+            "pkiConfig names no authority or several",
         ),
         (
             config(
@@ -194,10 +195,10 @@ def volume(**fields: Any) -> Document:
         (config(anyOf=[]), "`array` of length >= 1"),
         (config(anyOf=[KEY] * 17), "`array` of length <= 16"),
         (config(anyOf=[{"anyOf": [KEY]}]), "unknown field `anyOf`"),
-        (document(trust={}), "trust names no root or two"),
+        (document(trust={}), "trust names no root or several"),
         (
             document(trust={"trustedRoot": "x", "tuf": {"url": "https://u", "root": "r"}}),
-            "trust names no root or two",
+            "trust names no root or several",
         ),
         (document(model=None), "spec names no model or says it twice"),
         (document(models=[{"path": "/a"}]), "spec names no model or says it twice"),
@@ -426,9 +427,9 @@ spec:
 
 def test_a_file_is_yaml_or_json() -> None:
     """Both carriers of a file give the same policy."""
-    made = ModelValidation.from_yaml(YAML.encode(), source="p")
+    made = read_policy(YAML.encode(), source="p")
     text = made.to_environment().encode()
-    assert ModelValidation.from_yaml(text, source="p") == made
+    assert read_policy(text, source="p") == made
 
 
 @pytest.mark.parametrize(
@@ -451,7 +452,7 @@ def test_a_file_is_yaml_or_json() -> None:
 def test_a_file_that_is_no_policy_is_said(text: bytes, said: str) -> None:
     """YAML that a reviewer could misread is refused."""
     with pytest.raises(PolicyError) as caught:
-        ModelValidation.from_yaml(text, source="p.yaml")
+        read_policy(text, source="p.yaml")
     assert said in str(caught.value)
     assert str(caught.value).startswith("p.yaml: ")
 
@@ -585,7 +586,7 @@ def test_whatever_a_file_holds_the_answer_is_a_policy_or_a_sentence(text: str | 
     """Files and variables of any content end in a sentence."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     with pytest.raises(PolicyError):
-        ModelValidation.from_yaml(raw, source="p")
+        read_policy(raw, source="p")
     with pytest.raises(PolicyError):
         ModelValidation.from_environment(raw.decode("latin-1"))
 

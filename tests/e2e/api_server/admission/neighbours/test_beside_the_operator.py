@@ -115,4 +115,4 @@ def test_what_is_converted_can_be_applied(
     made, notes = converted(unfinished)
     assert notes.by_hand
     answer = control_plane.create(made)
-    assert (answer.status, "trust names no root or two" in answer.message) == (422, True)
+    assert (answer.status, "trust names no root or several" in answer.message) == (422, True)

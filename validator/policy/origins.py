@@ -1,0 +1,31 @@
+"""What went into a resolved policy besides the policy itself, for the report of its gate.
+
+The webhook writes it; nobody decides by it, and no definition of a resource has it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from validator.policy.schema import Name, Part
+
+
+class Origin(Part, frozen=True, kw_only=True):
+    """An object of the cluster that was read, by name and in which state."""
+
+    name: Name
+    uid: Annotated[str, Meta(max_length=64)] | None = None
+    generation: Annotated[int, Meta(ge=0)] | None = None
+
+    @property
+    def shown(self) -> str:
+        """Name and generation, for a report: the generation grows with each renewal."""
+        return self.name if self.generation is None else f"{self.name}/{self.generation}"
+
+
+class Resolved(Part, frozen=True, kw_only=True):
+    """The objects that a resolved policy was made of."""
+
+    trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=18)] = ()

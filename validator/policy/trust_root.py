@@ -1,0 +1,211 @@
+"""`TrustRoot`: a root of trust as an object of its own, which policies name.
+
+It holds one of what a policy can also hold itself: a Sigstore trusted root, certificate
+authorities, or a public key. Whoever renews it does so in one place. A policy that names one is
+resolved before it reaches a gate: `resolve` writes the text into the policy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from validator.errors import PolicyError
+from validator.policy.document import Metadata, ModelValidation, converted
+from validator.policy.origins import Origin, Resolved
+from validator.policy.schema import Document, Part, Rule, given, one_of
+from validator.policy.signers import (
+    AUTHORITIES_LIMIT,
+    KEY_LIMIT,
+    TRUSTED_ROOT_LIMIT,
+    PkiConfig,
+    PrivateKeyConfig,
+)
+from validator.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from validator.policy.signers import Config, Trust, TrustRootRef
+
+KIND: Final = "TrustRoot"
+PLURAL: Final = "trustroots"
+
+NAMED_LIMIT: Final = 18
+"""Roots that a policy can name: one for each of its signers, and one for Sigstore."""
+
+_HELD: Final = {
+    "trusted_root": "a Sigstore trusted root (trustedRoot)",
+    "certificate_authorities": "certificate authorities (certificateAuthorities)",
+    "public_key": "a public key (publicKey)",
+}
+"""The fields of a root, of which it has one, and how a sentence calls what they hold."""
+
+
+class TrustRootSpec(Part, frozen=True, kw_only=True):
+    """The root proper: exactly one kind of it."""
+
+    trusted_root: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=TRUSTED_ROOT_LIMIT,
+                description="trusted_root.json of a Sigstore, the text itself.",
+            ),
+        ]
+        | None
+    ) = None
+    certificate_authorities: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=AUTHORITIES_LIMIT,
+                description="Certificates of the authorities, PEM.",
+            ),
+        ]
+        | None
+    ) = None
+    public_key: (
+        Annotated[
+            str, Meta(min_length=1, max_length=KEY_LIMIT, description="A signer's public key, PEM.")
+        ]
+        | None
+    ) = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "spec holds no root or several: set exactly one of trustedRoot, "
+            "certificateAuthorities, publicKey",
+            one_of("trustedRoot", "certificateAuthorities", "publicKey"),
+            lambda self: (
+                given(self.trusted_root, self.certificate_authorities, self.public_key) == 1
+            ),
+        ),
+    )
+
+
+class TrustRoot(
+    Document, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False
+):
+    """A root of trust of the whole cluster."""
+
+    api_version: Literal["rhtas.redhat.com/v1alpha1"]
+    kind: Literal["TrustRoot"]
+    metadata: Metadata
+    spec: TrustRootSpec
+
+    @classmethod
+    def from_object(cls, document: object, *, source: str) -> Self:
+        """Build a root from decoded JSON or YAML.
+
+        Args:
+            document: What the decoder returned, of any type.
+            source: Where it comes from, for the sentence.
+
+        Raises:
+            PolicyError: It is not a valid TrustRoot.
+        """
+        return converted(document, cls, kind=KIND, source=source)
+
+
+def names(policy: ModelValidation) -> tuple[str, ...]:
+    """Return the names of the roots that a policy names, each once."""
+    config, trust = policy.spec.config, policy.spec.trust
+    references = [getattr(each.method, "trust_root_ref", None) for each in config.signers]
+    references.append(trust.trust_root_ref if trust else None)
+    return tuple(dict.fromkeys(each.name for each in references if each))
+
+
+def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelValidation:
+    """Return the policy with the texts of the roots that it names, and which ones they are.
+
+    Args:
+        policy: As it was written.
+        find: Returns the root of a name, and raises `PolicyError` where there is none.
+
+    Raises:
+        PolicyError: A root is missing, cannot be used, or is of another kind than is needed.
+    """
+    if not names(policy):
+        return policy
+    held = _Held(policy, find)
+    spec = msgspec.structs.replace(
+        policy.spec,
+        config=_config(policy.spec.config, held),
+        trust=_trust(policy.spec.trust, held),
+    )
+    origins = tuple(held.used[name] for name in sorted(held.used))
+    return msgspec.structs.replace(policy, spec=spec, resolved=Resolved(trust_roots=origins))
+
+
+class _Held:
+    """The roots that a policy names, looked up as they are met."""
+
+    def __init__(self, policy: ModelValidation, find: Callable[[str], TrustRoot]) -> None:
+        self._policy = policy
+        self._find = find
+        self.used: dict[str, Origin] = {}
+
+    def text(self, reference: TrustRootRef, field: str, *, place: str) -> str:
+        """Return the text that is needed.
+
+        Raises:
+            PolicyError: There is none.
+        """
+        root = self._find(reference.name)
+        text: str | None = getattr(root.spec, field)
+        if text is None:
+            (other,) = (each for each in _HELD if getattr(root.spec, each) is not None)
+            raise PolicyError(
+                f"{self._policy.reference}: {place} needs {_HELD[field]}, and the {KIND} "
+                f"{quoted(reference.name)} holds {_HELD[other]}: name another {KIND}"
+            )
+        self.used[reference.name] = Origin(
+            name=root.metadata.name, uid=root.metadata.uid, generation=root.metadata.generation
+        )
+        return text
+
+
+def _config(config: Config, held: _Held) -> Config:
+    return msgspec.structs.replace(
+        config,
+        private_key_config=_key(config.private_key_config, held),
+        public_key_config=_key(config.public_key_config, held),
+        pki_config=_pki(config.pki_config, held),
+        any_of=config.any_of
+        and tuple(
+            msgspec.structs.replace(
+                signer,
+                private_key_config=_key(signer.private_key_config, held),
+                public_key_config=_key(signer.public_key_config, held),
+                pki_config=_pki(signer.pki_config, held),
+            )
+            for signer in config.any_of
+        ),
+    )
+
+
+def _key(key: PrivateKeyConfig | None, held: _Held) -> PrivateKeyConfig | None:
+    if key is None or key.trust_root_ref is None:
+        return key
+    text = held.text(key.trust_root_ref, "public_key", place="privateKeyConfig.trustRootRef")
+    return PrivateKeyConfig(public_key=text)
+
+
+def _pki(pki: PkiConfig | None, held: _Held) -> PkiConfig | None:
+    if pki is None or pki.trust_root_ref is None:
+        return pki
+    text = held.text(pki.trust_root_ref, "certificate_authorities", place="pkiConfig.trustRootRef")
+    return msgspec.structs.replace(pki, trust_root_ref=None, certificate_authorities=text)
+
+
+def _trust(trust: Trust | None, held: _Held) -> Trust | None:
+    if trust is None or trust.trust_root_ref is None:
+        return trust
+    text = held.text(trust.trust_root_ref, "trusted_root", place="trust.trustRootRef")
+    return msgspec.structs.replace(trust, trust_root_ref=None, trusted_root=text)

@@ -10,6 +10,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from webhook.cluster.watch_metrics import WatchMetrics
+
 PREFIX: Final = "model_validation_webhook"
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -56,18 +58,7 @@ class Metrics:
             "Looks at the policies' directory that failed; the last good state stays.",
             registry=registry,
         )
-        self.watch_restarts = Counter(
-            f"{PREFIX}_watch_restarts",
-            "Watches that ended otherwise than by their time, by resource.",
-            ("resource",),
-            registry=registry,
-        )
-        self._heard = Gauge(
-            f"{PREFIX}_watch_heard_timestamp_seconds",
-            "When the API server was heard of last, in Unix time, by resource.",
-            ("resource",),
-            registry=registry,
-        )
+        self.watch = WatchMetrics(PREFIX, registry)
         self.live_reads = Counter(
             f"{PREFIX}_live_reads",
             "Reads of one namespace past the watch, by outcome.",
@@ -84,10 +75,6 @@ class Metrics:
             "Looks at the certificate's files that failed; the last good pair stays.",
             registry=registry,
         )
-
-    def heard(self, resource: str) -> None:
-        """Show that the API server has just said something of a resource."""
-        self._heard.labels(resource).set_to_current_time()
 
     def count_policies(self, *, usable: int, broken: int, left_out: int = 0, size: int = 0) -> None:
         """Show how many policies are known, and how many namespaces are left out."""

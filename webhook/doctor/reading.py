@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from webhook.cluster.reader import Reader
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
@@ -37,27 +39,13 @@ PAGE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of a page."""
 
 
-class Api(Protocol):
+class Api(Reader, Protocol):
     """The part of an API client that the checks need; each call raises `ApiError` only."""
-
-    async def read(
-        self,
-        path: str,
-        kind: type[_T],
-        *,
-        query: Mapping[str, str] | None = None,
-        seconds: float,
-        limit: int,
-    ) -> _T:
-        """Return what is at a path, decoded as `kind`."""
 
     async def read_metadata(
         self, path: str, kind: type[_T], *, query: Mapping[str, str], seconds: float, limit: int
     ) -> _T:
         """Return the objects of a collection without what is not metadata."""
-
-    async def get(self, path: str, kind: type[_T], *, seconds: float) -> _T | None:
-        """Return the object at a path, `None` where there is none."""
 
     async def try_creation(self, path: str, body: Object, kind: type[_T]) -> _T:
         """Return the object that would be made of `body`; keep nothing."""

@@ -160,7 +160,7 @@ class Observer:
 
         def failed(error: ApiError) -> None:
             if error.status != watch.GONE:
-                self._metrics.watch_restarts.labels(resource).inc()
+                self._metrics.watch.restarted(resource)
             remedy = REMEDIES.get(error.status or 0)
             reason = f"{error}: {remedy}" if remedy else str(error)
             _log.warning("watching anew", reason=reason)
@@ -173,7 +173,7 @@ class Observer:
                 yield change
                 if not isinstance(change, Begun | Found):
                     self._heard[key] = time.monotonic()
-                    self._metrics.heard(resource)
+                    self._metrics.watch.heard(resource)
                     self._statuses.wake()
 
     async def _keep(

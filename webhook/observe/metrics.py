@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from webhook.cluster.watch_metrics import WatchMetrics
 from webhook.observe.pods import under
 from webhook.observe.verdict import Verdict
 
@@ -48,26 +49,11 @@ class Metrics:
         self.events = Counter(
             f"{PREFIX}_events", "Events, by what became of them.", ("outcome",), registry=registry
         )
-        self.watch_restarts = Counter(
-            f"{PREFIX}_watch_restarts",
-            "Watches that ended otherwise than by their time, by resource.",
-            ("resource",),
-            registry=registry,
-        )
-        self._heard = Gauge(
-            f"{PREFIX}_watch_heard_timestamp_seconds",
-            "When the API server was heard of last, in Unix time, by resource.",
-            ("resource",),
-            registry=registry,
-        )
+        self.watch = WatchMetrics(PREFIX, registry)
         for outcome in ("done", "failed"):
             self.writes.labels(outcome)
         for outcome in ("created", "known", "failed", "dropped"):
             self.events.labels(outcome)
-
-    def heard(self, resource: str) -> None:
-        """Show that the API server has just said something of a resource."""
-        self._heard.labels(resource).set_to_current_time()
 
 
 class Held(Collector):

@@ -205,7 +205,7 @@ class ClusterSource:
 
     async def _follow(self, path: str, take: Callable[[Change], None]) -> None:
         def failed(error: ApiError) -> None:
-            self._metrics.watch_restarts.labels(path.rpartition("/")[2]).inc()
+            self._metrics.watch.restarted(path.rpartition("/")[2])
             # The server forgets old versions after minutes, so this one is expected.
             level = "info" if error.status == GONE else "warning"
             remedy = REMEDIES.get(error.status or 0)
@@ -220,7 +220,7 @@ class ClusterSource:
                 if isinstance(change, Begun | Found):
                     continue  # what is known is still the old state
                 self._heard[path] = time.monotonic()
-                self._metrics.heard(path.rpartition("/")[2])
+                self._metrics.watch.heard(path.rpartition("/")[2])
 
     def _take_policies(self, change: Change) -> None:
         match change:

@@ -11,18 +11,18 @@ import asyncio
 import random
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from validator.text import quoted
 from webhook.cluster.errors import ApiError
+from webhook.cluster.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 Object = dict[str, Any]
-_T = TypeVar("_T")
 
 PAGE: Final = 20
 """Objects of one page of a list: at most 1.5 MiB each, as etcd limits them. Listing takes at most
@@ -61,22 +61,8 @@ class Timing:
     stale: float = 120
 
 
-class Api(Protocol):
+class Api(Reader, Protocol):
     """The part of an API client that following needs; each call raises `ApiError` only."""
-
-    async def read(
-        self,
-        path: str,
-        kind: type[_T],
-        *,
-        query: Mapping[str, str] | None = None,
-        seconds: float,
-        limit: int,
-    ) -> _T:
-        """Return what is at a path, decoded as `kind`."""
-
-    async def get(self, path: str, kind: type[_T], *, seconds: float) -> _T | None:
-        """Return the object at a path, `None` where there is none."""
 
     def lines(
         self, path: str, *, query: Mapping[str, str], seconds: float

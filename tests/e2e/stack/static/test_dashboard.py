@@ -44,7 +44,7 @@ def test_the_webhooks_metrics_are_its_own() -> None:
     metrics.count_policies(usable=1, broken=0)
     metrics.reviews.labels("/mutate", "allowed")
     metrics.seconds.labels("/mutate")
-    metrics.watch_restarts.labels("pods")
+    metrics.watch.restarted("pods")
     metrics.live_reads.labels("found")
     known = {s.name: s.labels for family in metrics.registry.collect() for s in family.samples}
     assert asked(PREFIX)

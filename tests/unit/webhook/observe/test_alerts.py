@@ -38,10 +38,10 @@ def known() -> dict[str, set[str]]:
     webhook.count_policies(usable=1, broken=0)
     webhook.reviews.labels("/mutate", "allowed")
     webhook.seconds.labels("/mutate")
-    webhook.heard("modelvalidations")
+    webhook.watch.heard("modelvalidations")
     webhook.certificate_expiry.set(1)
     observe = of_observe.Metrics(registry)
-    observe.heard("pods")
+    observe.watch.heard("pods")
     registry.register(Held(Pods(), Policies()))
     return {s.name: set(s.labels) for family in registry.collect() for s in family.samples}
 

@@ -4,56 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from tests.e2e.api_server.admission.serving import GATE_IMAGE, NAMESPACE, ROOT, kubeconfig
 from tests.e2e.api_server.installation.manifests import WEBHOOK
+from tests.e2e.api_server.probed import START_SECONDS, ProbedProgram
 from tests.e2e.api_server.processes import Program, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.api_server.control_plane import ControlPlane, Document
+    from tests.e2e.api_server.control_plane import ControlPlane
 
 ACCOUNT = "model-validation-observe"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 COMPONENT = WEBHOOK / "components" / "observe"
-START_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class RunningObserver:
-    """A running controller: where it answers probes, and what it logs."""
-
-    probes: str
-    program: Program
-    log: Path
-
-    @property
-    def ready(self) -> bool:
-        """Whether its readiness probe succeeds."""
-        return self.probe("/readyz") == "ok\n"
-
-    def probe(self, path: str) -> str:
-        """Return the answer of the probe port, whatever its status; empty if the port is closed."""
-        try:
-            with urllib.request.urlopen(f"{self.probes}{path}", timeout=5) as answer:  # noqa: S310 — http on loopback
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            return error.read().decode()
-        except OSError:
-            return ""
-
-    def lines(self) -> list[Document]:
-        """Return what it has logged so far, oldest first."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 @contextmanager
@@ -71,7 +40,7 @@ def rights(control_plane: ControlPlane) -> Iterator[None]:
 
 
 @contextmanager
-def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[RunningObserver]:
+def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[ProbedProgram]:
     """Run what the component's Deployment runs, on loopback, against this API server."""
     documents = yaml.safe_load_all((COMPONENT / "observe.yaml").read_text())
     (pod,) = [
@@ -89,7 +58,7 @@ def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[Runn
         *("--page-port", str(page)),
     ]
     log = folder / "observe.log"
-    observer = RunningObserver(
+    observer = ProbedProgram(
         f"http://127.0.0.1:{port}", Program(command, log=log, folder=ROOT), log
     )
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.api_server.control_plane import ControlPlane, Document
     from tests.e2e.api_server.fixtures import NamespaceFactory, TeamFactory
-    from tests.e2e.api_server.observe.running import RunningObserver
+    from tests.e2e.api_server.probed import ProbedProgram
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]
 
@@ -29,7 +29,7 @@ MERGE = "application/merge-patch+json"
 @pytest.fixture(scope="module")
 def observer(
     control_plane: ControlPlane, webhook_in_force: object, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningObserver]:
+) -> Iterator[ProbedProgram]:
     """The controller, running while the module's tests do."""
     assert webhook_in_force  # it has installed the resource definition
     with (
@@ -208,7 +208,7 @@ def test_a_status_is_not_written_with_the_policy(
 
 
 def test_its_rights(
-    control_plane: ControlPlane, observer: RunningObserver, team: TeamFactory
+    control_plane: ControlPlane, observer: ProbedProgram, team: TeamFactory
 ) -> None:
     """It reads pods and policies and writes a status, and nothing else."""
     assert observer.ready

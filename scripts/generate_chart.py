@@ -116,6 +116,9 @@ def _hook(document: Document) -> Document:
         "helm.sh/hook-weight": HOOKS.get(document["kind"], "-1"),
         "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
     }
+    if document["kind"] == "Job":
+        printed = {"helm.sh/hook-output-log-policy": "hook-succeeded,hook-failed"}
+        hook["metadata"]["annotations"] |= printed
     return hook
 
 

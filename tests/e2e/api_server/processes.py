@@ -112,7 +112,7 @@ class Program:
             self._process.wait(STOP_SECONDS)
             self._process = None
             until(
-                lambda: not any(Path(f"/proc/{pid}").exists() for pid in entered),
+                lambda: not any(_lives(pid) for pid in entered),
                 what=f"{self._name} is gone",
                 seconds=STOP_SECONDS,
             )
@@ -133,6 +133,15 @@ def children(pid: int | None) -> list[int]:
     except OSError:
         return []
     return [int(child) for child in listed.split()]
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended may wait for seconds to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"  # proc_pid_stat(5): zombie, dead
 
 
 def free_ports(count: int) -> list[int]:

@@ -47,10 +47,15 @@ class Image:
         return _folder() / f"{self.target}.tar"
 
 
+def project_version() -> str:
+    """Return the version that manifests and images carry, such as `0.1.0`."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return str(document["project"]["version"])
+
+
 def images() -> dict[str, Image]:
     """Return the images by target: `validator`, `webhook` and `debug`."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    prefix = "docker.io/model-validation"
+    prefix, version = "docker.io/model-validation", project_version()
     listed = (
         Image(f"{prefix}/validator:{version}", "Dockerfile.validator", "validator"),
         Image(f"{prefix}/webhook:{version}", "Dockerfile.webhook", "webhook"),

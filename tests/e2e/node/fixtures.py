@@ -11,12 +11,15 @@ import pytest
 
 from tests.e2e.node.cluster import JOIN, NEW, Cluster
 from tests.e2e.node.models import ModelStore
-from tests.e2e.node.running import running_cluster
+from tests.e2e.node.running import running_cluster, running_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.e2e.node.node import Node
+
+DISTURBED = frozenset({"own_cluster", "bare_cluster"})
+"""Fixtures of tests that disturb a cluster, and so have their own."""
 
 
 class StoreFactory(Protocol):
@@ -42,19 +45,31 @@ class SpaceFactory(Protocol):
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the tests that need a real node."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    if {"cluster", "own_cluster"} & fixtures:
+    if {"cluster", *DISTURBED} & fixtures:
         item.add_marker(pytest.mark.node)
-    if "own_cluster" in fixtures:
+    if DISTURBED & fixtures:
         item.add_marker(pytest.mark.disruptive)
 
 
 @pytest.fixture(scope="session")
 def own_cluster() -> Iterator[tuple[Cluster, Node]]:
     """A cluster of its own and its node, for tests that disturb them."""
-    if os.environ.get(JOIN) != NEW:
-        pytest.skip(f"needs a cluster of its own: run `make e2e`, or set {JOIN}={NEW}")
+    _skip_unless_new()
     with running_cluster() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def bare_cluster() -> Iterator[tuple[Cluster, Node]]:
+    """A cluster of the module's own and its node, with nothing of ours in it."""
+    _skip_unless_new()
+    with running_node() as running:
+        yield running
+
+
+def _skip_unless_new() -> None:
+    if os.environ.get(JOIN) != NEW:
+        pytest.skip(f"needs a cluster of its own: run `make e2e`, or set {JOIN}={NEW}")
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.api_server.client import ApiServer
+    from tests.e2e.node.node import Node
 
 NAMESPACE: Final = "model-validation"
 VALIDATOR: Final = "model-validation/validator"
+WEBHOOK_IMAGE: Final = "model-validation/webhook"
+NEXT: Final = "next"
+"""The tag of the next release's images, which are this checkout's."""
+
 PREVIOUS: Final = "validation.rhtas.redhat.com/previous-gate-image"
 DEPLOYMENTS: Final = ("model-validation-certs", "model-validation-webhook")
 ROLLOUT_SECONDS: Final = 180
@@ -49,6 +54,14 @@ def install(api: ApiServer, overlay: str = "default") -> None:
         seconds=ROLLOUT_SECONDS,
         pause=0.2,
     )
+
+
+def tag_next(node: Node) -> None:
+    """Give the node the images of a next release."""
+    for name in (VALIDATOR, WEBHOOK_IMAGE):
+        tagged = f"docker.io/{name}"
+        present = f"{tagged}:{building.project_version()}"
+        node.runtime("image", "tag", "--force", present, f"{tagged}:{NEXT}")
 
 
 def upgrade(api: ApiServer, folder: Path, *, gate: str, previous: str) -> None:

@@ -1,4 +1,4 @@
-"""A cluster with the webhook installed, from nothing: for the lane, and to look at."""
+"""A cluster from nothing, with the webhook installed or without: for the lane, and to look at."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def build() -> tuple[dict[str, Path], list[Path]]:
 
 
 @contextmanager
-def running_cluster() -> Iterator[tuple[Cluster, Node]]:
-    """Build what is missing, start a node, install the webhook as its users do; clean up after.
+def running_node() -> Iterator[tuple[Cluster, Node]]:
+    """Build what is missing, and start a node without anything of ours; clean up after.
 
     Raises:
         ProgramsMissingError: A program could not be built.
         ImagesMissingError: An image could not be built.
-        ControlPlaneError: The cluster or the installation does not become ready.
+        ControlPlaneError: The cluster does not become ready.
     """
     start = time.monotonic()
     programs, archives = build()
@@ -46,10 +46,22 @@ def running_cluster() -> Iterator[tuple[Cluster, Node]]:
     ):
         cluster = Cluster(node.control_plane, Path(folder))
         cluster.invite(programs["kubectl"])
-        started = time.monotonic()
+        ready = time.monotonic()
+        say(f"programs and images {built - start:.0f} s, cluster {ready - built:.0f} s")
+        yield cluster, node
+
+
+@contextmanager
+def running_cluster() -> Iterator[tuple[Cluster, Node]]:
+    """Start a node and install the webhook on it as its users do.
+
+    Raises:
+        ProgramsMissingError: A program could not be built.
+        ImagesMissingError: An image could not be built.
+        ControlPlaneError: The cluster or the installation does not become ready.
+    """
+    with running_node() as (cluster, node):
+        start = time.monotonic()
         installing.install(cluster.api)
-        say(
-            f"programs and images {built - start:.0f} s, cluster {started - built:.0f} s, "
-            f"installation {time.monotonic() - started:.0f} s"
-        )
+        say(f"installation {time.monotonic() - start:.0f} s")
         yield cluster, node

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from tests.e2e.api_server.control_plane import NODE
 from tests.e2e.api_server.workloads import workload
+from tests.e2e.images import building
 from tests.e2e.node import installing
 from tests.e2e.node.cluster import condition
 from tests.e2e.node.models import serving, serving_spec
@@ -156,12 +157,10 @@ def _roll_out(cluster: Cluster, _: Node, __: str) -> None:
 
 def _next_release(cluster: Cluster, node: Node, _: str) -> None:
     """Roll the next release's gate out, and the present one again."""
-    node.runtime(
-        *("image", "tag", "--force", "docker.io/model-validation/validator:0.1.0"),
-        "docker.io/model-validation/validator:0.2.0",
-    )
-    for image, previous in (("0.2.0", "0.1.0"), ("0.1.0", "0.2.0")):
-        installing.upgrade(cluster.api, node.folder, gate=image, previous=previous)
+    installing.tag_next(node)
+    ours = building.project_version()
+    for gate, previous in ((installing.NEXT, ours), (ours, installing.NEXT)):
+        installing.upgrade(cluster.api, node.folder, gate=gate, previous=previous)
     installing.install(cluster.api)
 
 

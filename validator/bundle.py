@@ -350,7 +350,6 @@ _PADDED: Final = 4
 _CHUNK: Final = 1024 * 1024
 """Characters that are decoded at once; whole groups."""
 
-_STANDARD: Final = re.compile(rb"[+/]")
 _URL: Final = re.compile(rb"[-_]")
 _FOR_URLS: Final = bytes.maketrans(b"-_", b"+/")
 
@@ -370,12 +369,17 @@ def _from_base64(text: bytes | memoryview, *, padding: bytes = b"") -> bytes | N
     needed = b"=" * (-end % _PADDED)
     if bytes(text[end:]) + padding not in {b"", needed}:
         return None
-    if _STANDARD.search(text) and _URL.search(text):
-        return None
     content = io.BytesIO()
+    standard = url = False
     try:
         for start in range(0, end, _CHUNK):
-            chunk = bytes(text[start : min(start + _CHUNK, end)]).translate(_FOR_URLS)
+            chunk = bytes(text[start : min(start + _CHUNK, end)])
+            standard = standard or b"+" in chunk or b"/" in chunk
+            url = url or b"-" in chunk or b"_" in chunk
+            if standard and url:
+                return None
+            if url:
+                chunk = chunk.translate(_FOR_URLS)
             last = needed if start + _CHUNK >= end else b""
             content.write(binascii.a2b_base64(chunk + last, strict_mode=True))
     except binascii.Error:

@@ -159,13 +159,13 @@ def no_constant(name: str) -> None:
     raise AmbiguousError(f"{name} is not a JSON number")
 
 
-def check_depth(document: object, *, what: str, depth: int) -> None:
+def check_depth(*documents: object, what: str, depth: int) -> None:
     """Refuse JSON that is nested too deeply.
 
     Raises:
-        BundleError: It is nested deeper than `depth` levels.
+        BundleError: One of the documents is nested deeper than `depth` levels.
     """
-    level: list[object] = [document]
+    level = [*documents]
     for _ in range(depth):
         level = [
             child

@@ -29,7 +29,6 @@ from validator.statement.signed_files import SINGLE_FILE, SignedFiles
 from validator.text import quoted
 from validator.tree import comparison, hashing
 from validator.tree.contents import read_contents
-from validator.tree.listing import Listing, is_below
 from validator.tree.signed_ranges import SignedRanges
 from validator.tree.tree import Tree, is_missing
 from validator.tree.walk import Scope, list_files
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from validator.signatures import ProvenSigner, Signed, Verifier
+    from validator.tree.listing import Listing
 
 GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""
@@ -282,15 +282,13 @@ def accept(request: Request, *, now: datetime) -> Accepted:
             f"the model is signed, but it is not the pinned one: its digest is {pins[0]} (or "
             f"{pins[1]}), and {' or '.join(request.digests)} is demanded"
         )
-    ignored = _ignored(statement, request)
-    names = (statement.files.name(number) for number in range(len(statement.files)))
     return Accepted(
         statement=statement,
         digest=digest,
         source=source,
         signer=signed.signer,
         single=statement.files.called(SINGLE_FILE) if _only_name(statement.files) else None,
-        hidden=tuple(name for name in names if is_below(name, ignored)),
+        hidden=tuple(statement.files.below(_ignored(statement, request))),
     )
 
 

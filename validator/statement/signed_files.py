@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 SINGLE_FILE: Final = "."
 """The one resource's name where the model is a file and not a directory."""
@@ -91,13 +91,24 @@ class SignedFiles:
             place: The part's among the file's.
             size: The file's size on the disk, where one digest is of the whole file.
         """
-        if self.firsts is None or self.ends is None:
-            return Part(0, size, self._digest(number))
-        part = self.firsts[number] + place
-        return Part(self.ends[part - 1] if place else 0, self.ends[part], self._digest(part))
+        part = number if self.firsts is None else self.firsts[number] + place
+        digest = self.digests[part * self.width : (part + 1) * self.width]
+        return Part(*self.span(number, place, size=size), digest)
 
-    def _digest(self, part: int) -> bytes:
-        return self.digests[part * self.width : (part + 1) * self.width]
+    def span(self, number: int, place: int, *, size: int) -> tuple[int, int]:
+        """Return the start and the end of a part of a file, as `part` does."""
+        if self.firsts is None or self.ends is None:
+            return 0, size
+        part = self.firsts[number] + place
+        return self.ends[part - 1] if place else 0, self.ends[part]
+
+    def below(self, paths: Collection[str]) -> Iterator[str]:
+        """Yield the names of files that are one of some paths, or lie below one."""
+        exact = {os.fsencode(path) for path in paths}
+        starts = tuple(path + b"/" for path in exact)
+        for name in self.names:
+            if name.startswith(starts) or name in exact:
+                yield name.decode()
 
     def has_below(self, folder: str) -> bool:
         """Tell whether any file was signed below a folder."""

@@ -33,9 +33,8 @@ def differing_names(
         return ["the model is a single file, and a directory was signed: name the directory"]
     missing = sorted(
         f"{quoted(name)} is signed and missing"
-        for number in range(len(expected))
-        if listing.files.state(number) is None
-        and not listing.is_closed(name := expected.name(number))
+        for number in listing.files.missing()
+        if not listing.is_closed(name := expected.name(number))
     )
     if ignore_unsigned:
         return missing

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from validator.text import quoted
-from validator.tree.hashing import AS_SIGNED, Outcome, Range, changed
+from validator.tree.hashing import AS_SIGNED, Outcome, Range, Ranges, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from validator.tree.listing import Listing
     from validator.tree.tree import Tree
@@ -82,13 +81,18 @@ def read_contents(
     return Contents(outcomes, moved, [_unsettled(name) for name in names], again)
 
 
-class _Again(Sequence[Range]):
+class _Again(Ranges):
     """Some of the ranges, of files as a later listing found them."""
 
     def __init__(self, ranges: Sequence[Range], indices: array[int], listing: Listing) -> None:
         self._ranges = ranges
         self._indices = indices
         self._listing = listing
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The length of each in bytes."""
+        return [self[place].size for place in range(len(self))]
 
     def __len__(self) -> int:
         """Return their number."""
@@ -108,9 +112,7 @@ class _Again(Sequence[Range]):
 
 def _times(listing: Listing) -> Iterator[int]:
     """Yield the ctime of each signed file."""
-    for number in range(len(listing.files.signed or ())):
-        if (state := listing.files.state(number)) is not None:
-            yield state.changed_ns
+    return (state.changed_ns for _, state in listing.files.states())
 
 
 def seconds_until_told(times: Iterable[int], *, now_ns: int) -> float:

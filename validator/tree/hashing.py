@@ -10,15 +10,16 @@ next could show the signed one for just that moment.
 
 from __future__ import annotations
 
+import abc
 import errno
 import hashlib
 import os
-import random
 import stat
 import threading
 from array import array
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from validator.errors import Undecided
 from validator.limits.cgroup import granted_cpus, granted_memory
@@ -29,7 +30,7 @@ from validator.tree.tools import lfs
 from validator.tree.tree import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from validator.tree.tree import Entry, Tree
 
@@ -40,8 +41,11 @@ SMALL_BYTES: Final = 256 * 1024
 """Below this, opening a file costs as much as hashing it, and both hold the lock."""
 
 
-shuffle: Final = random.SystemRandom().shuffle
-"""Brings a list into an order that nobody can foresee."""
+def shuffle(items: list[Any]) -> None:
+    """Bring a list into an order that nobody can foresee."""
+    numbers = iter(array("Q", os.urandom(8 * len(items))))
+    items.sort(key=lambda _: next(numbers))
+
 
 _START_BYTES: Final = 64
 """Of a file, by which its kind is told."""
@@ -86,6 +90,15 @@ class Range(NamedTuple):
     def size(self) -> int:
         """Length in bytes."""
         return self.end - self.start
+
+
+class Ranges(Sequence[Range]):
+    """Ranges that are made one by one, when they are asked for."""
+
+    @property
+    @abc.abstractmethod
+    def sizes(self) -> Sequence[int]:
+        """The length of each in bytes, without making it."""
 
 
 class Outcome(NamedTuple):
@@ -177,23 +190,20 @@ def hash_ranges(
     Raises:
         Undecided: The hash is not available.
     """
-    factory = new_hasher(hash_)
     outcomes: list[Outcome] = [Outcome()] * len(ranges)
     stop = threading.Event()
-    advance = _until(stop, progress)
+    work = _Work(tree, new_hasher(hash_), _until(stop, progress), os.geteuid())
 
-    # A batch has indices into the ranges, all of one folder.
-    def work(batches: Iterable[array[int]]) -> None:
+    # A batch has indices into the ranges.
+    def hash_batches(batches: Iterable[Sequence[int]]) -> None:
         for batch in batches:
-            parts = [ranges[index] for index in batch]
-            found = _hash_folder(tree, parts, factory, advance)
-            for index, outcome in zip(batch, found, strict=True):
+            for index, outcome in _hash_batch(work, ranges, batch):
                 outcomes[index] = outcome
 
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="hashing") as pool:
         try:
             planned = _planned(ranges, jobs=jobs)
-            pending = [pool.submit(work, batches) for batches in planned]
+            pending = [pool.submit(hash_batches, batches) for batches in planned]
             for future in pending:
                 future.result()
         except BaseException:
@@ -204,22 +214,21 @@ def hash_ranges(
 
 
 _BATCH: Final = 64
-"""Small files of one folder that are read in a row."""
+"""Small files that are read in a row; neighbours in the signed order, so mostly of one folder."""
 
 
-def _planned(ranges: Sequence[Range], *, jobs: int) -> list[list[array[int]]]:
+def _planned(ranges: Sequence[Range], *, jobs: int) -> list[list[Sequence[int]]]:
     """Return what each task of the pool reads, in a random order."""
-    large: list[array[int]] = []
-    folders: dict[tuple[str, ...], array[int]] = {}
-    for index, part in enumerate(ranges):
-        if part.size < SMALL_BYTES:
-            folders.setdefault(part.entry.folder, array("L")).append(index)
-        else:
-            large.append(array("L", [index]))
-    small = []
-    for indices in folders.values():
-        shuffle(indices)
-        small += [indices[start : start + _BATCH] for start in range(0, len(indices), _BATCH)]
+    sizes = ranges.sizes if isinstance(ranges, Ranges) else [part.size for part in ranges]
+    few = [index for index, size in enumerate(sizes) if size < SMALL_BYTES]
+    small: list[Sequence[int]] = []
+    for start in range(0, len(few), _BATCH):
+        batch = few[start : start + _BATCH]
+        shuffle(batch)
+        small.append(array("L", batch))
+    large: list[Sequence[int]] = [
+        (index,) for index, size in enumerate(sizes) if size >= SMALL_BYTES
+    ]
     if jobs == 1:
         small += large
         shuffle(small)
@@ -228,7 +237,7 @@ def _planned(ranges: Sequence[Range], *, jobs: int) -> list[list[array[int]]]:
     shuffle(large)
     # The longest first, so that no thread is left alone with one at the end; among ranges of about
     # one length, which most models have, the order is random all the same.
-    large.sort(key=lambda batch: ranges[batch[0]].size.bit_length(), reverse=True)
+    large.sort(key=lambda batch: sizes[batch[0]].bit_length(), reverse=True)
     return [small, *([batch] for batch in large)]
 
 
@@ -241,55 +250,71 @@ def _until(stop: threading.Event, progress: Callable[[int], None]) -> Callable[[
     return advance
 
 
-def _hash_folder(
-    tree: Tree,
-    parts: Sequence[Range],
-    factory: Callable[[], Hasher],
-    progress: Callable[[int], None],
-) -> list[Outcome]:
-    """Hash ranges of one folder's files; finding the way down once saves time."""
-    try:
-        folder = tree.open_directory(parts[0].entry.folder)
-    except OSError as error:
-        return [_failed(part, error) for part in parts]
-    try:
-        return [_hash_range(tree, folder, part, factory(), progress) for part in parts]
-    finally:
-        os.close(folder)
+class _Work(NamedTuple):
+    """The means by which all ranges are hashed.
+
+    Attributes:
+        tree: Where the files are opened.
+        hasher: Makes hash objects.
+        progress: Called with the bytes of each read.
+        user: This process' user id.
+    """
+
+    tree: Tree
+    hasher: Callable[[], Hasher]
+    progress: Callable[[int], None]
+    user: int
 
 
-def _hash_range(
-    tree: Tree, folder: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
-) -> Outcome:
+def _hash_batch(
+    work: _Work, ranges: Sequence[Range], batch: Sequence[int]
+) -> Iterator[tuple[int, Outcome]]:
+    """Hash some ranges; finding the way down to a folder once saves time."""
+    folders: dict[tuple[str, ...], list[tuple[int, Range]]] = {}
+    for index in batch:
+        part = ranges[index]
+        folders.setdefault(part.entry.folder, []).append((index, part))
+    for folder, parts in folders.items():
+        try:
+            descriptor = work.tree.open_directory(folder)
+        except OSError as error:
+            yield from ((index, _failed(part, error)) for index, part in parts)
+            continue
+        try:
+            yield from ((index, _hash_range(work, descriptor, part)) for index, part in parts)
+        finally:
+            os.close(descriptor)
+
+
+def _hash_range(work: _Work, folder: int, part: Range) -> Outcome:
     """Return the digest of a file's range, if it is the listed file and stays it."""
+    entry = part.entry
+    hasher = work.hasher()
     try:
-        descriptor = tree.open_file(part.entry, folder=folder)
+        descriptor = work.tree.open_file(entry, folder=folder)
         try:
             status = os.fstat(descriptor)
             before = Identity.of(status)
-            if not stat.S_ISREG(status.st_mode) or not before.is_like(part.entry.identity):
-                return Outcome(changed=changed(part.entry.name))
-            is_written = leases.is_written(descriptor, owner=status.st_uid)
-            if (start := _read(descriptor, part, hasher, progress)) is None:
-                return Outcome(changed=changed(part.entry.name))
-            # Asked twice: a writer who was there at the start may have closed the file, and one
-            # who opens it later has to move its times.
-            is_written = is_written or leases.is_written(descriptor, owner=status.st_uid)
+            if not stat.S_ISREG(status.st_mode) or not before.is_like(entry.identity):
+                return Outcome(changed=changed(entry.name))
+            start, is_written = _read(work, descriptor, part, hasher, owner=status.st_uid)
+            if start is None:
+                return Outcome(changed=changed(entry.name))
             after = Identity.of(os.fstat(descriptor))
             same = before == after
-            if same and tree.forgets_inodes(after.device):
+            if same and work.tree.forgets_inodes(after.device):
                 # An open file keeps its number. Does its path still lead to it?
-                here = os.stat(part.entry.item, dir_fd=folder, follow_symlinks=False)
+                here = os.stat(entry.item, dir_fd=folder, follow_symlinks=False)
                 same = after == Identity.of(here)
         finally:
             os.close(descriptor)
     except OSError as error:
         return _failed(part, error)
     if not after.is_like(before):
-        return Outcome(changed=changed(part.entry.name))
+        return Outcome(changed=changed(entry.name))
     is_pointer = lfs.is_pointer(start, size=after.size)
     digest = hasher.digest()
-    plain = same and after == part.entry.identity and not is_pointer and not is_written
+    plain = same and after == entry.identity and not is_pointer and not is_written
     if digest == part.digest:
         if plain:
             return AS_SIGNED
@@ -304,7 +329,32 @@ def _failed(part: Range, error: OSError) -> Outcome:
 
 
 def _read(
-    descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
+    work: _Work, descriptor: int, part: Range, hasher: Hasher, *, owner: int
+) -> tuple[bytes | None, bool]:
+    """Hash an open file's range.
+
+    Returns:
+        Its first bytes, None if the file was too short; and whether somebody has it open for
+        writing.
+    """
+    if part.size < SMALL_BYTES:
+        # Held during the read, which takes less than to ask twice. Progress waits, where the rate
+        # is bounded: so it comes after the lease.
+        lease = leases.take(descriptor, owner=owner, user=work.user)
+        start = _hash(descriptor, part, hasher, progress=None)
+        held = lease is not leases.Lease.TAKEN or leases.give_back(descriptor)
+        if start is not None:
+            work.progress(part.size)
+        return start, lease is leases.Lease.REFUSED or not held
+    is_written = leases.is_written(descriptor, owner=owner)
+    start = _hash(descriptor, part, hasher, progress=work.progress)
+    # Asked twice: a writer who was there at the start may have closed the file, and one who opens
+    # it later has to move its times.
+    return start, is_written or leases.is_written(descriptor, owner=owner)
+
+
+def _hash(
+    descriptor: int, part: Range, hasher: Hasher, *, progress: Callable[[int], None] | None
 ) -> bytes | None:
     """Hash an open file's range; return its first bytes, or None if the file was too short."""
     position = part.start
@@ -317,5 +367,6 @@ def _read(
             start = content[:_START_BYTES]
         hasher.update(content)
         position += len(content)
-        progress(len(content))
+        if progress:
+            progress(len(content))
     return start

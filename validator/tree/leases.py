@@ -7,30 +7,63 @@ closed. It grants leases to a file's owner (or CAP_LEASE), and not on every file
 
 from __future__ import annotations
 
-import fcntl
+import enum
 import os
 import signal
+from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
+from typing import Final
+
+_SIGNAL: Final = int(signal.SIGURG)
+"""Tells that a writer waits for a lease: one that a process ignores, unless it asks for it."""
+
+
+class Lease(enum.Enum):
+    """The kernel's answer."""
+
+    TAKEN = enum.auto()
+    REFUSED = enum.auto()
+    UNKNOWN = enum.auto()
+
+
+def take(descriptor: int, *, owner: int, user: int) -> Lease:
+    """Ask for a lease; a writer that opens the file meanwhile waits until it is given back.
+
+    Args:
+        descriptor: The file, open for reading.
+        owner: Its owner's user id.
+        user: This process' user id.
+    """
+    if user not in {0, owner}:
+        return Lease.UNKNOWN
+    try:
+        fcntl(descriptor, F_SETSIG, _SIGNAL)
+        fcntl(descriptor, F_SETLEASE, F_RDLCK)
+    except BlockingIOError:
+        return Lease.REFUSED
+    except OSError:
+        return Lease.UNKNOWN
+    return Lease.TAKEN
+
+
+def give_back(descriptor: int) -> bool:
+    """Give a lease back; tell whether it was held until now.
+
+    A writer waits for it for 45 seconds, and then gets the file all the same (proc_sys_fs(5),
+    lease-break-time).
+    """
+    try:
+        fcntl(descriptor, F_SETLEASE, F_UNLCK)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_written(descriptor: int, *, owner: int) -> bool:
     """Tell whether a file is known to be open for writing; False also where it cannot be known.
 
-    The lease is given back at once: a writer that opens the file meanwhile waits for that.
-
     Args:
         descriptor: The file, open for reading.
         owner: Its owner's user id.
     """
-    user = os.geteuid()
-    if user not in {0, owner}:
-        return False
-    try:
-        # A broken lease is told by a signal: by one that a process ignores, unless it asks for it.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+    lease = take(descriptor, owner=owner, user=os.geteuid())
+    return lease is Lease.REFUSED or (lease is Lease.TAKEN and not give_back(descriptor))

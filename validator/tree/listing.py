@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STATE: Final = struct.Struct("=QQqqq")
 """An `Identity`."""
 
-_ABSENT: Final = bytes(_STATE.size)
+_ABSENT: Final = (0, 0, 0, 0, 0)
 """No file has it: there is no device of number 0 that holds an inode of number 0."""
 
 Place = tuple[tuple[str, ...], str]
@@ -47,28 +47,39 @@ class ListedFiles(Mapping[str, Entry]):
         self._root = root
         self._states = bytearray(_STATE.size * len(signed or ()))
         self._places: dict[int, Place] = {}  # of files that a link leads to
+        self._folder: tuple[str, tuple[str, ...]] = ("", root)  # the last one asked for
         self._others: dict[str, Entry] = {}
         self._limit = others_limit
         self._beyond = 0
         self._beyond_states = 0  # a sum, in which each counts
 
-    def add(self, entry: Entry) -> None:
-        """Take a file in; one of the same name takes its place."""
-        number = self.signed.number(entry.name) if self.signed else None
+    def add(self, name: str, state: Identity, *, place: Place | None = None) -> None:
+        """Take a file in.
+
+        Args:
+            name: Its path below the model.
+            state: What it is.
+            place: Where it lies, if a link may be on the way.
+        """
+        number = self.signed.number(name) if self.signed else None
         if number is not None:
-            _STATE.pack_into(self._states, number * _STATE.size, *entry.identity)
-            if (place := (entry.folder, entry.item)) != self._natural(entry.name):
+            _STATE.pack_into(self._states, number * _STATE.size, *state)
+            if place is not None and place != self._natural(name):
                 self._places[number] = place
-        elif self._limit is None or len(self._others) < self._limit or entry.name in self._others:
-            self._others[entry.name] = entry
+        elif self._limit is None or len(self._others) < self._limit:
+            self._others[name] = Entry(name, *(place or self._natural(name)), state)
         else:
             self._beyond += 1
-            self._beyond_states ^= hash((entry.name, entry.identity))
+            self._beyond_states ^= hash((name, state))
 
     def _natural(self, name: str) -> Place:
         """Return where a file of a name lies, if no link is on the way."""
-        *folder, item = name.split("/")
-        return (*self._root, *folder), item
+        above, _, item = name.rpartition("/")
+        known, folder = self._folder  # read at once: several threads ask
+        if above != known:
+            folder = (*self._root, *above.split("/")) if above else self._root
+            self._folder = above, folder
+        return folder, item
 
     @property
     def others(self) -> Collection[str]:
@@ -87,8 +98,20 @@ class ListedFiles(Mapping[str, Entry]):
 
     def state(self, number: int) -> Identity | None:
         """Return a signed file's state; None where there is no such file."""
-        packed = self._packed(number)
-        return None if packed == _ABSENT else Identity(*_STATE.unpack(packed))
+        state = _STATE.unpack_from(self._states, number * _STATE.size)
+        return None if state == _ABSENT else Identity._make(state)
+
+    def states(self) -> Iterator[tuple[int, Identity]]:
+        """Yield the number and state of each signed file that is there."""
+        for number, state in enumerate(_STATE.iter_unpack(self._states)):
+            if state != _ABSENT:
+                yield number, Identity._make(state)
+
+    def missing(self) -> Iterator[int]:
+        """Yield the number of each signed file that is not there."""
+        for number, state in enumerate(_STATE.iter_unpack(self._states)):
+            if state == _ABSENT:
+                yield number
 
     def _packed(self, number: int) -> bytes:
         return bytes(self._states[number * _STATE.size : (number + 1) * _STATE.size])
@@ -112,9 +135,7 @@ class ListedFiles(Mapping[str, Entry]):
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all files."""
         if self.signed:
-            for number in range(len(self.signed)):
-                if self._packed(number) != _ABSENT:
-                    yield self.signed.name(number)
+            yield from (self.signed.name(number) for number, _ in self.states())
         yield from self._others
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
@@ -30,6 +31,9 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_IDENTITY: Final = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+
+
 class Identity(NamedTuple):
     """One state of a file, as the file system tells it from others.
 
@@ -46,9 +50,7 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
         """Return the identity in a stat result."""
-        return cls(
-            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        )
+        return cls._make(_IDENTITY(status))
 
     def is_like(self, other: Identity) -> bool:
         """Tell whether another state differs in no more than inode and ctime."""

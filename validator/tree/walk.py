@@ -16,13 +16,14 @@ from validator.errors import ModelError
 from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
 from validator.tree.listing import ListedFiles, Listing, is_below
-from validator.tree.tree import Entry, EscapeError, Identity
+from validator.tree.tree import EscapeError, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from validator.limits import Limits
     from validator.statement.signed_files import SignedFiles
+    from validator.tree.listing import Place
     from validator.tree.tree import Tree
 
 LOST_AND_FOUND: Final = "lost+found"
@@ -92,7 +93,7 @@ def _look_at_single_file(tree: Tree, name: str, listing: Listing) -> None:
         listing.note(f"the model is gone: {error.strerror}")
         return
     if stat.S_ISREG(status.st_mode):
-        listing.files.add(Entry(SINGLE_FILE, (), name, Identity.of(status)))
+        listing.files.add(SINGLE_FILE, Identity.of(status), place=((), name))
     else:
         listing.note("the model is no longer a regular file")
 
@@ -124,7 +125,7 @@ class _Pending:
         name = "/".join(each.item for each in chain[1:])
         start = max(n for n, each in enumerate(chain) if each.target is not None)
         real = (*(chain[start].target or ()), *(each.item for each in chain[start + 1 :]))
-        return _Folder(self, name, real)
+        return _Folder(self, name, real, is_linked=start > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,13 @@ class _Folder:
         pending: What it was before.
         name: Its path below the model, as the workload would open it; "" for the model itself.
         real: Components of its path below the tree's base, all links resolved.
+        is_linked: Whether a link leads to it, or to a directory above it.
     """
 
     pending: _Pending
     name: str
     real: tuple[str, ...]
+    is_linked: bool
 
 
 @dataclass(slots=True)
@@ -220,9 +223,12 @@ class _Walk:
                 return None
             target, status = followed
         if stat.S_ISREG(status.st_mode):
-            # The files of a folder share its tuple.
-            place, base = (target[:-1], target[-1]) if target else (folder.real, item.name)
-            self.listing.files.add(Entry(name, place, base, Identity.of(status)))
+            place: Place | None = None
+            if target is not None:
+                place = target[:-1], target[-1]
+            elif folder.is_linked:
+                place = folder.real, item.name
+            self.listing.files.add(name, Identity.of(status), place=place)
         elif not stat.S_ISDIR(status.st_mode):
             self.listing.note(
                 f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
@@ -270,7 +276,7 @@ class _Walk:
                 self.listing.close(name, error)
             return
         if stat.S_ISREG(status.st_mode):
-            self.listing.files.add(Entry(name, real[:-1], real[-1], Identity.of(status)))
+            self.listing.files.add(name, Identity.of(status), place=(real[:-1], real[-1]))
 
     def _skip_lost_and_found(self, name: str, status: os.stat_result) -> bool:
         """Skip a file system's own folder, where we cannot read it and nobody else can."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,21 @@ def test_a_writer_is_no_reason_for_a_lease_to_stay(site: Site) -> None:
             other.write(b"b")
             assert leases.is_written(file.fileno(), owner=path.stat().st_uid)
         assert not leases.is_written(file.fileno(), owner=path.stat().st_uid)
+
+
+def test_a_writer_waits_until_a_small_file_is_read(site: Site) -> None:
+    """Nobody opens it for writing while its lease is held."""
+    path = site.model / "weights/a.bin"
+    owner, user = path.stat().st_uid, os.geteuid()
+    with path.open("rb") as file:
+        assert leases.take(file.fileno(), owner=owner, user=user) is leases.Lease.TAKEN
+        with pytest.raises(BlockingIOError):
+            os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        assert leases.give_back(file.fileno())
+        assert not leases.give_back(file.fileno())  # as after 45 seconds, when the kernel takes it
+        with path.open("r+b"):
+            assert leases.take(file.fileno(), owner=owner, user=user) is leases.Lease.REFUSED
+        assert leases.take(file.fileno(), owner=owner, user=owner + 1) is leases.Lease.UNKNOWN
 
 
 def test_files_that_are_open_for_writing_are_read_again_soon(site: Site) -> None:

@@ -48,6 +48,47 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.fixture(params=[7, 60], ids=["short windows", "windows of several entries"])
+def _windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is decoded at once is cut within an entry, a text, or after some entries."""
+    monkeypatch.setattr(json_stream, "_WINDOW", request.param)
+
+
+@pytest.mark.usefixtures("_windows")
+@pytest.mark.parametrize("text", ["", "},", '"},{"', "}, {", "]}, [", "\\"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_entries_that_look_like_the_end_of_others_are_read_as_they_are(
+    text: str, indent: int | None
+) -> None:
+    """However many of them are decoded at once."""
+    listed: list[Any] = [{"a": text * n, text: [{}, text]} for n in range(9)]
+    listed += [text, {}, [{"b": text}, {}], 1e5, {"c": {"d": {}}}]
+    document = {"object": {"list": listed, "x": [{}, {}]}, "list": listed, "other": [{}, {}]}
+    content = json.dumps(document, indent=indent).encode()
+    assert list(entries(content, ("list",), what="file", depth=32)) == listed
+    assert list(entries(content, ("object", "list"), what="file", depth=32)) == listed
+    assert outlined(content)["list"] == Listed(len(listed), listed[0])
+
+
+@pytest.mark.usefixtures("_windows")
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ('{"a": NaN}', "NaN is not a JSON number"),
+        ('{"a": 1},', r"it goes wrong at ',"),
+        ('{"a": 1} 2', "it goes wrong at '2"),
+        ('{"a": ' + "[" * 32 + "]" * 32 + "}", "nested deeper than 32 levels"),
+    ],
+)
+def test_what_is_wrong_among_entries_that_are_read_together_is_refused(bad: str, said: str) -> None:
+    """As it is where they are read one by one."""
+    good = ['{"b": 1}'] * 12
+    content = f'{{"list": [{", ".join([*good, bad, *good])}]}}'
+    with pytest.raises(BundleError, match=said):
+        outlined(content.encode())
+
+
 @given(DOCUMENTS, st.sampled_from([False, True]), st.sampled_from([None, 1]))
 def test_every_document_is_read_as_the_library_reads_it(
     document: dict[str, Any], ascii_only: object, indent: int | None

@@ -8,7 +8,7 @@ policy and pod often come in one `kubectl apply`, and replicas disagree for a wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,8 @@ import msgspec
 from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
-from webhook.admission import json_patch, mutation, validation
+from webhook.admission import json_patch, memory, mutation, validation
+from webhook.admission.memory import Inputs, Memory
 from webhook.admission.pod import Manifest
 from webhook.errors import NotReady, PodRefused, RequestError
 from webhook.policies import choice
@@ -47,11 +48,13 @@ class Reviewer:
         source: Who knows the policies.
         gate: The gate that is injected.
         operator_compat: Whether the Go operator's label is honoured as ours is.
+        memory: Answers on pods of workloads that are starting.
     """
 
     source: Source
     gate: GateSettings
     operator_compat: bool = False
+    memory: Memory = field(default_factory=Memory)
 
     async def mutate(self, review: Review) -> Answer:
         """Answer `/mutate`: the pod with its gate.
@@ -107,8 +110,13 @@ class Reviewer:
             policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
+        inputs = self._inputs("mutate", policy, namespace)
+        return self._once(review, manifest, inputs, self._gated)
+
+    def _gated(self, review: Review, manifest: Manifest, inputs: Inputs) -> Answer:
+        policy = inputs.policy
         try:
-            result = mutation.mutate(manifest, policy, gate=self._gate, namespace=namespace)
+            result = mutation.mutate(manifest, policy, gate=inputs.gate, namespace=inputs.namespace)
             patch = _bounded(json_patch.patch(manifest.raw, result.pod))
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
@@ -122,18 +130,50 @@ class Reviewer:
             policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
-        refusals = []
+        inputs = self._inputs("validate", policy, namespace)
+        answer = self._once(review, manifest, inputs, self._checked)
+        if answer.refusal is None:
+            return answer
         # Whoever mutated it may not know the latest generation yet.
-        for each in (policy, *self.source.previous(policy)):
-            try:
-                warnings = validation.check_created(
-                    manifest, each, gate=self._gate, namespace=namespace
-                )
-            except (PodRefused, PolicyError) as refusal:
-                refusals.append(str(refusal))
-            else:
-                return _answer(review, each, warnings=warnings)
-        return _answer(review, policy, refusal=refusals[0])
+        for each in self.source.previous(policy):
+            earlier = self._checked(review, manifest, replace(inputs, policy=each))
+            if earlier.refusal is None:
+                return earlier
+        return answer
+
+    def _checked(self, review: Review, manifest: Manifest, inputs: Inputs) -> Answer:
+        policy = inputs.policy
+        try:
+            warnings = validation.check_created(
+                manifest, policy, gate=inputs.gate, namespace=inputs.namespace
+            )
+        except (PodRefused, PolicyError) as refusal:
+            return _answer(review, policy, refusal=str(refusal))
+        return _answer(review, policy, warnings=warnings)
+
+    def _once(
+        self,
+        review: Review,
+        manifest: Manifest,
+        inputs: Inputs,
+        judge: Callable[[Review, Manifest, Inputs], Answer],
+    ) -> Answer:
+        """Return the answer on a pod, from memory where one like it was judged by these inputs."""
+        key = memory.key(manifest.raw, inputs)
+        answer = self.memory.recall(key)
+        if answer is None:
+            answer = judge(review, manifest, inputs)
+            self.memory.remember(key, answer)
+        return replace(answer, uid=review.uid)
+
+    def _inputs(self, task: str, policy: ModelValidation, namespace: NamespaceOptions) -> Inputs:
+        return Inputs(
+            task=task,
+            policy=policy,
+            gate=self._gate,
+            namespace=namespace,
+            operator_compat=self.operator_compat,
+        )
 
     def _debugged(self, review: Review, manifest: Manifest, *, live: bool = False) -> Answer:
         old = _object(review.old_object, which="oldObject")

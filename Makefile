@@ -86,7 +86,7 @@ images: ## Build the images (REGISTRY=... TAG=... BASE=... BUILDER=... BUILD_FLA
 	@scripts/build_images.sh
 
 # The kinds of our resources, by their plurals.
-KINDS := modelvalidations trustroots
+KINDS := modelvalidations clustermodelvalidations trustroots
 
 .PHONY: lint
 lint: venv ## Check style, types, import contracts and generated files

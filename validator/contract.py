@@ -14,6 +14,8 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "ModelValidation"
 PLURAL: Final = "modelvalidations"
+CLUSTER_KIND: Final = "ClusterModelValidation"
+CLUSTER_PLURAL: Final = "clustermodelvalidations"
 
 LABEL: Final = "validation.rhtas.redhat.com/ml"
 """The pod label that asks for the gate; its value is "true" or a policy's name."""

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
+    RULES,
     TOKEN,
     FakeApiServer,
     body,
@@ -337,11 +338,11 @@ async def test_what_is_known_outlives_an_outage(server: FakeApiServer, start: St
     [status(403), status(503), freezes(), breaks_off()],
     ids=["403", "503", "cut", "broken"],
 )
-@pytest.mark.parametrize("path", [POLICIES, NAMESPACES])
+@pytest.mark.parametrize("path", [POLICIES, NAMESPACES, RULES])
 async def test_a_long_silence_is_noticed_and_ends(
     server: FakeApiServer, start: Start, path: str, trouble: Script
 ) -> None:
-    """Rights that are taken away, and a network that is cut, for one collection of the two."""
+    """Rights that are taken away, and a network that is cut, for one collection of them."""
     source = await start(STALE)
     await until(lambda: source.ready)
     assert not source.stale
@@ -490,7 +491,7 @@ async def test_missing_rights_are_named(
     await until(lambda: source.ready)
     log = capsys.readouterr().out
     assert "give our ServiceAccount get, list and watch" in log
-    assert "install the ModelValidation resource definition" in log
+    assert "install its resource definition" in log
 
 
 def test_pauses_grow_to_a_bound_and_differ() -> None:

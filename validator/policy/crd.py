@@ -15,9 +15,10 @@ import msgspec
 
 from validator import contract
 from validator.policy import trust_root
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.schema import Document
-from validator.policy.status import Status
+from validator.policy.status import RuleStatus, Status
 from validator.policy.trust_root import TrustRoot
 
 if TYPE_CHECKING:
@@ -70,6 +71,30 @@ def definition() -> dict[str, Any]:
     )
 
 
+def cluster_rule_definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of the cluster's rules as JSON-ready values."""
+    return _definition(
+        ClusterModelValidation,
+        RuleStatus,
+        names={
+            "kind": contract.CLUSTER_KIND,
+            "plural": contract.CLUSTER_PLURAL,
+            "shortNames": ["cmv"],
+        },
+        scope="Cluster",
+        columns=[
+            _column("Mode", ".spec.mode"),
+            _column("Arguments", ".spec.workload.arguments"),
+            _column("Identity", f".spec.config[{_IDENTITIES}]"),
+            _column("Default", ".spec.default", kind="boolean"),
+            _column("Labels", ".spec.namespaceSelector.matchLabels"),
+            _column("Expressions", ".spec.namespaceSelector.matchExpressions", priority=1),
+            _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
+            _column("Digests", ".spec.digests", priority=1),
+        ],
+    )
+
+
 def trust_root_definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition of roots of trust as JSON-ready values."""
     return _definition(
@@ -83,6 +108,7 @@ def trust_root_definition() -> dict[str, Any]:
 
 DEFINITIONS: Final = {
     contract.PLURAL: definition,
+    contract.CLUSTER_PLURAL: cluster_rule_definition,
     trust_root.PLURAL: trust_root_definition,
 }
 """The definition of each kind, by its plural."""

@@ -41,6 +41,17 @@ MODELS_LIMIT: Final = 8
 
 _T = TypeVar("_T", bound=Document)
 
+MODELS_APART: Final = Rule(
+    "models lie within one another: give each a directory of its own",
+    "!has(self.models) || self.models.all(a, self.models.filter(b, "
+    "(a.path + '/').startsWith(b.path + '/')).size() == 1)",
+    lambda self: all(
+        sum(f"{a.path}/".startswith(f"{b.path}/") for b in self.models or ()) == 1
+        for a in self.models or ()
+    ),
+)
+"""A rule of each specification with `models`."""
+
 
 class Spec(Part, frozen=True, kw_only=True):
     """The policy proper."""
@@ -97,15 +108,7 @@ class Spec(Part, frozen=True, kw_only=True):
             one_of("model", "models"),
             lambda self: given(self.model, self.models) == 1,
         ),
-        Rule(
-            "models lie within one another: give each a directory of its own",
-            "!has(self.models) || self.models.all(a, self.models.filter(b, "
-            "(a.path + '/').startsWith(b.path + '/')).size() == 1)",
-            lambda self: all(
-                sum(f"{a.path}/".startswith(f"{b.path}/") for b in self.models or ()) == 1
-                for a in self.models or ()
-            ),
-        ),
+        MODELS_APART,
     )
 
     @property
@@ -200,11 +203,16 @@ class ModelValidation(
         text = text.replace("$", "\\u0024")
         if len(text) > contract.ENVIRONMENT_LIMIT:
             raise PolicyError(
-                f"ModelValidation {quoted(self.metadata.name)} is {len(text):,} bytes as an "
-                f"environment variable, and {contract.ENVIRONMENT_LIMIT:,} are allowed: "
-                "shorten its inline keys, certificates or trusted root"
+                f"{self.described} is {len(text):,} bytes as an environment variable, and "
+                f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its inline keys, "
+                "certificates or trusted root"
             )
         return text
+
+    @property
+    def described(self) -> str:
+        """What is written into a gate's environment, for a sentence."""
+        return f"{contract.KIND} {quoted(self.metadata.name)}"
 
     @property
     def reference(self) -> str:

@@ -27,7 +27,7 @@ from webhook.observe.wire import Pod
 from webhook.observe.writer import Writer
 from webhook.policies import watch
 from webhook.policies.server_version import versions
-from webhook.policies.watch import Begun, Changed, Found, Listed, Removed, Timing
+from webhook.policies.watch import Absent, Begun, Changed, Found, Listed, Removed, Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -171,7 +171,7 @@ class Observer:
         async with aclosing(stream):
             async for change in stream:
                 yield change
-                if not isinstance(change, Begun | Found):
+                if not isinstance(change, Begun | Found | Absent):
                     self._heard[key] = time.monotonic()
                     self._metrics.watch.heard(resource)
                     self._statuses.wake()

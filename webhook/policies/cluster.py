@@ -1,4 +1,4 @@
-"""Policies and namespaces of the cluster: watched, and read live where a watch may be late."""
+"""Policies, namespaces and the cluster's own objects: watched, and read live where that is late."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,9 +18,20 @@ from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
 from webhook.policies import server_version, watch
+from webhook.policies.cluster_watch import ClusterWatch
+from webhook.policies.cluster_wide import KINDS
 from webhook.policies.holdings import Bounds, key
 from webhook.policies.store import Store, namespace_options, read
-from webhook.policies.watch import GONE, Begun, Changed, Found, Listed, Removed, Timing
+from webhook.policies.watch import (
+    GONE,
+    Absent,
+    Begun,
+    Changed,
+    Found,
+    Listed,
+    Removed,
+    Timing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from webhook.metrics import Metrics
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.cluster_wide import ClusterObjects
     from webhook.policies.store import Listing
     from webhook.policies.watch import Change, Object
     from webhook.settings import NamespaceOptions, Version
@@ -48,7 +61,7 @@ LIVE_READS: Final = 4
 
 REMEDIES: Final = {
     403: "give our ServiceAccount get, list and watch",
-    404: f"install the {contract.KIND} resource definition",
+    404: "install its resource definition",
 }
 """By HTTP status of a list or a watch, what its sentence leaves unsaid."""
 
@@ -71,7 +84,7 @@ class _Namespace(msgspec.Struct, frozen=True):
 
 
 class ClusterSource:
-    """Policies and namespaces of the cluster, by two watches.
+    """Policies, namespaces and cluster-scoped objects, by a watch of each kind.
 
     Args:
         api: The client.
@@ -96,7 +109,11 @@ class ClusterSource:
         self._server: Version | None = None
         self._metrics = metrics
         self._timing = timing or Timing()
-        self._store = Store(bounds=bounds or Bounds())
+        bounds = bounds or Bounds()
+        self._store = Store(bounds=bounds)
+        self._cluster_wide = ClusterWatch(
+            api, timing=self._timing, bounds=bounds, failed=self._failed, heard=self._hear
+        )
         self._listing = self._store.listing()
         self._listed_namespaces: list[NamespaceOptions] = []
         self._left_out: dict[str | None, LeftOut] = {}
@@ -105,8 +122,8 @@ class ClusterSource:
 
     @property
     def ready(self) -> bool:
-        """Whether both collections were listed."""
-        return set(self._heard) == {POLICIES, NAMESPACES}
+        """Whether all collections were listed."""
+        return set(self._heard) == {POLICIES, NAMESPACES, *(kind.path for kind in KINDS)}
 
     @property
     def stale(self) -> bool:
@@ -127,6 +144,15 @@ class ClusterSource:
         return self._store.previous(policy)
 
     @property
+    def cluster_wide(self) -> ClusterObjects:
+        """The cluster-scoped objects that are known."""
+        return self._cluster_wide.store.now
+
+    def previously_cluster_wide(self) -> tuple[ClusterObjects, ...]:
+        """Return the cluster-scoped objects as they were until a moment ago, latest first."""
+        return self._cluster_wide.store.previous()
+
+    @property
     def gate_images(self) -> tuple[str, ...]:
         """The images that the cluster's admin names, as of the last live read."""
         return self._gate_images
@@ -137,7 +163,7 @@ class ClusterSource:
         return self._server
 
     async def run(self) -> None:
-        """Watch both collections until cancelled.
+        """Watch all collections until cancelled.
 
         Raises:
             SetupError: The API server is too old for gates.
@@ -147,6 +173,8 @@ class ClusterSource:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(POLICIES, self._take_policies))
             tasks.create_task(self._follow(NAMESPACES, self._take_namespaces))
+            for kind in KINDS:
+                tasks.create_task(self._cluster_wide.follow(kind))
             tasks.create_task(self._follow_version(versions))
 
     async def _follow_version(self, versions: AsyncGenerator[Version | None]) -> None:
@@ -155,7 +183,7 @@ class ClusterSource:
                 pass
 
     async def refresh(self, namespace: str) -> None:
-        """Read one namespace, its policies and the gate's images live.
+        """Read one namespace, its policies, the cluster's objects and the gate's images live.
 
         Raises:
             NotReady: They cannot be read in time.
@@ -165,6 +193,7 @@ class ClusterSource:
                 listing = await self._read_live(namespace)
                 await self._refresh_namespace(namespace)
                 await self._refresh_gate_images()
+                await self._cluster_wide.refresh(seconds=LIVE_SECONDS)
         except (ApiError, TimeoutError) as error:
             self._metrics.live_reads.labels("failed").inc()
             _log.warning("live read failed", namespace=namespace, reason=str(error))
@@ -204,23 +233,25 @@ class ClusterSource:
         self._gate_images = namespace.gate_images if namespace else ()
 
     async def _follow(self, path: str, take: Callable[[Change], None]) -> None:
-        def failed(error: ApiError) -> None:
-            self._metrics.watch.restarted(path.rpartition("/")[2])
-            # The server forgets old versions after minutes, so this one is expected.
-            level = "info" if error.status == GONE else "warning"
-            remedy = REMEDIES.get(error.status or 0)
-            getattr(_log, level)(
-                "watching anew", reason=f"{error}: {remedy}" if remedy else str(error)
-            )
-
-        stream = watch.forever(self._api, path, timing=self._timing, failed=failed)
+        stream = watch.forever(
+            self._api, path, timing=self._timing, failed=partial(self._failed, path)
+        )
         async with aclosing(stream):
             async for change in stream:
                 take(change)
-                if isinstance(change, Begun | Found):
-                    continue  # what is known is still the old state
-                self._heard[path] = time.monotonic()
-                self._metrics.watch.heard(path.rpartition("/")[2])
+                if not isinstance(change, Begun | Found | Absent):  # still the old state
+                    self._hear(path)
+
+    def _failed(self, path: str, error: ApiError) -> None:
+        self._metrics.watch.restarted(path.rpartition("/")[2])
+        # The server forgets old versions after minutes, so this one is expected.
+        level = "info" if error.status == GONE else "warning"
+        remedy = REMEDIES.get(error.status or 0)
+        getattr(_log, level)("watching anew", reason=f"{error}: {remedy}" if remedy else str(error))
+
+    def _hear(self, path: str) -> None:
+        self._heard[path] = time.monotonic()
+        self._metrics.watch.heard(path.rpartition("/")[2])
 
     def _take_policies(self, change: Change) -> None:
         match change:

@@ -39,10 +39,12 @@ class Bounds:
     Attributes:
         namespace: Of one namespace: 20 of the largest policies, or 1,500 ordinary ones.
         total: Of all namespaces: 250 of the largest policies, or 18,000 ordinary ones.
+        kind: Of one cluster-scoped kind: 40 of the largest objects, or 3,000 ordinary ones.
     """
 
     namespace: int = 2 * 1024 * 1024
     total: int = 24 * 1024 * 1024
+    kind: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ PAGE_LIMIT: Final = PAGE * 3 * 1024 * 1024
 HASTE_SECONDS: Final = 1
 """A watch that ends sooner without an event counts as failed: else we would ask in a tight loop."""
 
+NOT_FOUND: Final = 404
 GONE: Final = 410
 
 
@@ -106,7 +107,12 @@ class Unchanged:
     """A word from the server that nothing else has changed until now."""
 
 
-Change = Begun | Found | Listed | Changed | Removed | Unchanged
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The server says that it has no such collection; whether that is so, the caller finds out."""
+
+
+Change = Begun | Found | Listed | Changed | Removed | Unchanged | Absent
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -212,6 +218,8 @@ async def forever(
                     yield change
         except ApiError as error:
             failed(error)
+            if error.status == NOT_FOUND:
+                yield Absent()
         if clock() - start > timing.stable:
             growing = pauses(timing.pause, longest=timing.longest_pause)
         await asyncio.sleep(next(growing))

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+GROUP = "/apis/rhtas.redhat.com/v1alpha1"
+POLICIES = f"{GROUP}/modelvalidations"
+RULES = f"{GROUP}/clustermodelvalidations"
+CLUSTER_WIDE = (RULES,)
+"""The collections of our cluster-scoped kinds."""
+
 NAMESPACES = "/api/v1/namespaces"
 PODS = "/api/v1/pods"
 VERSION = "/version"
@@ -28,9 +33,10 @@ Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeApiServer:
-    """An API server of three collections.
+    """An API server of some collections.
 
     Attributes:
+        absent: Collections of our group that it does not have.
         patches: What was written, by path.
         created: What was created, by path and name.
         requests: What was asked, as path and query.
@@ -46,6 +52,7 @@ class FakeApiServer:
     """
 
     def __init__(self) -> None:
+        self.absent: set[str] = set()
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.tokens: set[str | None] = set()
         self.lists: dict[str, deque[Script]] = defaultdict(deque)
@@ -143,7 +150,9 @@ class FakeApiServer:
         path = request.path
         self.requests.append((path, dict(request.query)))
         self.tokens.add(request.headers.get("Authorization"))
-        if path in {POLICIES, NAMESPACES, PODS}:
+        if path == GROUP or path in self.absent:
+            return await self._discovered(request)
+        if path in {POLICIES, NAMESPACES, PODS, *CLUSTER_WIDE}:
             return await self._followed(request)
         if path == VERSION:
             said = self.versions.popleft() if self.versions else says_version("1", "31+")
@@ -195,6 +204,16 @@ class FakeApiServer:
         if scripts[path]:
             return await scripts[path].popleft()(request)
         return await (self._watch if "watch" in query else self._list)(request)
+
+    async def _discovered(self, request: web.Request) -> web.StreamResponse:
+        """Return what the group has, its discovery document; 404 for a kind that it has not."""
+        if request.path != GROUP:
+            return web.json_response({"kind": "Status", "code": 404}, status=404)
+        if self.lists[GROUP]:
+            return await self.lists[GROUP].popleft()(request)
+        there = {POLICIES, *CLUSTER_WIDE} - self.absent
+        has = [{"name": path.rpartition("/")[2]} for path in sorted(there)]
+        return web.json_response({"kind": "APIResourceList", "resources": has})
 
     async def _list(self, request: web.Request) -> web.Response:
         return self._page(request, request.path)

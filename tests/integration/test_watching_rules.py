@@ -1,0 +1,207 @@
+"""The cluster-scoped objects of an API server: followed, read live, and not there."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.support.cluster_rules import stored
+from tests.support.fakes.fake_api_server import (
+    GROUP,
+    NAMESPACES,
+    RULES,
+    FakeApiServer,
+    freezes,
+    namespace,
+    status,
+)
+from tests.support.waiting import ended_task, until
+from validator.policy.cluster_rule import ClusterModelValidation
+from webhook.cluster.api import ClusterApi
+from webhook.errors import NotReady
+from webhook.metrics import Metrics
+from webhook.policies import cluster_wide
+from webhook.policies.choice import LeftOut
+from webhook.policies.cluster import ClusterSource
+from webhook.policies.cluster_rules import BrokenRule
+from webhook.policies.holdings import Bounds
+from webhook.policies.watch import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+    from pathlib import Path
+
+    from tests.support.fakes.fake_api_server import Script
+    from webhook.policies.cluster_wide import ClusterObject, ClusterObjects
+
+    class Start(Protocol):
+        """Starts a source."""
+
+        def __call__(self, bounds: Bounds | None = ...) -> Awaitable[ClusterSource]:
+            """Return it."""
+
+
+TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    """A fake API server with one namespace and one rule."""
+    async with FakeApiServer().running() as running:
+        await running.put(NAMESPACES, namespace("models"))
+        await running.put(RULES, stored("company"))
+        yield running
+
+
+@pytest.fixture
+async def start(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a source on the fake API server; it runs until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def make(bounds: Bounds | None = None) -> ClusterSource:
+            api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
+            stack.push_async_callback(api.close)
+            metrics = Metrics(CollectorRegistry())
+            source = ClusterSource(api, metrics=metrics, timing=TIMING, bounds=bounds)
+            running = asyncio.create_task(source.run())
+            stack.push_async_callback(ended_task, running)
+            return source
+
+        yield make
+
+
+def held(objects: ClusterObjects) -> tuple[ClusterObject, ...]:
+    """Return the rules, which must not have been left out."""
+    rules = objects.of(cluster_wide.RULES)
+    assert not isinstance(rules, LeftOut)
+    return rules
+
+
+def known(source: ClusterSource) -> dict[str, int | None]:
+    """Return the rules as names and generations."""
+    return {each.metadata.name: each.metadata.generation for each in held(source.cluster_wide)}
+
+
+async def test_it_is_ready_when_the_rules_are_known_too(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A list that fails delays readiness: without the rules, a review would be answered wrongly."""
+    server.lists[RULES].extend(status(500) for _ in range(10))
+    source = await start()
+    await until(lambda: source.namespace("models") is not None)
+    assert not source.ready
+    await until(lambda: source.ready)
+    assert known(source) == {"company": 1}
+
+
+async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None:
+    """Added, changed, broken and deleted rules are seen without a new list."""
+    source = await start()
+    await until(lambda: source.ready)
+    await server.put(RULES, stored("team"))
+    await until(lambda: known(source) == {"company": 1, "team": 1})
+    await server.put(RULES, stored("company", generation=2, config={}))
+    await until(lambda: known(source) == {"company": 2, "team": 1})
+    broken, usable = held(source.cluster_wide)
+    assert isinstance(broken, BrokenRule)
+    assert isinstance(usable, ClusterModelValidation)
+    await server.delete(RULES, "company")
+    await until(lambda: known(source) == {"team": 1})
+    assert server.lists_of(RULES) == 1
+
+
+async def test_what_was_known_before_is_remembered(server: FakeApiServer, start: Start) -> None:
+    """But not that nothing was known yet: that is no state of the cluster."""
+    source = await start()
+    await until(lambda: source.ready)
+    assert source.previously_cluster_wide() == ()
+    await server.put(RULES, stored("company", generation=2))
+    await until(lambda: known(source) == {"company": 2})
+    (before,) = source.previously_cluster_wide()
+    (rule,) = held(before)
+    assert rule.metadata.generation == 1
+
+
+async def test_a_kind_that_is_not_installed_holds_nobody_back(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An older installation does not have it: the log says so once, and it is found once it is."""
+    server.absent.add(RULES)
+    source = await start()
+    await until(lambda: source.ready)
+    assert known(source) == {}
+    await until(lambda: server.lists_of(RULES) > 5)
+    assert not source.stale
+    assert capsys.readouterr().out.count("no ClusterModelValidation holds") == 1
+    await source.refresh("models")
+    server.absent.clear()
+    await until(lambda: known(source) == {"company": 1})
+
+
+@pytest.mark.parametrize("read", [status(404), status(403), status(500)])
+async def test_a_404_alone_does_not_mean_that_there_are_no_rules(
+    server: FakeApiServer, start: Start, read: Script
+) -> None:
+    """An API server that is starting says it of what it has: the discovery decides, or nothing."""
+    source = await start()
+    await until(lambda: source.ready)
+    server.lists[GROUP].extend([read] * 10_000)
+    server.absent.add(RULES)
+    await until(lambda: len(server.lists[GROUP]) < 9_990, seconds=20)
+    assert known(source) == {"company": 1}
+    with pytest.raises(NotReady, match="try again"):
+        await source.refresh("models")
+    assert known(source) == {"company": 1}
+
+
+async def test_a_404_of_a_server_that_has_the_kind_changes_nothing(
+    server: FakeApiServer, start: Start
+) -> None:
+    """Whatever it answered a moment ago."""
+    server.lists[RULES].extend(status(404) for _ in range(5))
+    source = await start()
+    await until(lambda: len(server.lists[RULES]) < 2)
+    assert not source.ready
+    await until(lambda: source.ready)
+    assert known(source) == {"company": 1}
+
+
+async def test_a_live_read_sees_what_the_watch_does_not(
+    server: FakeApiServer, start: Start
+) -> None:
+    """Rules that were added, changed and deleted past a frozen watch."""
+    server.watches[RULES].append(freezes())
+    source = await start()
+    await until(lambda: source.ready)
+    await server.put(RULES, stored("company", generation=2))
+    await server.put(RULES, stored("team"))
+    await source.refresh("models")
+    assert known(source) == {"company": 2, "team": 1}
+    await server.delete(RULES, "team")
+    await source.refresh("models")
+    assert known(source) == {"company": 2}
+
+
+async def test_too_many_rules_are_left_out_whole(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a part of them, a pod could pass that another one refuses."""
+    for number in range(20):
+        await server.put(RULES, stored(f"r{number}"))
+    source = await start(Bounds(kind=10_000))
+    await until(lambda: source.ready)
+    left_out = source.cluster_wide.of(cluster_wide.RULES)
+    assert isinstance(left_out, LeftOut)
+    assert "the ClusterModelValidations of the cluster take more than" in left_out.reason
+    assert "left out" in capsys.readouterr().out
+    for number in range(20):
+        await server.delete(RULES, f"r{number}")
+    await source.refresh("models")
+    assert known(source) == {"company": 1}
+    for number in range(20):
+        await server.put(RULES, stored(f"r{number}"))
+    await until(lambda: isinstance(source.cluster_wide.of(cluster_wide.RULES), LeftOut))

@@ -1,0 +1,73 @@
+"""The cluster's rules as the webhook knows them: usable, or broken with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from validator.errors import PolicyError
+from validator.policy.cluster_rule import ClusterModelValidation, selector_of
+from validator.policy.document import Metadata
+from validator.policy.namespace_selector import NamespaceSelector
+from validator.policy.resolved import check_fits
+
+
+class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that exists and cannot be used: each pod is refused where it holds.
+
+    Attributes:
+        metadata: As far as it can be read.
+        reason: Why, as one sentence.
+        selector: Of the namespaces in which it holds; of all, where it cannot be read.
+    """
+
+    metadata: Metadata
+    reason: str
+    selector: NamespaceSelector
+
+
+Rule = ClusterModelValidation | BrokenRule
+
+
+def read(document: Mapping[str, Any]) -> Rule:
+    """Return the rule that a document holds, usable or broken.
+
+    One that is too large for a gate's environment is broken. Its status is not kept.
+
+    Raises:
+        PolicyError: It does not even say which rule it is.
+    """
+    try:
+        rule = ClusterModelValidation.from_object(document, source="as the API server has it")
+        check_fits(rule)
+    except PolicyError as error:
+        return BrokenRule(
+            metadata=metadata_of(document, otherwise=error),
+            reason=str(error),
+            selector=selector_of(document),
+        )
+    return msgspec.structs.replace(rule, status=None)
+
+
+def metadata_of(document: Mapping[str, Any], *, otherwise: PolicyError) -> Metadata:
+    """Return the metadata of an object that cannot be read whole.
+
+    Args:
+        document: The object.
+        otherwise: The error, where it does not even have a name.
+    """
+    given = document.get("metadata")
+    fields = given if isinstance(given, Mapping) else {}
+    name = fields.get("name")
+    if not isinstance(name, str):
+        raise otherwise
+    known = {"name": name}
+    for key, kind in (("uid", str), ("generation", int), ("deletionTimestamp", str)):
+        if isinstance(fields.get(key), kind):
+            known[key] = fields[key]
+    try:
+        return msgspec.convert(known, Metadata)
+    except msgspec.ValidationError:
+        raise otherwise from None

@@ -64,10 +64,11 @@ def templates(kubectl: str) -> dict[str, str]:
             parts.setdefault("certs", []).append(_template(document))
     of_cert_manager = [_template(each) for key, each in cert_manager.items() if key not in default]
 
-    def added(component: str) -> list[str]:
-        """Return the templates of what a component adds to the default overlay."""
-        built = _by_identity(_on_default(kubectl, component))
-        return [_template(each) for key, each in built.items() if key not in default]
+    def added(*components: str) -> list[str]:
+        """Return the templates of what a component adds to the default overlay and to others."""
+        before = _by_identity(_on_default(kubectl, *components[:-1]))
+        built = _by_identity(_on_default(kubectl, *components))
+        return [_template(each) for key, each in built.items() if key not in before]
 
     doctor = yaml.safe_load_all((ROOT / "manifests" / "examples" / "doctor.yaml").read_text())
     whole = {
@@ -75,6 +76,9 @@ def templates(kubectl: str) -> dict[str, str]:
         "cert-manager": _when(".Values.certManager.enabled", of_cert_manager),
         "service-monitor": _when(".Values.metrics.serviceMonitor", added("service-monitor")),
         "observe": _when(".Values.observe.enabled", added("observe")),
+        "reports": _when(
+            "and .Values.observe.enabled .Values.observe.reports", added("observe", "reports")
+        ),
         "doctor": "---\n".join(_template(_hook(each)) for each in doctor),
         **{name: "---\n".join(texts) for name, texts in parts.items()},
     }
@@ -88,12 +92,12 @@ def _built(kubectl: str, folder: Path) -> list[Document]:
     return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))
 
 
-def _on_default(kubectl: str, component: str) -> list[Document]:
-    """Return the default overlay's objects with a component on top."""
+def _on_default(kubectl: str, *components: str) -> list[Document]:
+    """Return the default overlay's objects with components on top."""
     with tempfile.TemporaryDirectory() as folder:
         kustomization = {
             "resources": [os.path.relpath(WEBHOOK / "overlays" / "default", folder)],
-            "components": [os.path.relpath(WEBHOOK / "components" / component, folder)],
+            "components": [os.path.relpath(WEBHOOK / "components" / c, folder) for c in components],
         }
         (Path(folder) / "kustomization.yaml").write_text(json.dumps(kustomization))
         return _built(kubectl, Path(folder))
@@ -139,7 +143,8 @@ def _template(document: Document) -> str:
             marked["spec"]["replicas"] = MARK.format("replicas")
         pod = marked["spec"]["template"]["spec"]
         if name == "observe":
-            pod["containers"][0]["args"].append(MARK.format("previous-argument"))
+            pod["containers"][0]["args"] += [MARK.format("previous-argument")]
+            pod["containers"][0]["args"] += [MARK.format("reports-argument")]
         _mark_pod(pod)
     text = yaml.dump(marked, Dumper=_Readable, sort_keys=False, width=96, allow_unicode=True)
     if "{{" in text:
@@ -227,6 +232,11 @@ def _block(line: str) -> list[str]:
         "previous-argument": [
             "{{- with .Values.previousGateImage }}",
             '- {{ printf "--gate-image=%s" . | quote }}',
+            "{{- end }}",
+        ],
+        "reports-argument": [
+            "{{- if .Values.observe.reports }}",
+            "- --reports",
             "{{- end }}",
         ],
         "policy-authors": [

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         """Starts a controller."""
 
         def __call__(
-            self, *, operator_compat: bool = False, timing: Timing = ...
+            self, *, operator_compat: bool = False, reports: bool = False, timing: Timing = ...
         ) -> Awaitable[Observer]:
             """Return it."""
 
@@ -75,13 +75,17 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     """Start a controller on the fake API server; it runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def make(*, operator_compat: bool = False, timing: Timing = TIMING) -> Observer:
+        async def make(
+            *, operator_compat: bool = False, reports: bool = False, timing: Timing = TIMING
+        ) -> Observer:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
             events = Events(api, metrics=metrics, instance="test", now=lambda: NOW, pace=0)
             observer = Observer(
                 api,
-                ObserveSettings(images=(made.IMAGE,), operator_compat=operator_compat),
+                ObserveSettings(
+                    images=(made.IMAGE,), operator_compat=operator_compat, reports=reports
+                ),
                 metrics=metrics,
                 announcer=events,
                 timing=timing,
@@ -339,6 +343,48 @@ async def test_a_pod_that_cannot_be_read_is_left_out(server: FakeApiServer, star
     await server.put(PODS, strange)
     await start()
     await until(lambda: counts(server) == {"verified": 1})
+
+
+def report_of(uid: str) -> str:
+    """Return the path of a policy's report."""
+    return f"/apis/openreports.io/v1alpha1/namespaces/team/reports/modelvalidation-{uid}"
+
+
+async def test_reports_are_written_where_they_are_asked_for(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """One for each policy, again only where it has changed, and none for one that is gone."""
+    await start()
+    await until(lambda: len(server.patches) == 1)
+    assert not server.applied
+    await start(reports=True)
+    written = server.applied[report_of("uid-of-granite")]
+    await until(lambda: len(written) == 1)
+    assert written[0]["summary"] == {"fail": 0, "error": 0, "warn": 0, "pass": 1, "skip": 0}
+    await server.put(PODS, ended(gated(), [verified()]) | {"other": "news"})
+    await server.put(PODS, ended(gated("b"), [refused()], code=1))
+    await until(lambda: len(written) == 2)
+    assert written[1]["summary"]["fail"] == 1
+    await server.delete(POLICIES, "granite", namespace="team")
+    await server.put(POLICIES, stored_policy("other"))
+    await until(lambda: len(server.applied[report_of("uid-of-other")]) == 1)
+    assert len(written) == 2
+    name = "model_validation_observe_report_writes_total"
+    assert metrics.registry.get_sample_value(name, {"outcome": "done"}) == 3
+
+
+async def test_a_cluster_without_openreports(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """The statuses are written all the same, and we are ready; each report is tried again."""
+    server.unwritable.add(report_of("uid-of-granite"))
+    observer = await start(reports=True)
+    await until(lambda: server.refused_writes > 2 and counts(server) == {"verified": 1})
+    assert observer.complaint is None
+    name = "model_validation_observe_report_writes_total"
+    assert metrics.registry.get_sample_value(name, {"outcome": "done"}) == 0
+    server.unwritable.clear()
+    await until(lambda: bool(server.applied[report_of("uid-of-granite")]))
 
 
 async def test_metrics_by_policy(server: FakeApiServer, start: Start, metrics: Metrics) -> None:

@@ -31,6 +31,11 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         required=True,
         help="image of the gates whose verdict counts; may be repeated, for an earlier release's",
     )
+    parser.add_argument(
+        "--reports",
+        action="store_true",
+        help="write a report of OpenReports (openreports.io/v1alpha1) for each policy, too",
+    )
     add_labels(parser)
     add_cluster(parser)
     add_probes(parser)
@@ -56,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = ObserveSettings(
         images=tuple(options.gate_image),
+        reports=options.reports,
         operator_compat=options.operator_compat,
         kubeconfig=options.kubeconfig,
         host=options.host,

@@ -64,6 +64,9 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 MERGE: Final = "application/merge-patch+json"
 """RFC 7386: lists are replaced whole. Custom resources take it."""
 
+APPLY: Final = "application/apply-patch+yaml"
+"""Server-side apply: what we have written and write no more is taken out. JSON is YAML."""
+
 JSON: Final = "application/json"
 METADATA_ONLY: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """Ask only for metadata: we need to know that something changed, and must not receive keys."""
@@ -90,8 +93,10 @@ class _Request:
         return {"Accept": self.accept} | content
 
     @property
-    def success(self) -> int:
-        return STATUS_CREATED if self.method == "POST" else STATUS_OK
+    def successes(self) -> frozenset[int]:
+        if self.content == APPLY:
+            return frozenset({STATUS_OK, STATUS_CREATED})
+        return frozenset({STATUS_CREATED if self.method == "POST" else STATUS_OK})
 
     @property
     def data(self) -> bytes | None:
@@ -241,6 +246,24 @@ class ClusterApi:
                 raise Conflict(f"{path} is gone", status=error.status) from error
             raise
 
+    async def apply(self, path: str, body: Object) -> None:
+        """Have the object at a path as `body` says, and create it where there is none.
+
+        What others have written into the same fields is overwritten.
+
+        Raises:
+            ApiError: It cannot be written.
+        """
+        request = _Request(
+            method="PATCH",
+            path=path,
+            query={"fieldManager": self._name, "force": "true"},
+            body=body,
+            content=APPLY,
+        )
+        async with self._answer(request):
+            pass
+
     async def lines(
         self, path: str, *, query: Mapping[str, str], seconds: float, accept: str = JSON
     ) -> AsyncGenerator[bytes]:
@@ -296,7 +319,7 @@ class ClusterApi:
                 proxy=self._way.proxy,
                 server_hostname=self._way.server_name,
             ) as answer:
-                if answer.status != request.success:
+                if answer.status not in request.successes:
                     raise await _refusal(path, answer)
                 yield answer
         except aiohttp.ConnectionTimeoutError as error:

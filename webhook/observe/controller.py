@@ -19,6 +19,8 @@ from validator import contract
 from validator.errors import PolicyError
 from webhook.cluster.api import MERGE
 from webhook.cluster.errors import ApiError, Conflict
+from webhook.observe import openreports
+from webhook.observe.openreports import Reports
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
 from webhook.observe.status import status
@@ -54,7 +56,7 @@ REMEDIES: Final = {
 _log = structlog.get_logger()
 
 
-class Api(watch.Api, Protocol):
+class Api(watch.Api, openreports.Api, Protocol):
     """The part of an API client that is needed; each call raises `ApiError` only."""
 
     async def patch(self, path: str, body: Object, *, content: str) -> None:
@@ -109,6 +111,18 @@ class Observer:
             another=self.policies.another,
             timing=self._timing,
         )
+        self._writers = [self._statuses]
+        if settings.reports:
+            reports = Reports(api, policies=self.policies, pods=self.pods)
+            self._writers.append(
+                Writer(
+                    reports.put,
+                    what="report",
+                    writes=metrics.reports,
+                    another=self.policies.another,
+                    timing=self._timing,
+                )
+            )
 
     @property
     def complaint(self) -> str | None:
@@ -139,7 +153,8 @@ class Observer:
                 selection = {"labelSelector": selector, "fieldSelector": RUNNING}
                 pods = self._follow(PODS, selector, selection)
                 tasks.create_task(self._keep(pods, put=self._put_pod, remove=self._remove_pods))
-            tasks.create_task(self._statuses.run(self._is_known))
+            for writer in self._writers:
+                tasks.create_task(writer.run(self._is_known))
 
     async def _follow_version(self) -> None:
         """Know the API server's version: what a policy asks for may need a newer one."""
@@ -148,7 +163,7 @@ class Observer:
                 if version != self._server or not self._version_asked:
                     self._server, self._version_asked = version, True
                     for policy in self.policies:
-                        self._statuses.wake(policy.key)
+                        self._wake(policy.key)
 
     # Policies and pods, as the API server has them
 
@@ -174,7 +189,7 @@ class Observer:
                 if not isinstance(change, Begun | Found | Absent):
                     self._heard[key] = time.monotonic()
                     self._metrics.watch.heard(resource)
-                    self._statuses.wake()
+                    self._wake()
 
     async def _keep(
         self,
@@ -223,12 +238,13 @@ class Observer:
         self.policies.put(policy)
         if self.policies.get(policy.key) is None:
             return False
-        self._statuses.wake(policy.key)
+        self._wake(policy.key)
         return True
 
     def _remove_policies(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self.policies.remove(key)
+            self._wake(key)
 
     def _put_pod(self, item: Object) -> bool:
         """Take a pod in; return whether it is held now."""
@@ -245,7 +261,7 @@ class Observer:
             return False
         before = self.pods.get(key)
         for policy in self.pods.put(after):
-            self._statuses.wake(policy)
+            self._wake(policy)
         if self.pods.get(key) is None:
             return False
         self._announcer.announce(before, after)
@@ -254,9 +270,13 @@ class Observer:
     def _remove_pods(self, keys: Iterable[Key]) -> None:
         for key in keys:
             for policy in self.pods.remove(key):
-                self._statuses.wake(policy)
+                self._wake(policy)
 
-    # Statuses, as they follow from both
+    # What follows from both
+
+    def _wake(self, policy: Key | None = None) -> None:
+        for writer in self._writers:
+            writer.wake(policy)
 
     async def _put_status(self, key: Key, *, changed_only: bool = True) -> bool:
         """Write a policy's status, if it is another one than the API server has.

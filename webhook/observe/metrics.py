@@ -46,12 +46,19 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
+        self.reports = Counter(
+            f"{PREFIX}_report_writes",
+            "Reports of OpenReports that were written, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
         self.events = Counter(
             f"{PREFIX}_events", "Events, by what became of them.", ("outcome",), registry=registry
         )
         self.watch = WatchMetrics(PREFIX, registry)
         for outcome in ("done", "failed"):
             self.writes.labels(outcome)
+            self.reports.labels(outcome)
         for outcome in ("created", "known", "failed", "dropped"):
             self.events.labels(outcome)
 

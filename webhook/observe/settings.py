@@ -15,6 +15,7 @@ class ObserveSettings:
 
     Attributes:
         images: The images that a gate may have.
+        reports: Whether OpenReports' reports are written, too.
         operator_compat: Whether pods with the Go operator's label count, too.
         kubeconfig: Of the cluster; `None` for the pod's own ServiceAccount.
         host: Address of the probes' listener; `None` for all, IPv4 and IPv6.
@@ -23,6 +24,7 @@ class ObserveSettings:
     """
 
     images: tuple[str, ...]
+    reports: bool = False
     operator_compat: bool = False
     kubeconfig: Path | None = None
     host: str | None = None

@@ -38,6 +38,7 @@ class FakeApiServer:
     Attributes:
         absent: Collections of our group that it does not have.
         patches: What was written, by path.
+        applied: What was applied, by path.
         created: What was created, by path and name.
         requests: What was asked, as path and query.
         tokens: The Authorization headers that came.
@@ -64,6 +65,7 @@ class FakeApiServer:
         self.creations: deque[Script] = deque()
         self.created: dict[tuple[str, str], Object] = {}
         self.patches: list[tuple[str, Object]] = []
+        self.applied: dict[str, list[Object]] = defaultdict(list)
         self.versions: deque[Script] = deque()
         self.url = ""
         self._version = 100
@@ -168,6 +170,8 @@ class FakeApiServer:
     async def _patched(self, request: web.Request) -> web.StreamResponse:
         """Merge into the status of a policy, as the subresource does: nothing else changes."""
         body = await request.json()
+        if request.headers["Content-Type"] == "application/apply-patch+yaml":
+            return self._applied(request, body)
         assert request.headers["Content-Type"] == "application/merge-patch+json"
         if self.writes:
             return await self.writes.popleft()(request)
@@ -184,6 +188,17 @@ class FakeApiServer:
         self.patches.append((request.path, body))
         merged = found.get("status", {}) | body["status"]
         return web.json_response(await self.put(POLICIES, found | {"status": merged}))
+
+    def _applied(self, request: web.Request, body: Object) -> web.Response:
+        """Have an object as the client says, unless the client could not: then say so."""
+        assert request.query["fieldManager"]
+        assert request.query["force"] == "true"
+        if request.path in self.unwritable:
+            self.refused_writes += 1
+            return web.json_response({"kind": "Status", "code": 404}, status=404)
+        known = request.path in self.applied
+        self.applied[request.path].append(body)
+        return web.json_response(body, status=200 if known else 201)
 
     async def _created(self, request: web.Request) -> web.StreamResponse:
         """Create an object, unless there is one of that name."""

@@ -40,25 +40,26 @@ def test_the_templates_are_those_of_the_kustomizations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "overlay", "component"),
+    ("settings", "overlay", "components"),
     [
-        ((), "default", None),
-        (("certManager.enabled=true",), "cert-manager", None),
-        (("openshift.enabled=true",), "default", "openshift"),
-        (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", "openshift"),
-        (("metrics.serviceMonitor=true",), "default", "service-monitor"),
-        (("observe.enabled=true",), "default", "observe"),
-        (("policyAuthors=admin",), "default", "policies-by-admin"),
-        (("policyAuthors=edit",), "default", "policies-by-edit"),
+        ((), "default", ()),
+        (("certManager.enabled=true",), "cert-manager", ()),
+        (("openshift.enabled=true",), "default", ("openshift",)),
+        (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", ("openshift",)),
+        (("metrics.serviceMonitor=true",), "default", ("service-monitor",)),
+        (("observe.enabled=true",), "default", ("observe",)),
+        (("observe.enabled=true", "observe.reports=true"), "default", ("observe", "reports")),
+        (("policyAuthors=admin",), "default", ("policies-by-admin",)),
+        (("policyAuthors=edit",), "default", ("policies-by-edit",)),
     ],
 )
 def test_both_ways_install_the_same(
-    settings: tuple[str, ...], overlay: str, component: str | None, tmp_path: Path
+    settings: tuple[str, ...], overlay: str, components: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Object by object, with the values' defaults and with each switch."""
     folder = manifests.on_top(
         tmp_path,
-        components=(component,) if component else (),
+        components=components,
         resources=[os.path.relpath(manifests.overlay_folder(overlay), tmp_path)],
     )
     wanted = by_identity(manifests.built(folder))

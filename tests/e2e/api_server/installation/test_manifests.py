@@ -212,6 +212,22 @@ def test_verdicts_are_added_and_change_nothing_else(tmp_path: Path) -> None:
     assert container["env"] == [{"name": "GATE_IMAGE", "value": "registry.corp/v:7"}]
 
 
+def test_reports_are_a_right_and_an_argument(tmp_path: Path) -> None:
+    """Of the program that writes verdicts, and nothing else changes."""
+    (tmp_path / "without").mkdir()
+    without = manifests.built(manifests.on_top(tmp_path / "without", components=("observe",)))
+    documents = manifests.built(manifests.on_top(tmp_path, components=("observe", "reports")))
+    added = [each for each in documents if each not in without]
+    kinds = ["ClusterRole", "ClusterRoleBinding", "Deployment"]
+    assert sorted(each["kind"] for each in added) == kinds
+    (deployment,) = [each for each in added if each["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["--gate-image=$(GATE_IMAGE)", "--reports"]
+    (role,) = [each for each in added if each["kind"] == "ClusterRole"]
+    (right,) = role["rules"]
+    assert (right["resources"], right["verbs"]) == (["reports"], ["create", "patch"])
+
+
 @pytest.mark.parametrize("prefix", ["model-validation", "registry.example.com/ml"])
 def test_verdicts_count_for_the_webhooks_gate(prefix: str, tmp_path: Path) -> None:
     """Also where a user's kustomization sets no tag: the overlay's stays, on both images."""

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 ACCOUNT = "model-validation-observe"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 COMPONENT = WEBHOOK / "components" / "observe"
+REPORTS = WEBHOOK / "components" / "reports"
 
 
 @contextmanager
-def rights(control_plane: ControlPlane) -> Iterator[None]:
-    """Have its account and its rights inside the block."""
-    documents = list(yaml.safe_load_all((COMPONENT / "observe-rbac.yaml").read_text()))
+def rights(control_plane: ControlPlane, *components: Path) -> Iterator[None]:
+    """Have its account and its rights inside the block, and those of further components."""
+    documents = [
+        document
+        for component in (COMPONENT, *components)
+        for file in component.glob("*-rbac.yaml")
+        for document in yaml.safe_load_all(file.read_text())
+    ]
     control_plane.apply(documents)
     try:
         yield
@@ -40,7 +46,9 @@ def rights(control_plane: ControlPlane) -> Iterator[None]:
 
 
 @contextmanager
-def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[ProbedProgram]:
+def running_observer(
+    control_plane: ControlPlane, folder: Path, *options: str
+) -> Iterator[ProbedProgram]:
     """Run what the component's Deployment runs, on loopback, against this API server."""
     documents = yaml.safe_load_all((COMPONENT / "observe.yaml").read_text())
     (pod,) = [
@@ -55,7 +63,7 @@ def running_observer(control_plane: ControlPlane, folder: Path) -> Iterator[Prob
     command = [
         *(sys.executable, *container["command"][2:], *arguments),
         *("--kubeconfig", str(configuration), "--host", "127.0.0.1", "--probe-port", str(port)),
-        *("--page-port", str(page)),
+        *("--page-port", str(page), *options),
     ]
     log = folder / "observe.log"
     observer = ProbedProgram(

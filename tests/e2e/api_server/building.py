@@ -26,6 +26,7 @@ TESTS = Path(__file__).parents[2]
 KUBERNETES = TESTS / "e2e" / "api_server" / "tools"
 STACK = TESTS / "e2e" / "stack" / "modules"
 HELM = TESTS / "e2e" / "api_server" / "helm"
+PROMETHEUS = TESTS / "e2e" / "api_server" / "prometheus"
 RELEASES = TESTS / "e2e" / "api_server" / "releases"
 RELEASE = "MODEL_VALIDATION_KUBERNETES"
 """Names another release of Kubernetes, such as `v1.35`, whose API server the tests are to use."""
@@ -52,6 +53,7 @@ MODULES = {
     },
     TESTS / "e2e" / "api_server" / "cert_manager": {"cert-manager": "."},
     HELM: {"helm": "helm.sh/helm/v4/cmd/helm"},
+    PROMETHEUS: {"promtool": "github.com/prometheus/prometheus/cmd/promtool"},
     TESTS / "e2e" / "sigstore" / "tools": {
         "fulcio": "github.com/sigstore/fulcio",
         "rekor-server": "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
@@ -71,14 +73,18 @@ MODULES = {
 """Folder of a Go module to its programs, each with its package, which `tools.go` there imports or
 which is the folder's own."""
 
+TAGS = {"promtool": "remove_all_sd"}
+"""Build tags: promtool needs none of Prometheus' service discovery, whose clients of clouds would
+be most of the build."""
+
 PACKAGES = {name: package for programs in MODULES.values() for name, package in programs.items()}
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
 NODE = (
     *CONTROL_PLANE,
     *("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
 )
-MANIFESTS = ("age-keygen", "helm", "kubeconform", "kubectl", "sops")
-"""The programs that build, check, install and encrypt the manifests."""
+MANIFESTS = ("age-keygen", "helm", "kubeconform", "kubectl", "sops", "promtool")
+"""The programs that build, check, install and encrypt the manifests, and try their alerts."""
 FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
 AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
 BUILD_SECONDS = 1800
@@ -168,6 +174,7 @@ def _built(name: str) -> Path:
     partial = target.with_name(f".{name}.{os.getpid()}")
     try:
         flags = ["-trimpath", "-ldflags", _link_flags(name), "-o", str(partial)]
+        flags += ["-tags", TAGS[name]] if name in TAGS else []
         _go("build", *flags, PACKAGES[name], folder=_module(name))
         partial.replace(target)
     finally:
@@ -181,6 +188,7 @@ def _cached(name: str) -> Path:
     files = [module / file for file in ("go.mod", "go.sum", "main.go")]
     sources = b"".join(file.read_bytes() for file in files if file.is_file())
     built_by = _go("env", "GOVERSION", "GOOS", "GOARCH", folder=module) + _link_flags(name)
+    built_by += TAGS.get(name, "")
     key = hashlib.sha256(sources + built_by.encode()).hexdigest()[:16]
     return _cache() / key / name
 

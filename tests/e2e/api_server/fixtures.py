@@ -50,20 +50,24 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def helm_is_built() -> None:
     """Helm and kubectl are there, for tests of the chart."""
-    try:
-        building.find(["helm", "kubectl"])
-    except building.ProgramsMissingError as error:
-        missing = str(error)
-        if os.environ.get(REQUIRE) == "1":
-            pytest.fail(f"{REQUIRE}=1, but: {missing}", pytrace=False)
-        pytest.skip(missing)
+    _found("helm", "kubectl")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus' promtool, for tests of the alerts."""
+    return _found("promtool")["promtool"]
 
 
 @pytest.fixture(scope="session")
 def programs() -> dict[str, Path]:
     """etcd, kube-apiserver and kubectl, for tests that start a control plane of their own."""
+    return _found(*building.CONTROL_PLANE)
+
+
+def _found(*names: str) -> dict[str, Path]:
     try:
-        return building.find()
+        return building.find(names)
     except building.ProgramsMissingError as error:
         missing = str(error)
     if os.environ.get(REQUIRE) == "1":

@@ -61,6 +61,7 @@ MODULES = {
         "verify-entry": ".",
     },
     STACK / "gateway": {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
+    STACK / "collector": {"otel-collector": "."},
     STACK / "router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     STACK / "flux": {
         name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")
@@ -86,7 +87,7 @@ NODE = (
 MANIFESTS = ("age-keygen", "helm", "kubeconform", "kubectl", "sops", "promtool")
 """The programs that build, check, install and encrypt the manifests, and try their alerts."""
 FLUX = ("age-keygen", "kustomize-controller", "sops", "source-controller")
-AROUND_THE_STACK = ("kube-router", "envoy-gateway", *FLUX)
+AROUND_THE_STACK = ("kube-router", "envoy-gateway", "otel-collector", *FLUX)
 BUILD_SECONDS = 1800
 """A cold kube-apiserver takes 4 minutes on 2 cores; more than this is a hang."""
 TAIL_LINES = 15

@@ -60,7 +60,7 @@ def running_stack() -> Iterator[Stack]:
         enforcer = enforcing.enforcer(around["kube-router"], node)
         running.callback(enforcer.close)
         enforcer.start()
-        cluster.api.apply(neighbours.neighbours(programs["open-webui"]))
+        cluster.api.apply(neighbours.neighbours(around["otel-collector"]))
         traced = cluster.folder / "webhook"
         traced.mkdir()
         cluster.api.kubectl("apply", "-k", str(manifests.on_top(traced, components=("otel",))))

@@ -1,21 +1,21 @@
 """Other pods in a cluster with the stack: a collector, a Prometheus, and a stranger.
 
-Each stands in for a program of its own: of the collector the receiving is real, of Prometheus the
-namespace and the labels from which it asks.
+The collector is OpenTelemetry's own, which writes what it receives to its output; of Prometheus
+there are the namespace and the labels from which it asks.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.stack.images import PROGRAMS_IMAGE
 
 if TYPE_CHECKING:
-    from tests.e2e.api_server.client import Document
-    from tests.e2e.stack.environments import Installed
+    from pathlib import Path
 
-RECEIVER: Final = Path(__file__).with_name("otlp_receiver.py")
+    from tests.e2e.api_server.client import Document
+
 OBSERVABILITY: Final = "observability"
 MONITORING: Final = "monitoring"
 ELSEWHERE: Final = "elsewhere"
@@ -24,16 +24,36 @@ DNS_PORT: Final = 5353
 """Where the pods of OpenShift's DNS listen."""
 COLLECTOR: Final = "signoz-otel-collector"
 OTLP: Final = {"otlp": 4317, "otlp-http": 4318}
+COLLECTING: Final = {
+    "receivers": {
+        "otlp": {
+            "protocols": {
+                "grpc": {"endpoint": f"0.0.0.0:{OTLP['otlp']}"},
+                "http": {"endpoint": f"0.0.0.0:{OTLP['otlp-http']}"},
+            }
+        }
+    },
+    "exporters": {"file": {"path": "/dev/stdout"}},
+    "service": {
+        "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
+        "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+    },
+}
+"""The collector's configuration: one line of JSON for each export that it receives."""
 
 
-def neighbours(speaks_otlp: Installed) -> list[Document]:
-    """Return the objects of all, in an order in which they can be created."""
+def neighbours(collector: Path) -> list[Document]:
+    """Return the objects of all, in an order in which they can be created.
+
+    Args:
+        collector: OpenTelemetry's collector, the program.
+    """
     return [
         *(
             _object("v1", "Namespace", name)
             for name in (OBSERVABILITY, MONITORING, ELSEWHERE, OPENSHIFT_DNS)
         ),
-        *_collector(speaks_otlp),
+        *_collector(collector),
         pod(MONITORING, "prometheus", {"app.kubernetes.io/name": "prometheus"}),
         pod(ELSEWHERE, "stranger", {"app.kubernetes.io/name": "open-webui"}),
         *_dns(OPENSHIFT_DNS),
@@ -78,29 +98,25 @@ def _dns(namespace: str) -> list[Document]:
     return [listening, service]
 
 
-def _collector(speaks_otlp: Installed) -> list[Document]:
+def _collector(program: Path) -> list[Document]:
     labels = {"app.kubernetes.io/name": COLLECTOR}
-    paths = {f"program-{number}": str(path) for number, path in enumerate(speaks_otlp.mounts)}
-    script = _object("v1", "ConfigMap", COLLECTOR, OBSERVABILITY)
-    script["data"] = {RECEIVER.name: RECEIVER.read_text()}
-    receiver = pod(OBSERVABILITY, COLLECTOR, labels)
-    # The programs lie below /root of this machine, where only root may go.
-    receiver["spec"]["securityContext"] = {}
-    receiver["spec"]["volumes"] = [
-        {"name": "script", "configMap": {"name": COLLECTOR}},
-        *({"name": volume, "hostPath": {"path": path}} for volume, path in paths.items()),
+    settings = _object("v1", "ConfigMap", COLLECTOR, OBSERVABILITY)
+    settings["data"] = {"config.yaml": json.dumps(COLLECTING)}
+    collector = pod(OBSERVABILITY, COLLECTOR, labels)
+    # The program lies below /root of this machine, where only root may go.
+    collector["spec"]["securityContext"] = {}
+    collector["spec"]["volumes"] = [
+        {"name": "settings", "configMap": {"name": COLLECTOR}},
+        {"name": "program", "hostPath": {"path": str(program.parent)}},
     ]
-    receiver["spec"]["containers"][0] |= {
-        "command": [str(speaks_otlp.python), f"/etc/receiver/{RECEIVER.name}"],
+    collector["spec"]["containers"][0] |= {
+        "command": [f"/opt/collector/{program.name}", "--config=/etc/collector/config.yaml"],
         "ports": [{"name": name, "containerPort": port} for name, port in OTLP.items()],
         "readinessProbe": {"tcpSocket": {"port": "otlp"}, "periodSeconds": 1},
         "securityContext": {},
         "volumeMounts": [
-            {"name": "script", "mountPath": "/etc/receiver"},
-            *(
-                {"name": volume, "mountPath": path, "readOnly": True}
-                for volume, path in paths.items()
-            ),
+            {"name": "settings", "mountPath": "/etc/collector"},
+            {"name": "program", "mountPath": "/opt/collector", "readOnly": True},
         ],
     }
     service = _object("v1", "Service", COLLECTOR, OBSERVABILITY)
@@ -108,7 +124,7 @@ def _collector(speaks_otlp: Installed) -> list[Document]:
         "selector": labels,
         "ports": [{"name": name, "port": port} for name, port in OTLP.items()],
     }
-    return [script, receiver, service]
+    return [settings, collector, service]
 
 
 def _object(

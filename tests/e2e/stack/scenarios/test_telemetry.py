@@ -69,11 +69,16 @@ def test_vllm_s_metrics_are_where_the_service_monitor_points(stack: Stack) -> No
 
 
 def _traces(stack: Stack) -> dict[str, set[str]]:
-    """Return the services that have sent spans, by the spans' trace."""
+    """Return the services that have sent spans, by the spans' trace, as the collector has them."""
     found: dict[str, set[str]] = {}
-    for line in stack.cluster.logs(OBSERVABILITY, COLLECTOR, COLLECTOR).splitlines():
-        span = json.loads(line)
-        found.setdefault(span["trace"], set()).add(span["service"])
+    # The last line may be half written.
+    *said, _ = stack.cluster.logs(OBSERVABILITY, COLLECTOR, COLLECTOR).split("\n")
+    exports = (json.loads(line) for line in said if line.startswith("{"))
+    for group in (group for export in exports for group in export["resourceSpans"]):
+        values = {each["key"]: each["value"] for each in group["resource"]["attributes"]}
+        service = values["service.name"]["stringValue"]
+        for span in (span for scope in group["scopeSpans"] for span in scope["spans"]):
+            found.setdefault(span["traceId"], set()).add(service)
     return found
 
 

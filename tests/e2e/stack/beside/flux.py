@@ -1,4 +1,7 @@
-"""Flux: its two controllers on the cluster's machine, and a repository as its users have one."""
+"""Flux: its two controllers on the cluster's machine, and what its users bring things from.
+
+That is a Git repository, and a registry with signed artifacts.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,25 @@ import re
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.e2e.api_server.installation.manifests import built
 from tests.e2e.api_server.processes import ControlPlaneError, Host, Program
 from tests.e2e.node.machine import enter
 from tests.e2e.stack import environments, overlay
-from tests.e2e.stack.beside import git_server
+from tests.e2e.stack.beside import git_server, registry
+from tests.e2e.stack.static import manifests
 from tests.e2e.stack.static.definitions import SOURCES, definitions
 from tests.e2e.stack.static.manifests import FLUX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.e2e.api_server.client import Document
+    from tests.e2e.stack.beside.registry import Registry, Signers
     from tests.e2e.stack.stack import Stack
 
 ROOT: Final = Path(__file__).parents[4]
@@ -30,29 +39,52 @@ NAMESPACE: Final = "flux-system"
 REPOSITORY: Final = "llm.git"
 CLUSTER: Final = "clusters/here"
 """Where the overlay lies in the repository."""
+WEBHOOK: Final = "clusters/webhook"
+"""Where the webhook's lies: the shipped one, and the component that writes verdicts."""
 STORAGE_PORT: Final = 9790
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where Flux fetches from.
+
+    Attributes:
+        repository: The URL of the Git repository.
+        registry: The registry.
+        signers: Whom source-controller trusts, in place of Sigstore's public instance.
+    """
+
+    repository: str
+    registry: Registry
+    signers: Signers
+
+
 @contextmanager
-def flux(stack: Stack, programs: Mapping[str, Path]) -> Iterator[str]:
-    """Run the controllers and serve the repository; yield the repository's URL."""
+def flux(stack: Stack, programs: Mapping[str, Path]) -> Iterator[Sources]:
+    """Run the controllers, and serve what they fetch."""
     stack.cluster.api.apply(definitions((SOURCES,)))
     folder = stack.cluster.folder / "flux"
-    for name in ("sources", "repositories"):
+    for name in ("sources", "repositories", "trusted"):
         (folder / name).mkdir(parents=True)
     host = Host(address=stack.cluster.api.address, enter=enter(stack.machine))
     near = str(ipaddress.ip_address(host.address) - 1)  # this side of the machine's link
+    signers = registry.Signers()
+    environment = {
+        "KUBECONFIG": str(stack.cluster.api.kubeconfig),
+        "RUNTIME_NAMESPACE": NAMESPACE,
+        **signers.trusted(folder / "trusted"),
+    }
+    variables = [f"{name}={value}" for name, value in environment.items()]
     with ExitStack() as running:
         url = running.enter_context(git_server.serving(folder / "repositories", address=near))
+        artifacts = running.enter_context(registry.serving(address=near))
         for name, flags in _flags(folder).items():
             common = ("--watch-all-namespaces", "--log-level=info")
-            kubeconfig = f"KUBECONFIG={stack.cluster.api.kubeconfig}"
-            namespace = f"RUNTIME_NAMESPACE={NAMESPACE}"
-            command = ["env", kubeconfig, namespace, str(programs[name]), *common, *flags]
+            command = ["env", *variables, str(programs[name]), *common, *flags]
             program = Program(command, log=folder / f"{name}.log", host=host)
             running.callback(program.close)
             program.start()
-        yield f"{url}/{REPOSITORY}"
+        yield Sources(f"{url}/{REPOSITORY}", artifacts, signers)
 
 
 def _flags(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -87,6 +119,11 @@ def make_repository(stack: Stack, programs: Mapping[str, Path]) -> str:
         outside=overlay.Outside(stack.sigstore, stack.tavily),
         shared=tree / "tests/e2e/stack/overlay",
     )
+    _write(
+        tree / WEBHOOK,
+        resources=["../../manifests/webhook/overlays/default"],
+        components=["../../manifests/webhook/components/observe"],
+    )
     key = _run(str(programs["age-keygen"]))
     recipient = re.search(r"age1\w+", key)
     if recipient is None:
@@ -105,16 +142,43 @@ def _replaced(kind: str, name: str, path: str, value: str) -> dict[str, Any]:
 
 
 def write_kustomization(folder: Path, url: str) -> None:
-    """Write what is applied by hand: manifests/flux, with the two things that its users set."""
-    folder.mkdir()
-    kustomization = {
-        "resources": [os.path.relpath(FLUX, folder)],
-        "patches": [
+    """Write what is applied by hand: manifests/flux, with what its users set."""
+    _write(
+        folder,
+        resources=[os.path.relpath(FLUX, folder)],
+        patches=[
             _replaced("GitRepository", "llm", "/spec/url", url),
             _replaced("Kustomization", "llm", "/spec/path", f"./{CLUSTER}"),
+            _replaced("Kustomization", "model-validation-webhook", "/spec/path", f"./{WEBHOOK}"),
         ],
-    }
-    (folder / "kustomization.yaml").write_text(json.dumps(kustomization))
+    )
+
+
+def signed_source(folder: Path, url: str, *, identity: str, issuer: str) -> Document:
+    """Return the OCIRepository of manifests/flux/oci, with what its users set.
+
+    `insecure` is the tests' own: their registry speaks HTTP.
+    """
+    who = "/spec/verify/matchOIDCIdentity/0"
+    _write(
+        folder,
+        resources=[os.path.relpath(FLUX, folder)],
+        components=[os.path.relpath(FLUX / "oci", folder)],
+        patches=[
+            _replaced("OCIRepository", "llm", "/spec/url", url),
+            _replaced("OCIRepository", "llm", f"{who}/subject", f"^{re.escape(identity)}$"),
+            _replaced("OCIRepository", "llm", f"{who}/issuer", f"^{re.escape(issuer)}$"),
+        ],
+    )
+    source = deepcopy(manifests.named(built(folder), "OCIRepository", "llm"))
+    source["spec"]["insecure"] = True
+    return source
+
+
+def _write(folder: Path, **fields: object) -> None:
+    """Write a kustomization into a new folder."""
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(json.dumps(fields))
 
 
 def _commit(tree: Path, repository: Path) -> None:

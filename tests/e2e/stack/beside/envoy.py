@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import yaml
+
 from tests.e2e.api_server.processes import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -63,10 +65,26 @@ def fingerprint(certificate_file: Path) -> str:
     return base64.b64encode(_run(["openssl", "dgst", "-sha256", "-binary"], given=der)).decode()
 
 
-def address(api: ApiServer, gateway: str) -> str:
-    """Return the address of the Service that Envoy Gateway has made for a Gateway."""
+def deploy_beside_gateways(api: ApiServer) -> None:
+    """Have Envoy Gateway run Envoy in each Gateway's own namespace: its mode GatewayNamespace."""
+    documents = list(yaml.safe_load_all(MANIFEST.read_text()))
+    (config,) = (each for each in documents if each["kind"] == "ConfigMap")
+    settings = yaml.safe_load(config["data"]["envoy-gateway.yaml"])
+    settings["provider"]["kubernetes"]["deploy"] = {"type": "GatewayNamespace"}
+    config["data"]["envoy-gateway.yaml"] = yaml.safe_dump(settings)
+    api.apply([config])
+    api.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/envoy-gateway")
+    wait_until_ready(api)
+
+
+def address(api: ApiServer, gateway: str, *, namespace: str = NAMESPACE) -> str:
+    """Return the address of the Service that Envoy Gateway has made for a Gateway.
+
+    Raises:
+        ValueError: It has not made it yet.
+    """
     selector = f"gateway.envoyproxy.io/owning-gateway-name={gateway}"
-    listed = api.kubectl("-n", NAMESPACE, "get", "services", "-l", selector, "-o", "json")
+    listed = api.kubectl("-n", namespace, "get", "services", "-l", selector, "-o", "json")
     (service,) = json.loads(listed.stdout)["items"]
     return str(service["spec"]["clusterIP"])
 

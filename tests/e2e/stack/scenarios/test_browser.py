@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.stack import environments
 from tests.e2e.stack.beside import envoy
+from tests.e2e.stack.beside.neighbours import ELSEWHERE
 from tests.e2e.stack.beside.tavily import KEY, WORD
 from tests.e2e.stack.beside.webui import QUESTION, Session
 from tests.e2e.stack.overlay import EMAIL, HOST, PASSWORD
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 BROWSING: Final = Path(__file__).parents[1] / "beside" / "browsing.py"
 CHROMIUM: Final = "/usr/bin/chromium"
 BROWSING_SECONDS: Final = 300
+LIMIT: Final = 1200
+"""Requests a minute of one address: components/httproute/limits.yaml."""
 SEARCHING: Final = "Search the web for planets."
 
 
@@ -90,6 +93,28 @@ def test_plain_http_is_led_to_tls(stack: Stack) -> None:
     answer = stack.on_machine(*asked).stdout
     assert answer.startswith("HTTP/1.1 301 ")
     assert f"location: https://{HOST}/x" in answer
+
+
+def test_a_client_that_sends_too_much_is_held_back_alone(stack: Stack) -> None:
+    """Beyond its limit the route answers 429; a client of another address is still served."""
+    address = envoy.address(stack.cluster.api, "llm")
+    quiet = f"curl --silent --insecure --resolve {HOST}:443:{address} --write-out '%{{http_code}} '"
+    # It ends with the first request that is refused: a busy machine sends them slowly, and what
+    # is allowed grows with the time.
+    burst = (
+        f"{quiet} --fail --fail-early --output /dev/null 'https://{HOST}/health?[1-{3 * LIMIT}]'"
+    )
+    *answered, last = stack.on_machine("sh", "-c", burst).stdout.split()
+    assert (set(answered), last) == ({"200"}, "429")
+    other = (
+        "exec",
+        "stranger",
+        "--",
+        "sh",
+        "-c",
+        f"{quiet} --output /dev/null https://{HOST}/health",
+    )
+    assert stack.cluster.api.kubectl("-n", ELSEWHERE, *other).stdout == "200 "
 
 
 def _browse(

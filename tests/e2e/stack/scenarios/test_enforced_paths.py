@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.api_server.processes import Host, Program, until
+from tests.e2e.node.cluster import condition
 from tests.e2e.node.machine import enter
+from tests.e2e.stack.beside import envoy
 from tests.e2e.stack.beside.neighbours import (
     COLLECTOR,
     DNS_PORT,
@@ -18,7 +20,7 @@ from tests.e2e.stack.beside.neighbours import (
     OPENSHIFT_DNS,
     pod,
 )
-from tests.e2e.stack.overlay import NAMESPACE
+from tests.e2e.stack.overlay import HOST, NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ VLLM: Final = (NAMESPACE, "deployment/vllm")
 LLAMA_STACK: Final = (NAMESPACE, "deployment/llamastack")
 OPEN_WEBUI: Final = (NAMESPACE, "deployment/open-webui")
 PROMETHEUS: Final = (MONITORING, "prometheus")
+GATEWAY: Final = "llm"
 NODE_CACHE: Final = "169.254.20.10"
 STRANGER: Final = (ELSEWHERE, "stranger")
 
@@ -91,21 +94,51 @@ def test_any_other_path_is_closed(stack: Stack, asker: Asker, target: str) -> No
     assert _connects(stack, asker, target).startswith("refused: ")
 
 
+def test_envoy_in_the_gateway_s_namespace_serves_the_route(stack: Stack) -> None:
+    """Envoy Gateway's mode GatewayNamespace, with Envoy under our policies, and as restricted."""
+    api = stack.cluster.api
+    envoy.deploy_beside_gateways(api)
+    selector = f"gateway.envoyproxy.io/owning-gateway-name={GATEWAY}"
+    until(lambda: _ready(stack, selector), what="Envoy is ready", seconds=180, pause=1)
+    address = envoy.address(api, GATEWAY, namespace=NAMESPACE)
+    until(lambda: _served(stack, address) == "200", what="it serves", seconds=60, pause=1)
+    # From another namespace, as a browser's requests come; and nothing of Envoy's own but these.
+    for port, answer in (("443", "connected"), ("80", "connected")):
+        said = stack.ask("connect", address, port, pod=STRANGER[1], namespace=STRANGER[0])
+        assert said == f"{answer}\n"
+    (pod,) = stack.cluster.pods(NAMESPACE, selector)
+    for port in ("19001", "19003"):
+        asked = ("connect", pod["status"]["podIP"], port)
+        assert stack.ask(*asked, pod=STRANGER[1], namespace=STRANGER[0]).startswith("refused: ")
+
+
+def _ready(stack: Stack, selector: str) -> bool:
+    pods = stack.cluster.pods(NAMESPACE, selector)
+    return bool(pods) and all(condition(pod, "Ready") == "True" for pod in pods)
+
+
+def _served(stack: Stack, address: str) -> str:
+    """Ask Open WebUI through the route by an address of Envoy's; return the status."""
+    asked = ("--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}")
+    by_name = ("--resolve", f"{HOST}:443:{address}", f"https://{HOST}/health")
+    return stack.on_machine("curl", *asked, *by_name).stdout
+
+
 def test_an_envoy_in_the_namespace_reaches_open_webui_alone(stack: Stack) -> None:
     """A pod with the labels that Envoy Gateway gives in its mode GatewayNamespace."""
     owner = "gateway.envoyproxy.io/owning-gateway"
     labels = {f"{owner}-name": NAMESPACE, f"{owner}-namespace": NAMESPACE}
     stack.cluster.api.apply([pod(NAMESPACE, "envoy", labels)])
     stack.kubectl("wait", "--for=condition=Ready", "pod/envoy", "--timeout=60s", seconds=70)
-    envoy = (NAMESPACE, "envoy")
+    labelled = (NAMESPACE, "envoy")
     until(
-        lambda: _connects(stack, envoy, SERVED_BY_OPEN_WEBUI) == "connected\n",
+        lambda: _connects(stack, labelled, SERVED_BY_OPEN_WEBUI) == "connected\n",
         what="the policies know the pod",
         seconds=30,
         pause=1,
     )
     for target in (SERVED_BY_LLAMA_STACK, SERVED_BY_VLLM, API_SERVER):
-        assert _connects(stack, envoy, target).startswith("refused: ")
+        assert _connects(stack, labelled, target).startswith("refused: ")
     stack.kubectl("delete", "pod", "envoy", "--wait=false")
 
 

@@ -98,18 +98,26 @@ def test_no_pod_gets_the_addresses_of_services_as_variables(documents: list[Docu
 def test_images_are_named_by_a_tag_that_stays(documents: list[Document]) -> None:
     """Each has one, set by a kustomization, and none is a moving one."""
     for each in manifests.containers(documents):
-        repository, _, tag = each["image"].rpartition(":")
+        repository, tag, digest = parts(each["image"])
         assert re.fullmatch(r"v?\d+\.\d+\.\d+(-debug)?", tag), each["image"]
+        assert re.fullmatch(r"(sha256:[0-9a-f]{64})?", digest), each["image"]
         assert repository.startswith(("docker.io/", "ghcr.io/", "model-validation/"))
+
+
+def parts(image: str) -> tuple[str, str, str]:
+    """Return an image's repository, its tag and its digest, which may be empty."""
+    named, _, digest = image.partition("@")
+    repository, _, tag = named.rpartition(":")
+    return repository, tag, digest
 
 
 def test_the_guide_has_the_tag_of_each_image(documents: list[Document]) -> None:
     """Its table is the one place that says which versions are shipped, and what was tried."""
     rows = [row for row in (DOCS / "stack.md").read_text().splitlines() if row.startswith("| `")]
     for each in manifests.containers(documents):
-        repository, _, tag = each["image"].rpartition(":")
+        repository, tag, digest = parts(each["image"])
         name = repository.rpartition("/")[2]
-        said = any(f"{name}`" in row and f"`{tag}`" in row for row in rows)
+        said = any(f"{name}`" in row and f"`{tag}`" in row and digest in row for row in rows)
         assert said or repository.startswith("model-validation/"), each["image"]
 
 
@@ -324,7 +332,9 @@ def test_a_gpu_is_asked_for_with_the_image_that_uses_it(component: str) -> None:
     plain = container(manifests.build("granite"), "vllm")
     image, asked = GPUS[component]
     found = container(documents, "vllm")
-    assert found["image"] == plain["image"].replace("vllm-openai-cpu", image)
+    name, _, digest = found["image"].partition("@")
+    assert name == plain["image"].replace("vllm-openai-cpu", image)
+    assert bool(digest) == (component == "gpu-nvidia")
     limits = found["resources"]["limits"]
     assert {name: amount for name, amount in limits.items() if "/" in name} == asked
     assert found["args"] == plain["args"]

@@ -42,7 +42,7 @@ ul { list-style: none; margin: 0; padding: 0; }
 li { border: 1px solid var(--line); border-radius: .5rem; margin: .5rem 0; padding: .6rem .8rem; }
 li, p, code { overflow-wrap: anywhere; }
 li p { margin: .3rem 0; }
-.counts { display: flex; flex-wrap: wrap; gap: .5rem; }
+.counts { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .6rem; }
 .counts a { border: 1px solid var(--line); border-radius: .5rem; padding: .4rem .8rem; }
 .counts b { display: block; font-size: 1.3rem; }
 .verified { color: var(--good); } .refused, .unready, .unproven, .banner { color: var(--bad); }
@@ -127,7 +127,7 @@ class Page:
         )
         parts = [
             '<nav><a href="/">Overview</a></nav>',
-            f"<h1>{len(found):,} pods{f': {wishes}' if wishes else ''}</h1>",
+            f"<h1>{_pods(len(found))}{f': {wishes}' if wishes else ''}</h1>",
             *self._list_of_pods(shown, nothing="No pod is known of this kind."),
             _turns(asked.page, len(found), lambda number: asked.link(page=number)),
         ]
@@ -191,7 +191,7 @@ class Page:
         for model in running:
             lines.append(_model(model.path, model.digest, model.signer, model.issuer))
             last = model.last_verified or "an unknown time"
-            lines.append(f'<p class="small">{model.pods:,} pods, last {_text(last)}</p>')
+            lines.append(f'<p class="small">{_pods(model.pods)}, last {_text(last)}</p>')
         if not running:
             lines += [f"<p><code>{_text(path)}</code>: no pod runs it</p>" for path in policy.paths]
         lines.append(_numbers(counts(pods, uid=policy.uid), asked))
@@ -203,6 +203,10 @@ def _model(path: str, digest: str | None, signer: str | None, issuer: str | None
     of = f" ({_text(issuer)})" if issuer else ""
     what = f' <span class="small">{_text(digest)}</span>' if digest else ""
     return f"<p><code>{_text(path)}</code>{by}{of}{what}</p>"
+
+
+def _pods(number: int) -> str:
+    return "1 pod" if number == 1 else f"{number:,} pods"
 
 
 def _numbers(found: dict[Verdict, int], asked: Asked) -> str:

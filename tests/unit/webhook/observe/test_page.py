@@ -85,7 +85,7 @@ def test_which_models_run_and_what_was_refused() -> None:
     for shown in (
         *("team/granite", "/models/granite", "alice@models.corp", f"sha256:{made.DIGEST}"),
         *(made.AT, "team/bad", "refused OtherSigner", "signed by mallory", "Latest refusals"),
-        *(f"policy granite · {made.AT}", f"1 pods, last {made.AT}"),
+        *(f"policy granite · {made.AT}", f"1 pod, last {made.AT}"),
     ):
         assert shown in text
     assert "Not up to date" not in text
@@ -191,14 +191,14 @@ async def test_no_other_name_is_answered(client: TestClient[Any, Any], host: str
 @pytest.mark.parametrize(
     ("query", "title"),
     [
-        ("", "1 pods"),
-        ("?verdict=verified&namespace=team&policy=granite", "1 pods: team · granite · verified"),
+        ("", "1 pod"),
+        ("?verdict=verified&namespace=team&policy=granite", "1 pod: team · granite · verified"),
         ("?verdict=refused", "0 pods: refused"),
-        ("?verdict=<b>&page=-1", "1 pods"),
+        ("?verdict=<b>&page=-1", "1 pod"),
         ("?namespace=other", "0 pods: other"),
-        ("?page=99999999999999999999", "1 pods"),
-        ("?page=1000", "1 pods"),
-        ("?page=0&page=7", "1 pods"),
+        ("?page=99999999999999999999", "1 pod"),
+        ("?page=1000", "1 pod"),
+        ("?page=0&page=7", "1 pod"),
     ],
 )
 async def test_what_is_asked_for(client: TestClient[Any, Any], query: str, title: str) -> None:

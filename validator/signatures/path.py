@@ -2,7 +2,7 @@
 
 OpenSSL builds and verifies the path, as it does for the reference implementation: it knows
 every extension that RFC 5280 demands (name constraints of all kinds, critical policies) and
-every kind of key. On top, `_check_issuer` is stricter where OpenSSL is lenient for old
+every kind of key. On top, `_flaw` is stricter where OpenSSL is lenient for old
 certificates: each issuer is an authority by its own constraints, and each key and hash is
 strong enough.
 """
@@ -23,7 +23,7 @@ from validator.errors import SignatureError
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
@@ -33,6 +33,9 @@ RSA_BITS: Final = 2048
 
 _SHOWN: Final = 3
 """Authorities that a sentence names: a system's bundle has 150."""
+
+_STEPS: Final = 100
+"""Beginnings of a path that are looked at: a hostile chain of 16 may have 16! paths."""
 
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
@@ -74,6 +77,24 @@ def verify(
     Raises:
         SignatureError: There is none.
     """
+    reason = _refused(leaf, others, anchors=anchors, now=now)
+    # OpenSSL follows one issuer of a name and never comes back: without key identifiers it may
+    # miss the path where an authority has a new key, or was certified by two others.
+    if reason and not any(
+        _refused(leaf, path, anchors=[anchor], now=now) is None
+        for path, anchor in _paths(leaf, others, anchors)
+    ):
+        raise _refusal(leaf, others, anchors, reason)
+
+
+def _refused(
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    *,
+    anchors: Sequence[x509.Certificate],
+    now: datetime,
+) -> str | None:
+    """Return why the path that OpenSSL finds does not hold; None where it does."""
     store = crypto.X509Store()
     # An intermediate may be the anchor; policies count where a certificate demands them.
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.POLICY_CHECK)
@@ -88,13 +109,24 @@ def verify(
         )
         chain = [one.to_cryptography() for one in context.get_verified_chain()]
     except crypto.X509StoreContextError as error:
-        reason = _REASONS.get(int(error.errors[0]), "the chain does not hold")
-        raise _refusal(leaf, others, anchors, reason) from error
-    except crypto.Error as error:  # OpenSSL is stricter than the parser that has read it
-        raise _refusal(leaf, others, anchors, "a certificate in it cannot be read") from error
-    for certificate, issuer in pairwise(chain):
-        if flaw := _flaw(certificate, issuer):
-            raise _refusal(leaf, others, anchors, flaw)
+        return _REASONS.get(int(error.errors[0]), "the chain does not hold")
+    except crypto.Error:  # OpenSSL is stricter than the parser that has read it
+        return "a certificate in it cannot be read"
+    return next(filter(None, (_flaw(one, issuer) for one, issuer in pairwise(chain))), None)
+
+
+def _paths(
+    leaf: x509.Certificate, others: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> Iterator[tuple[tuple[x509.Certificate, ...], x509.Certificate]]:
+    """Yield paths by their names alone: the certificates after `leaf`, and an anchor."""
+    pending: list[tuple[x509.Certificate, ...]] = [()]
+    for _ in range(_STEPS):
+        if not pending:
+            return
+        path = pending.pop()
+        issuer = (path or (leaf,))[-1].issuer
+        yield from ((path, anchor) for anchor in anchors if anchor.subject == issuer)
+        pending.extend((*path, one) for one in others if one.subject == issuer and one not in path)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

@@ -163,6 +163,47 @@ def test_a_long_chain_is_accepted() -> None:
     judge(root, chain[0].issue(), *chain[:-1])
 
 
+def test_an_authority_with_a_new_key_is_found_by_it() -> None:
+    """Two of one name without key identifiers, as anchors or in the chain, in either order."""
+    old, new = Party.root("root"), Party.root("root")
+    for pem in (old.pem + new.pem, new.pem + old.pem):
+        verifier = CertificateVerifier.from_pem(pem, source="roots")
+        for issuer in (old, new):
+            parsed = parse_bundle(issuer.issue().bundle(b"payload"), limits=DEFAULT)
+            verifier.verify(parsed, now=NOW, allow_legacy=False)
+    one, other = old.issue("middle", CA), old.issue("middle", CA)
+    for chain in ((one, other), (other, one)):
+        judge(old, one.issue(), *chain)
+        assert "a signature in the chain does not hold" in refused(old, new.issue(), *chain)
+
+
+def test_an_authority_that_two_others_certified_is_believed_by_either() -> None:
+    """Whichever of its certificates comes first."""
+    root, foreign = Party.root("root"), Party.root("foreign")
+    crossed = foreign.issue("middle", CA)
+    middle = root.issue("middle", CA, key=crossed.key)
+    for chain in ((crossed, middle), (middle, crossed), (crossed, foreign, middle, root)):
+        judge(root, middle.issue(), *chain)
+        judge(foreign, middle.issue(), *chain)
+    assert "an issuer is missing" in refused(root, middle.issue(), crossed)
+
+
+def test_a_strong_path_beside_a_weak_one_is_found() -> None:
+    """The flaws that OpenSSL does not mind are of one path, not of all."""
+    root = Party.root("root")
+    weak = root.issue("middle", replace(CA, hash=hashes.SHA224()))
+    strong = root.issue("middle", CA, key=weak.key)
+    for chain in ((weak, strong), (strong, weak)):
+        judge(root, strong.issue(), *chain)
+    assert "sha224, which is not supported" in refused(root, weak.issue(), weak)
+
+
+def test_certificates_that_certify_each_other_end_in_a_refusal() -> None:
+    """There are 15! paths among fifteen of one name, and none leads to the root."""
+    circle = [Party.root("middle") for _ in range(DEFAULT.certificates - 1)]
+    assert refused(Party.root("root"), circle[0].issue(), *circle)
+
+
 def test_an_unknown_critical_extension_is_not_supported() -> None:
     """Whether in the leaf or above it; the sentence does not call it invalid."""
     root = Party.root()

@@ -9,16 +9,15 @@ with a hint of any form, the key itself, or neither) and no others.
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 import hashlib
-import io
 import json
 import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from validator import encoding
 from validator.errors import BundleError, Undecided
 from validator.files import check_values, load_json, read_file
 from validator.limits.cgroup import granted_memory
@@ -65,7 +64,7 @@ class Bundle:
     """A bundle's parts, decoded; none of them verified.
 
     Attributes:
-        raw: The bundle as JSON; for sigstore-python, its envelope is in standard base64.
+        raw: The bundle as JSON; for sigstore-python, its bytes are in standard base64.
         media_type: The bundle's own media type.
         method: The signing method that it claims.
         payload: The DSSE payload, decoded.
@@ -145,7 +144,9 @@ def parse_bundle(raw: bytes, *, limits: Limits) -> Bundle:
     signature = _signature(signatures[0])
     source = hashlib.sha256(raw).hexdigest()
     if method is Method.SIGSTORE:
-        raw = _in_standard_base64(raw, document, payload=payload, signature=signature)
+        material = encoding.in_standard_form(material)
+        log_entries = _log_entries(material)
+        raw = _in_standard_base64(raw, document, material, payload=payload, signature=signature)
     return Bundle(
         raw=raw,
         source=source,
@@ -224,31 +225,45 @@ def _loaded(raw: bytes, limits: Limits) -> tuple[Any, bytes | None]:
         raise BundleError(
             f"the signature file has a text of {end - start:,} bytes that is not its payload"
         )
-    payload = _from_base64(memoryview(raw)[start:end], padding=text[len(stand_in) :].encode())
+    payload = encoding.decoded(memoryview(raw)[start:end], padding=text[len(stand_in) :].encode())
     if payload is None:
         raise BundleError("the signature file's dsseEnvelope.payload is not base64")
     return document, payload
 
 
 def _in_standard_base64(
-    raw: bytes, document: dict[str, Any], *, payload: bytes, signature: bytes
+    raw: bytes,
+    document: dict[str, Any],
+    material: dict[str, Any],
+    *,
+    payload: bytes,
+    signature: bytes,
 ) -> bytes:
-    """Return the bundle's JSON for readers that know standard base64 only."""
+    """Return the bundle's JSON for readers that know standard base64 only.
+
+    Args:
+        raw: The bundle's JSON, as it was read.
+        document: The same, decoded; perhaps with a stand-in in place of a long payload.
+        material: Its verification material in standard base64.
+        payload: The envelope's payload.
+        signature: The envelope's signature.
+    """
     envelope = document["dsseEnvelope"]
     (signed,) = envelope["signatures"]
-    # A stand-in in place of a long payload is not in it.
     if (long := _LONG.search(raw)) is not None:
-        is_standard = (
-            not _URL.search(raw, *long.span(1)) and (long.end(1) - long.start(1)) % _PADDED == 0
-        )
+        is_standard = encoding.is_standard(memoryview(raw)[slice(*long.span(1))])
     else:
         is_standard = envelope["payload"] == base64.b64encode(payload).decode()
-    if is_standard and signed["sig"] == base64.b64encode(signature).decode():
+    sig = base64.b64encode(signature).decode()
+    if is_standard and signed["sig"] == sig and document["verificationMaterial"] == material:
         return raw
-    standard = tuple(base64.b64encode(content) for content in (payload, signature))
-    signatures = [{**signed, "sig": standard[1].decode()}]
-    rewritten = {**envelope, "payload": standard[0].decode(), "signatures": signatures}
-    return json.dumps({**document, "dsseEnvelope": rewritten}).encode()
+    rewritten = {
+        **envelope,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{**signed, "sig": sig}],
+    }
+    standard = {"verificationMaterial": material, "dsseEnvelope": rewritten}
+    return json.dumps({**document, **standard}).encode()
 
 
 def _log_entries(material: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -335,53 +350,9 @@ _KINDS: Final[Mapping[type, str]] = {str: "text", dict: "an object", list: "a li
 
 def _decoded(document: Mapping[str, Any], name: str, place: str) -> bytes:
     text = _field(document, name, str, place)
-    content = _from_base64(text.encode(errors="replace"))
+    content = encoding.decoded(text.encode(errors="replace"))
     if content is None:
         raise BundleError(f"the signature file's {place}{name} is not base64")
     if not content:
         raise BundleError(f"the signature file's {place}{name} is empty")
     return content
-
-
-_PADDED: Final = 4
-"""Characters of a group in base64 (RFC 4648, 4)."""
-
-
-_CHUNK: Final = 1024 * 1024
-"""Characters that are decoded at once; whole groups."""
-
-_URL: Final = re.compile(rb"[-_]")
-_FOR_URLS: Final = bytes.maketrans(b"-_", b"+/")
-
-
-def _from_base64(text: bytes | memoryview, *, padding: bytes = b"") -> bytes | None:
-    """Decode base64 in the standard or URL alphabet, padded or not, as DSSE and ProtoJSON allow.
-
-    Args:
-        text: The digits, and perhaps their padding.
-        padding: More of it, if it does not stand there.
-
-    Returns:
-        The content; None where the text is neither, or a mixture of both.
-    """
-    tail = bytes(text[-_PADDED:])
-    end = len(text) - (len(tail) - len(tail.rstrip(b"=")))
-    needed = b"=" * (-end % _PADDED)
-    if bytes(text[end:]) + padding not in {b"", needed}:
-        return None
-    content = io.BytesIO()
-    standard = url = False
-    try:
-        for start in range(0, end, _CHUNK):
-            chunk = bytes(text[start : min(start + _CHUNK, end)])
-            standard = standard or b"+" in chunk or b"/" in chunk
-            url = url or b"-" in chunk or b"_" in chunk
-            if standard and url:
-                return None
-            if url:
-                chunk = chunk.translate(_FOR_URLS)
-            last = needed if start + _CHUNK >= end else b""
-            content.write(binascii.a2b_base64(chunk + last, strict_mode=True))
-    except binascii.Error:
-        return None
-    return content.getvalue()

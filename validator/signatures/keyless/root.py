@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,7 +22,7 @@ from validator.errors import SignatureError, Undecided, UnknownToRootError
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cryptography.x509 import Certificate, Name
     from sigstore_models.common.v1 import TimeRange
@@ -45,6 +45,8 @@ def load(raw: bytes, *, described: str) -> LibraryRoot:
     """
     try:
         root = LibraryRoot.from_json(raw)
+        for period in _periods(root):
+            _check_zone(period)
         for authority in (*root.certificate_authorities, *root.timestamp_authorities):
             _subjects(authority)
         for log in (*root.tlogs, *root.ctlogs):
@@ -53,7 +55,7 @@ def load(raw: bytes, *, described: str) -> LibraryRoot:
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion) as error:
         raise Undecided(
             f"the trusted root {described} cannot be used: it is not a trusted root that this "
-            "validator can read; fetch it again"
+            "validator can read; fetch it again, or update the validator if the root is newer"
         ) from error
     services = {
         "certificate authority": root.certificate_authorities,
@@ -95,9 +97,43 @@ def in_use(root: LibraryRoot, claims: Claims, *, described: str) -> models.Trust
     authorities = _authorities(root.certificate_authorities, leaf, claims, described=described)
     return models.TrustedRoot(
         root.model_copy(
-            update={"tlogs": logs, "ctlogs": ct_logs, "certificate_authorities": authorities}
+            update={
+                "media_type": models.TrustedRoot.TrustedRootType.TRUSTED_ROOT_0_1.value,
+                "tlogs": logs,
+                "ctlogs": ct_logs,
+                "certificate_authorities": authorities,
+                "timestamp_authorities": list(map(_closed, root.timestamp_authorities)),
+            }
         )
     )
+
+
+def _closed(authority: CertificateAuthority) -> CertificateAuthority:
+    """Return an authority whose period holds its last moment, which sigstore-python leaves out."""
+    end = authority.valid_for.end
+    if end is None or end.year == datetime.max.year:
+        return authority
+    period = authority.valid_for.model_copy(update={"end": end + timedelta.resolution})
+    return authority.model_copy(update={"valid_for": period})
+
+
+def _periods(root: LibraryRoot) -> Iterator[TimeRange]:
+    """Yield each period of a root."""
+    for log in (*root.tlogs, *root.ctlogs):
+        if log.public_key.valid_for is not None:
+            yield log.public_key.valid_for
+    for authority in (*root.certificate_authorities, *root.timestamp_authorities):
+        yield authority.valid_for
+
+
+def _check_zone(period: TimeRange) -> None:
+    """Demand that times are of a zone (RFC 3339): others could be read in two ways.
+
+    Raises:
+        ValueError: One is not.
+    """
+    if period.start.tzinfo is None or (period.end and period.end.tzinfo is None):
+        raise ValueError("a time without a zone")
 
 
 def _logs(
@@ -164,12 +200,8 @@ def _covers(period: TimeRange | None, times: Iterable[datetime]) -> bool:
     """Tell whether a closed period holds all times; an absent one has no bounds."""
     if period is None:
         return True
-    start, end = _aware(period.start), period.end and _aware(period.end)
+    start, end = period.start, period.end
     return all(start <= time and (end is None or time <= end) for time in times)
-
-
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _retired(what: str, period: TimeRange | None, times: Iterable[datetime]) -> SignatureError:

@@ -108,6 +108,76 @@ def test_a_retired_timestamp_authority_gives_no_time(
         assert "no timestamp over it is of an authority that was in use at its time" in said
 
 
+@pytest.mark.parametrize("place", [*PERIODS, "timestampAuthorities.0"])
+def test_the_first_and_the_last_moment_of_a_period_belong_to_it(
+    private_sigstore: PrivateSigstore, place: str
+) -> None:
+    """Sigstore's periods are closed: what was signed at the moment of the end counts."""
+    bundle = private_sigstore.sign_statement(b"payload", rekor=2)
+    claims = Claims.of(parse_bundle(bundle.encode(), limits=DEFAULT))
+    (signed,) = claims.stamped_at
+    moment = claims.certified_at if place.startswith("ctlogs") else signed
+    assert moment
+    used = place.replace("tlogs.0", "tlogs.1") if place.startswith("tlogs") else place
+
+    def lasting(start: timedelta, end: timedelta) -> Callable[[Document], object]:
+        period = {"start": (moment + start).isoformat(), "end": (moment + end).isoformat()}
+        return put(f"{used}.validFor", period)
+
+    second = timedelta(seconds=1)
+    assert judged(private_sigstore, bundle, lasting(0 * second, 0 * second))
+    for start, end in ((second, HOUR), (-HOUR, -second)):
+        assert "in use" in refused(private_sigstore, bundle, lasting(start, end))
+
+
+@pytest.mark.parametrize("place", [*PERIODS, "timestampAuthorities.0"])
+@pytest.mark.parametrize(
+    "period",
+    [{"start": "2020-01-01T00:00:00"}, {"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00"}]
+    + [{}, {"end": "2999-01-01T00:00:00Z"}, {"start": None}, {"start": 1577836800}],
+)
+def test_a_period_that_cannot_be_read_is_the_roots_fault(
+    private_sigstore: PrivateSigstore, place: str, period: Document
+) -> None:
+    """Without a zone it could be read in two ways; without a start it is none."""
+    bundle = private_sigstore.sign_statement(b"payload")
+    with pytest.raises(Undecided, match="cannot be used: it is not a trusted root that this"):
+        judged(private_sigstore, bundle, put(f"{place}.validFor", period))
+
+
+def test_a_period_may_end_with_all_calendars(private_sigstore: PrivateSigstore) -> None:
+    """The last moment that there is has none after it."""
+    bundle = private_sigstore.sign_statement(b"payload", rekor=2)
+    period = {"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59.999999Z"}
+    for place in ("certificateAuthorities.0", "tlogs.1.publicKey", "timestampAuthorities.0"):
+        assert judged(private_sigstore, bundle, put(f"{place}.validFor", period))
+
+
+@pytest.mark.parametrize("version", ["+json;version=0.1", ".v0.2+json"])
+def test_a_root_may_be_of_either_version(private_sigstore: PrivateSigstore, version: str) -> None:
+    """Sigstore names its form 0.2 today; sigstore-python knows the name of the former only."""
+    bundle = private_sigstore.sign_statement(b"payload")
+    media_type = f"application/vnd.dev.sigstore.trustedroot{version}"
+    assert judged(private_sigstore, bundle, put("mediaType", media_type))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        put("mediaType", "application/vnd.dev.sigstore.trustedroot.v9.9+json"),
+        put("tlogs.0.publicKey.keyDetails", "PKIX_OF_THE_FUTURE"),
+        lambda root: root["tlogs"][0].update(ofTheFuture="x"),
+    ],
+)
+def test_a_root_of_the_future_is_not_called_a_forgery(
+    private_sigstore: PrivateSigstore, edit: Callable[[Document], object]
+) -> None:
+    """Nothing is known of the signature, and a newer validator may know more."""
+    bundle = private_sigstore.sign_statement(b"payload")
+    with pytest.raises(Undecided, match="or update the validator if the root is newer"):
+        judged(private_sigstore, bundle, edit)
+
+
 def test_an_earlier_period_of_the_same_service_does_not_stand_in_the_way(
     private_sigstore: PrivateSigstore,
 ) -> None:

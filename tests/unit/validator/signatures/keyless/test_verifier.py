@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,7 +28,7 @@ from tests.support.signed_model import PAYLOAD_TYPE, Document, Site, statement
 from validator.bundle import Method, parse_bundle
 from validator.errors import BundleError, PolicyError, SignatureError, StatementError, Undecided
 from validator.limits import DEFAULT
-from validator.signatures.keyless import Expected, SigstoreVerifier
+from validator.signatures.keyless import Claims, Expected, SigstoreVerifier
 from validator.signatures.trusted_root import STAGING_URL, TrustedRoot
 from validator.verification import verify
 
@@ -101,6 +102,44 @@ def test_an_envelope_in_the_url_alphabet_verifies(
 
     payload = bytes(range(256))
     assert judge(private_sigstore.sign_statement(payload, edit=recoded)).payload == payload
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_material_in_the_url_alphabet_verifies(
+    private_sigstore: PrivateSigstore, judge: Judge, rekor: Any, padding: str
+) -> None:
+    """ProtoJSON lets a signer choose for all bytes: certificate, log entry and timestamp."""
+
+    def recode(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return {key: recode(each, key) for key, each in value.items()}
+        if isinstance(value, list):
+            return [recode(each, name) for each in value]
+        if name not in BYTES:
+            return value
+        return value.translate(str.maketrans("+/", "-_")).replace("=", padding)
+
+    edit = changed("verificationMaterial", recode)
+    bundle = private_sigstore.sign_statement(b"payload", rekor=rekor, edit=edit)
+    assert judge(bundle).payload == b"payload"
+    parsed = parse_bundle(bundle.encode(), limits=DEFAULT)
+    assert Claims.of(parsed).log_id == base64.b64decode(parsed.log_entries[0]["logId"]["keyId"])
+
+
+BYTES = (
+    *("rawBytes", "keyId", "signedEntryTimestamp", "rootHash", "hashes", "canonicalizedBody"),
+    "signedTimestamp",
+)
+"""Fields of the material that are bytes (sigstore_rekor.proto, sigstore_common.proto)."""
+
+
+def test_bytes_that_are_no_base64_are_refused_as_they_stand(
+    private_sigstore: PrivateSigstore, judge: Judge
+) -> None:
+    """Nothing is made of a mixture of both alphabets."""
+    edit = put(f"{ENTRY}.canonicalizedBody", "+_+_")
+    assert sentence(lambda: judge(private_sigstore.sign_statement(b"payload", edit=edit)))
 
 
 def test_a_timestamp_stands_for_the_logs_promise(

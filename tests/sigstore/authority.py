@@ -32,6 +32,9 @@ ISSUER: Final = "https://accounts.example.com"
 FULCIO_ARC: Final = "1.3.6.1.4.1.57264.1"
 """Fulcio's extensions (its page oid-info): .1 the issuer, raw; .8 the same as UTF8String."""
 
+USER_NAME: Final = x509.ObjectIdentifier(f"{FULCIO_ARC}.7")
+"""The kind of alternative name that is a user name of an issuer's domain."""
+
 FIRST_DER_EXTENSION: Final = 8
 """Extensions of the arc below this number hold raw text, the others a DER UTF8String."""
 
@@ -42,29 +45,33 @@ CA_LIFETIME: Final = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A signer: an e-mail address or a URI, and the issuer that vouches for it.
+    """A signer: an e-mail address, a URI or a user name, and the issuer that vouches for it.
 
     `claims` are further extensions of Fulcio's arc, last number to text, such as
-    `{5: "owner/repository", 12: "https://github.com/owner/repository"}`.
+    `{5: "owner/repository", 12: "https://github.com/owner/repository"}`; None leaves one out.
     """
 
     name: str
     issuer: str = ISSUER
-    claims: Mapping[int, str] = field(default_factory=dict)
+    claims: Mapping[int, str | None] = field(default_factory=dict)
 
     def extensions(self) -> list[x509.ExtensionType]:
         """Return the issuer's and the claims' extensions."""
-        values = {1: self.issuer, 8: self.issuer, **self.claims}
+        values: dict[int, str | None] = {1: self.issuer, 8: self.issuer, **self.claims}
         return [
             x509.UnrecognizedExtension(
                 x509.ObjectIdentifier(f"{FULCIO_ARC}.{number}"),
                 UTF8String(text).dump() if number >= FIRST_DER_EXTENSION else text.encode(),
             )
             for number, text in sorted(values.items())
+            if text is not None
         ]
 
     def alternative_name(self) -> x509.SubjectAlternativeName:
-        """Return the identity as the certificate's only name."""
+        """Return the identity as the certificate's only name; user names are user!domain."""
+        if "!" in self.name:
+            encoded = UTF8String(self.name).dump()
+            return x509.SubjectAlternativeName([x509.OtherName(USER_NAME, encoded)])
         of_kind = x509.UniformResourceIdentifier if "://" in self.name else x509.RFC822Name
         return x509.SubjectAlternativeName([of_kind(self.name)])
 

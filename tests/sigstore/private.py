@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.sigstore.authority import HONEST, ISSUER, Authority, Identity, LeafProfile
@@ -150,19 +150,20 @@ class PrivateSigstore:
         payload_type: str = IN_TOTO,
         flavour: Flavour = "v0.3",
         rekor: Literal[1, 2] = 1,
+        key: Any = None,
         edit: Callable[[dict[str, Any]], object] | None = None,
     ) -> str:
         """Return a bundle over any payload, made without HTTP.
 
         Another `authority`, `log` or `timestamps` than the trusted root's takes that
-        part's place; `rekor` chooses the log's version; `edit` changes the finished
-        bundle's document in place.
+        part's place; `rekor` chooses the log's version; `key` is the signer's, of any kind
+        that Fulcio certifies; `edit` changes the finished bundle's document in place.
         """
         payload = statement if isinstance(statement, bytes) else json.dumps(statement).encode()
-        key = new_key()
+        key = key or new_key()
         certificate = (authority or self.authority).issue(key.public_key(), identity, profile=leaf)
         encoded = pre_authentication_encoding(payload_type, payload)
-        signature = key.sign(encoded, ec.ECDSA(hashes.SHA256()))
+        signature = signed_by(key, encoded)
         envelope = {
             "payload": b64(payload),
             "payloadType": payload_type,
@@ -190,6 +191,19 @@ class PrivateSigstore:
         if edit:
             edit(bundle)
         return json.dumps(bundle)
+
+
+_HASHES: Final = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+"""The hash that goes with a curve, by its bits (Sigstore's algorithm registry)."""
+
+
+def signed_by(key: Any, message: bytes) -> bytes:
+    """Return a signature as Sigstore's algorithm registry has it for the kind of key."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(message, ec.ECDSA(_HASHES[key.curve.key_size]))
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+    return bytes(key.sign(message))
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import UnrecognizedExtension
 
-from validator.signatures.certificate_names import names
+from validator.signatures.certificate_names import names, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +36,6 @@ _DER: Final = {
     22: "sourceRepositoryVisibility",
 }
 """Claims of any CI system by the numbers below the arc; the value is a DER UTF8String."""
-
-_UTF8_STRING: Final = 0x0C
-_LONG_FORM: Final = 0x80
-"""The DER tag of a UTF8String, and the bit of a length that takes bytes of its own."""
 
 
 def described(certificate: Certificate) -> dict[str, Any]:
@@ -88,13 +84,6 @@ def workflow(certificate: Certificate) -> dict[str, str]:
         if name := _RAW.get(int(number)):
             found[name] = value.decode(errors="replace")
         elif name := _DER.get(int(number)):
-            found[name] = _utf8_string(value)
+            text = text_of(value)
+            found[name] = value.hex() if text is None else text
     return found
-
-
-def _utf8_string(der: bytes) -> str:
-    """Return the text of a DER UTF8String; of anything else, its bytes in hexadecimal."""
-    if len(der) < 2 or der[0] != _UTF8_STRING:  # noqa: PLR2004 — tag and length
-        return der.hex()
-    count = der[1] - _LONG_FORM if der[1] >= _LONG_FORM else 0
-    return der[2 + count :].decode(errors="replace")

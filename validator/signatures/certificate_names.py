@@ -15,7 +15,7 @@ _TEXT_TAGS: Final = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii"}
 """DER tags of UTF8String, PrintableString and IA5String, with their encodings."""
 
 _SHORT_FORM: Final = 0x80
-"""A DER length of one byte is below this."""
+"""A DER length of one byte is below this; else it says how many bytes of length follow."""
 
 
 def names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -36,14 +36,19 @@ def _alternative_names(certificate: x509.Certificate) -> Iterator[str]:
             case x509.RegisteredID():
                 yield general.value.dotted_string
             case x509.OtherName():
-                yield from _text(general.value)
+                yield from filter(None, (text_of(general.value),))
             case _:  # mail, DNS, URI, and IP addresses or networks
                 yield str(general.value)
 
 
-def _text(der: bytes) -> Iterator[str]:
-    """Yield the text of a DER string; other types and long forms are no names."""
-    if len(der) < 2 or der[0] not in _TEXT_TAGS or der[1] >= _SHORT_FORM:  # noqa: PLR2004 — tag and length
-        return
-    if der[1] == len(der) - 2:
-        yield der[2:].decode(_TEXT_TAGS[der[0]], errors="replace")
+def text_of(der: bytes) -> str | None:
+    """Return the text of a DER string; None for other types, and for a wrong length."""
+    if len(der) < 2 or der[0] not in _TEXT_TAGS:  # noqa: PLR2004 — tag and length
+        return None
+    start, length = 2, der[1]
+    if length >= _SHORT_FORM:
+        start += length - _SHORT_FORM
+        length = int.from_bytes(der[2:start], "big")
+    if start + length != len(der):
+        return None
+    return der[start:].decode(_TEXT_TAGS[der[0]], errors="replace")

@@ -30,13 +30,18 @@ def supported(key: object) -> ec.EllipticCurvePublicKey:
     Raises:
         SignatureError: It is of another kind or curve.
     """
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _HASHES:
+        return key
+    raise SignatureError(
+        f"{kind(key)} cannot verify a model: ECDSA on P-256, P-384 or P-521 is needed"
+    )
+
+
+def kind(key: object) -> str:
+    """Return the kind of a public key, for a sentence."""
     if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name in _HASHES:
-            return key
-        kind = f"an elliptic-curve key on {key.curve.name}"
-    else:
-        kind = f"a key of type {type(key).__name__.removesuffix('PublicKey').lstrip('_')}"
-    raise SignatureError(f"{kind} cannot verify a model: ECDSA on P-256, P-384 or P-521 is needed")
+        return f"an elliptic-curve key on {key.curve.name}"
+    return f"a key of type {type(key).__name__.removesuffix('PublicKey').lstrip('_')}"
 
 
 def verify(key: ec.EllipticCurvePublicKey, bundle: Bundle, *, allow_legacy: bool) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cryptography.x509 import (
     Certificate,
     ExtensionNotFound,
+    ObjectIdentifier,
     OtherName,
     RFC822Name,
     SubjectAlternativeName,
@@ -16,14 +18,21 @@ from cryptography.x509 import (
 from sigstore.errors import VerificationError
 from sigstore.verify import policy as library
 
+from validator.signatures.certificate_names import text_of
 from validator.signatures.matching import compiled, matches_any
 from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from validator.policy.expressions import Expression
+
 _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
-"""Fulcio's "other name" for user names (fulcio, page oid-info)."""
+"""Fulcio's "other name" for user names, a DER string (fulcio, page oid-info)."""
+
+_ISSUER_AS_DER: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+_ISSUERS: Final = (_ISSUER_AS_DER, ObjectIdentifier("1.3.6.1.4.1.57264.1.1"))
+"""Fulcio's extensions for the OIDC issuer, the current one first (the same page)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +75,11 @@ class ExpectedSigner:
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
-        self._policies = _policies(expected)
+        self._checks = list(_checks(expected))
 
     def verify(self, cert: Certificate) -> None:
         """Raise SomebodyElseError unless they do."""
-        differing = [word for word, policy in self._policies if not _holds(policy, cert)]
+        differing = [word for word, holds in self._checks if not holds(cert)]
         if differing:
             signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
             verb = "differs" if len(differing) == 1 else "differ"
@@ -84,24 +93,9 @@ class ExpectedSigner:
 def _holds(policy: library.VerificationPolicy, certificate: Certificate) -> bool:
     try:
         policy.verify(certificate)
-    except VerificationError:
+    except (VerificationError, UnicodeDecodeError):
         return False
     return True
-
-
-class _Matches:
-    """A policy for sigstore-python: a text of the certificate matches an expression in full."""
-
-    def __init__(
-        self, expression: str, texts: Callable[[Certificate], list[str]], what: str
-    ) -> None:
-        self._expression = compiled(expression, what=what)
-        self._texts = texts
-
-    def verify(self, cert: Certificate) -> None:
-        """Raise VerificationError unless it does."""
-        if not matches_any(self._expression, self._texts(cert)):
-            raise VerificationError
 
 
 def identities(certificate: Certificate) -> list[str]:
@@ -113,22 +107,31 @@ def identities(certificate: Certificate) -> list[str]:
     return [
         *names.get_values_for_type(RFC822Name),
         *names.get_values_for_type(UniformResourceIdentifier),
-        *(
-            # A DER UTF8String of less than 128 bytes: tag, length, text.
-            other.value[2:].decode(errors="replace")
-            for other in names.get_values_for_type(OtherName)
-            if other.type_id.dotted_string == _OTHER_NAME
+        *filter(
+            None,
+            (
+                text_of(other.value)
+                for other in names.get_values_for_type(OtherName)
+                if other.type_id.dotted_string == _OTHER_NAME
+            ),
         ),
     ]
 
 
 def issuers(certificate: Certificate) -> list[str]:
-    """Return the OIDC issuer in the certificate, as sigstore's own policy reads it."""
-    try:
-        extension = certificate.extensions.get_extension_for_oid(library.OIDCIssuer.oid)
-    except ExtensionNotFound:
-        return []
-    return [extension.value.value.decode(errors="replace")]  # type: ignore[attr-defined]  # unrecognized to cryptography: raw bytes
+    """Return the OIDC issuer in the certificate, if it has one.
+
+    Fulcio writes it twice: as a DER string, and as the bare text that it wrote before.
+    """
+    for number in _ISSUERS:
+        try:
+            extension = certificate.extensions.get_extension_for_oid(number)
+        except ExtensionNotFound:
+            continue
+        raw = extension.value.public_bytes()
+        text = text_of(raw) if number is _ISSUER_AS_DER else raw.decode(errors="replace")
+        return [text] if text else []
+    return []
 
 
 def _hints(expected: Expected, certificate: Certificate) -> Iterator[str]:
@@ -160,19 +163,32 @@ def _of(identity: Iterable[str], issuer: Iterable[str]) -> str:
     return f"{', '.join(identity) or 'nobody'} of {', '.join(issuer) or 'no issuer'}"
 
 
-def _policies(expected: Expected) -> list[tuple[str, library.VerificationPolicy]]:
-    """Return a policy for each expectation, with the word for what it is about."""
-    policies: list[tuple[str, library.VerificationPolicy]] = []
-    if expected.identity is not None:
-        policies.append(("the identity", library.Identity(identity=expected.identity)))
-    if expected.identity_regexp is not None:
-        matches = _Matches(expected.identity_regexp, identities, "identity")
-        policies.append(("the identity", matches))
-    if expected.issuer is not None:
-        policies.append(("the issuer", library.OIDCIssuer(expected.issuer)))
-    if expected.issuer_regexp is not None:
-        policies.append(("the issuer", _Matches(expected.issuer_regexp, issuers, "issuer")))
-    policies.extend(
-        (f"the workflow's {claim}", _GITHUB[claim](value)) for claim, value in expected.github
+def _checks(expected: Expected) -> Iterator[tuple[str, Callable[[Certificate], bool]]]:
+    """Yield a check for each expectation, with the word for what it is about.
+
+    Identity and issuer are compared here: sigstore-python compares a user name with its DER form,
+    and knows the former extension of the issuer only.
+    """
+    texts = (
+        ("identity", identities, expected.identity, expected.identity_regexp),
+        ("issuer", issuers, expected.issuer, expected.issuer_regexp),
     )
-    return policies
+    for what, found, exact, regexp in texts:
+        if exact is not None:
+            yield f"the {what}", partial(_is_among, exact, found)
+        if regexp is not None:
+            yield f"the {what}", partial(_matches, compiled(regexp, what=what), found)
+    for claim, value in expected.github:
+        yield f"the workflow's {claim}", partial(_holds, _GITHUB[claim](value))
+
+
+def _is_among(
+    text: str, found: Callable[[Certificate], list[str]], certificate: Certificate
+) -> bool:
+    return text in found(certificate)
+
+
+def _matches(
+    expression: Expression, found: Callable[[Certificate], list[str]], certificate: Certificate
+) -> bool:
+    return matches_any(expression, found(certificate))

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import load_der_x509_certificate
 from sigstore.errors import CertValidationError
 
 from validator.errors import SignatureError, UnknownToRootError
+from validator.signatures import ecdsa
 from validator.signatures.keyless.root import UPDATE
 
 if TYPE_CHECKING:
@@ -65,8 +68,25 @@ def explained(
     text = str(error)
     if any(part in text for part in _NO_TIME):
         return _without_time(claims, root, described=described)
-    known = next((said for part, said in _KNOWN if part in text), "it cannot be verified")
-    return SignatureError(f"the keyless signature does not hold: {known}")
+    known = next((said for part, said in _KNOWN if part in text), None)
+    if (known is None or "DSSE" in text) and (kind := _other_kind(claims)):
+        return SignatureError(
+            f"{kind} cannot verify a keyless signature here: sign again with ECDSA on P-256, as "
+            "Sigstore's clients do"
+        )
+    return SignatureError(
+        f"the keyless signature does not hold: {known or 'it cannot be verified'}"
+    )
+
+
+def _other_kind(claims: Claims) -> str | None:
+    """Return the kind of the signer's key, if sigstore-python does not verify by it."""
+    try:
+        key = claims.parsed.signing_certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "a key of an unknown kind"
+    is_known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+    return None if is_known else ecdsa.kind(key)
 
 
 def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> SignatureError:

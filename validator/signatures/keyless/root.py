@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +23,7 @@ from validator.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from cryptography.x509 import Certificate, Name
     from sigstore_models.common.v1 import TimeRange
@@ -111,7 +112,7 @@ def in_use(root: LibraryRoot, claims: Claims, *, described: str) -> models.Trust
 def _closed(authority: CertificateAuthority) -> CertificateAuthority:
     """Return an authority whose period holds its last moment, which sigstore-python leaves out."""
     end = authority.valid_for.end
-    if end is None or end.year == datetime.max.year:
+    if end is None or end.year == MAXYEAR:
         return authority
     period = authority.valid_for.model_copy(update={"end": end + timedelta.resolution})
     return authority.model_copy(update={"valid_for": period})

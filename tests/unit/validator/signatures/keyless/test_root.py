@@ -133,8 +133,14 @@ def test_the_first_and_the_last_moment_of_a_period_belong_to_it(
 @pytest.mark.parametrize("place", [*PERIODS, "timestampAuthorities.0"])
 @pytest.mark.parametrize(
     "period",
-    [{"start": "2020-01-01T00:00:00"}, {"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00"}]
-    + [{}, {"end": "2999-01-01T00:00:00Z"}, {"start": None}, {"start": 1577836800}],
+    [
+        {"start": "2020-01-01T00:00:00"},
+        {"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00"},
+        {},
+        {"end": "2999-01-01T00:00:00Z"},
+        {"start": None},
+        {"start": 1577836800},
+    ],
 )
 def test_a_period_that_cannot_be_read_is_the_roots_fault(
     private_sigstore: PrivateSigstore, place: str, period: Document

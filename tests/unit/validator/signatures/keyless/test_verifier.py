@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from sigstore import models
 from sigstore import verify as library
 
@@ -140,6 +142,32 @@ def test_bytes_that_are_no_base64_are_refused_as_they_stand(
     """Nothing is made of a mixture of both alphabets."""
     edit = put(f"{ENTRY}.canonicalizedBody", "+_+_")
     assert sentence(lambda: judge(private_sigstore.sign_statement(b"payload", edit=edit)))
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: ec.generate_private_key(ec.SECP384R1()), "an elliptic-curve key on secp384r1"),
+        (lambda: ec.generate_private_key(ec.SECP521R1()), "an elliptic-curve key on secp521r1"),
+        (ed25519.Ed25519PrivateKey.generate, "a key of type Ed25519"),
+        (lambda: rsa.generate_private_key(65537, 2048), "a key of type RSA"),
+    ],
+)
+def test_a_key_of_another_kind_is_not_called_a_forgery(
+    private_sigstore: PrivateSigstore,
+    judge: Judge,
+    make: Callable[[], Any],
+    kind: str,
+    rekor: Any,
+) -> None:
+    """Fulcio certifies them, too, and sigstore-python verifies by P-256 with SHA-256."""
+    bundle = private_sigstore.sign_statement(b"payload", key=make(), rekor=rekor)
+    said = sentence(lambda: judge(bundle))
+    assert said == (
+        f"{kind} cannot verify a keyless signature here: sign again with ECDSA on P-256, as "
+        "Sigstore's clients do"
+    )
 
 
 def test_a_timestamp_stands_for_the_logs_promise(
@@ -341,6 +369,47 @@ def test_a_right_identity_does_not_make_up_for_a_wrong_issuer(
     bundle = private_sigstore.sign_statement(b"payload")
     expected = Expected(identity_regexp=".*", issuer_regexp="https://other.*")
     assert "somebody else" in sentence(lambda: judge(bundle, expected))
+
+
+@pytest.mark.parametrize("name", ["alice!example.com", f"{'a' * 300}!example.com"])
+def test_a_user_name_is_an_identity(
+    private_sigstore: PrivateSigstore, judge: Judge, name: str
+) -> None:
+    """Fulcio writes it as a DER string in a name of its own kind; both forms of length."""
+    signer = Identity(name)
+    bundle = private_sigstore.sign_statement(b"payload", identity=signer)
+    assert judge(bundle, Expected(identity=name, issuer=signer.issuer)).signer.identity == name
+    assert judge(bundle, Expected(issuer=signer.issuer, identity_regexp="[a-z]+!example\\.com"))
+    for wrong in (name[1:], f"\x0c\x11{name}", "a"):
+        expected = Expected(identity=wrong, issuer=signer.issuer)
+        said = sentence(partial(judge, bundle, expected))
+        assert "the identity differs" in said
+
+
+@pytest.mark.parametrize(
+    ("claims", "issuer"),
+    [
+        ({1: "https://former.example"}, ALICE.issuer),
+        ({1: None}, ALICE.issuer),
+        ({8: None}, ALICE.issuer),
+        ({8: "https://current.example"}, "https://current.example"),
+        ({8: ""}, None),
+        ({1: None, 8: None}, None),
+    ],
+)
+def test_the_current_extension_says_the_issuer(
+    private_sigstore: PrivateSigstore,
+    judge: Judge,
+    claims: dict[int, str | None],
+    issuer: str | None,
+) -> None:
+    """Fulcio's documents call the former one, the bare text, deprecated."""
+    bundle = private_sigstore.sign_statement(b"payload", identity=replace(ALICE, claims=claims))
+    expected = Expected(identity=ALICE.name, issuer=issuer or ALICE.issuer)
+    if issuer:
+        assert judge(bundle, expected).signer.issuer == issuer
+    else:
+        assert "of no issuer, and" in sentence(partial(judge, bundle, expected))
 
 
 CLAIMS = {

@@ -5,7 +5,7 @@ sentence that is returned in place of None. One that can be taken out while all 
 is a survivor: write the missing test, or delete the dead code.
 
     python scripts/remove_steps.py                          # all; half an hour
-    python scripts/remove_steps.py validator/bundle.py      # those of a file or a folder
+    python scripts/remove_steps.py validator/bundle         # those of a file or a folder
     python scripts/remove_steps.py --since origin/main      # those in functions changed since
 
 The tree is copied, and each refusal in the copy gets a condition (`if removal.stands(7):

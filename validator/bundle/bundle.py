@@ -17,7 +17,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from validator import encoding
+from validator.bundle import encoding
 from validator.errors import BundleError, Undecided
 from validator.files import check_values, load_json, read_file
 from validator.limits.cgroup import granted_memory

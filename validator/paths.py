@@ -25,7 +25,9 @@ def is_canonical(path: str) -> bool:
 
 def covers(outer: str, inner: str) -> bool:
     """Tell whether one canonical path is another or lies above it."""
-    return outer in (inner, "/") or inner.startswith(f"{outer}/")
+    if outer in (inner, "/"):
+        return True
+    return inner.startswith(outer) and inner[len(outer)] == "/"
 
 
 def related(one: str, other: str) -> bool:

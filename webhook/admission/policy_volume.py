@@ -16,7 +16,6 @@ from validator.text import quoted
 from webhook.admission.volume import MountTable
 from webhook.admission.wire import Mount
 from webhook.errors import PodRefused
-from webhook.vllm.reading import Reading
 from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def _mounting(placed: Placed, mounts: Sequence[JSON]) -> Placed:
         placed,
         view=msgspec.structs.replace(placed.view, volume_mounts=views),
         raw=raw,
-        reading=Reading(container=raw),
+        reading=placed.reading.remounted(raw),
     )
 
 

@@ -160,6 +160,8 @@ def expand(text: str, values: Mapping[str, str], *, limit: int = EXPANSION_LIMIT
         MalformedError: The result has more characters than `limit`.
     """
     length = len(text)
+    if "$" not in text and length <= limit:  # as almost always
+        return text
 
     def replacement(match: re.Match[str]) -> str:
         nonlocal length

@@ -210,7 +210,10 @@ class _Collect(argparse.Action):
 
     def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
         self.option: Option = settings.pop("option")
-        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **settings)
+        # Nothing is set in the namespace but `given`. An option without destination and default is
+        # left alone where argparse goes through all of them, twice for each command line.
+        default = None if option_strings else argparse.SUPPRESS
+        super().__init__(option_strings, dest, default=default, **settings)
 
     def __call__(
         self,
@@ -239,7 +242,7 @@ def _made(table: Table) -> argparse.ArgumentParser:
         if option.flags:
             parser.add_argument(
                 *option.flags,
-                dest=option.dest,
+                dest=argparse.SUPPRESS,
                 action=_Collect,
                 nargs=option.arity,
                 option=option,

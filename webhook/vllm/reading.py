@@ -28,6 +28,12 @@ class Reading:
 
     container: Mapping[str, Any]
 
+    def remounted(self, container: Mapping[str, Any]) -> Reading:
+        """Return the reading of the same container with other mounts, of which nothing is read."""
+        made = Reading(container=container)
+        vars(made).update({**vars(self), "container": container})
+        return made
+
     @cached_property
     def environment(self) -> Environment:
         """Its variables.

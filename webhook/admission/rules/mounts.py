@@ -61,15 +61,17 @@ def _mount(mount: Mount, placed: Placed, case: Case) -> Iterator[str]:
 
 
 def _spelling(mount: Mount, placed: Placed) -> Iterator[str]:
-    where = f"{placed.where} mounts at {quoted(mount.mount_path)}"
     if _CONTROLS.search(mount.mount_path):
         yield _with_controls(placed, mount.mount_path)
     elif mount.at == "/":
-        yield f"{where}, over the whole image: mount the volume at a path of its own"
+        yield (
+            f"{placed.where} mounts at {quoted(mount.mount_path)}, over the whole image: mount the "
+            "volume at a path of its own"
+        )
     elif not is_canonical(mount.mount_path.removesuffix("/")):  # which every runtime leaves out
         yield (
-            f"{where}, which is not spelled in the one way that can be compared: write "
-            f"{quoted(mount.at)}"
+            f"{placed.where} mounts at {quoted(mount.mount_path)}, which is not spelled in the one "
+            f"way that can be compared: write {quoted(mount.at)}"
         )
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DISTRIBUTION: Final = "signed-model-validation"
 USAGE: Final = 2
@@ -15,7 +18,26 @@ USAGE: Final = 2
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """A parser that knows `--help` and `--version`, and whose errors are one line."""
+    """A parser that knows `--help` and `--version`, and whose errors are one line.
+
+    Args:
+        fill: Adds the options when the parser is used: those of the other commands would take
+            time at each start.
+        settings: As of `argparse.ArgumentParser`.
+    """
+
+    def __init__(
+        self, *, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what is known, as argparse does for each command."""
+        fill, self._fill = self._fill, None
+        if fill:
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and a sentence; the usage is for those who ask for it."""

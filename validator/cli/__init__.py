@@ -39,11 +39,16 @@ def parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     add_version(root)
-    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    # Without `prog` argparse would format the usage, for which it loads archive libraries.
+    commands = root.add_subparsers(
+        prog=root.prog, title="commands", required=True, metavar="COMMAND"
+    )
     verify = commands.add_parser(
         "verify", help="verify a model", description="Verify a model.", allow_abbrev=False
     )
-    methods = verify.add_subparsers(title="methods", required=True, metavar="METHOD")
+    methods = verify.add_subparsers(
+        prog=verify.prog, title="methods", required=True, metavar="METHOD"
+    )
     for module in (verify_sigstore, verify_key, verify_certificate, verify_policy):
         module.add_to(methods)
     monitor.add_to(commands)

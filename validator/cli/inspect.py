@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from validator.arguments import ArgumentParser
     from validator.bundle import Bundle
 
 _ANCHORS = {
@@ -29,9 +30,17 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
     text = (
         "Show who claims to have signed what, when and how. Nothing is verified; no model needed."
     )
-    parser = commands.add_parser(
-        "inspect", help="show what a signature claims", description=text, allow_abbrev=False
+    commands.add_parser(
+        "inspect",
+        help="show what a signature claims",
+        description=text,
+        allow_abbrev=False,
+        fill=_add_options,
     )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "signature",
         type=Path,

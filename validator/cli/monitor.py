@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from validator.arguments import ArgumentParser
     from validator.monitor.loop import Finding, Verify
     from validator.monitor.sight import Watched
     from validator.policy.document import ModelValidation
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def add_to(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser(
+    commands.add_parser(
         "monitor",
         help="verify again and again while the model is served",
         description=(
@@ -45,7 +46,12 @@ def add_to(commands: argparse._SubParsersAction[Any]) -> None:
             "again, as its spec.revalidation says; a line for each verdict."
         ),
         allow_abbrev=False,
+        fill=_add_options,
     )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "--status",
         action="store_true",

@@ -10,6 +10,7 @@ from validator.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from validator.arguments import ArgumentParser
     from validator.contract import ExitCode
 
 
@@ -19,9 +20,17 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
         "Verify a model that was signed by a certificate. The authorities are the given ones "
         "only; the system's are never used."
     )
-    parser = methods.add_parser(
-        "certificate", help="signed by a certificate", description=text, allow_abbrev=False
+    methods.add_parser(
+        "certificate",
+        help="signed by a certificate",
+        description=text,
+        allow_abbrev=False,
+        fill=_add_options,
     )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("certificate-chain"),

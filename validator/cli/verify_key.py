@@ -10,13 +10,24 @@ from validator.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from validator.arguments import ArgumentParser
     from validator.contract import ExitCode
 
 
 def add_to(methods: argparse._SubParsersAction[Any]) -> None:
     """Add the subcommand."""
     text = "Verify a model that was signed by a key pair (ECDSA, P-256, P-384 or P-521)."
-    parser = methods.add_parser("key", help="signed by a key", description=text, allow_abbrev=False)
+    methods.add_parser(
+        "key",
+        help="signed by a key",
+        description=text,
+        allow_abbrev=False,
+        fill=_add_options,
+    )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("public-key"),

@@ -21,6 +21,7 @@ from validator.errors import PolicyError, Refused, Undecided
 if TYPE_CHECKING:
     import argparse
 
+    from validator.arguments import ArgumentParser
     from validator.policy.document import ModelValidation
     from validator.policy.volumes import Model
     from validator.report import Report
@@ -33,9 +34,17 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
         "Verify the models of a ModelValidation: from FILE, or from "
         f"${contract.POLICY_VARIABLE} as the webhook writes it."
     )
-    parser = methods.add_parser(
-        "policy", help="signed as a ModelValidation demands", description=text, allow_abbrev=False
+    methods.add_parser(
+        "policy",
+        help="signed as a ModelValidation demands",
+        description=text,
+        allow_abbrev=False,
+        fill=_add_options,
     )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "file",
         nargs="?",

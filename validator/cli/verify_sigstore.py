@@ -11,6 +11,7 @@ from validator.errors import PolicyError
 if TYPE_CHECKING:
     import argparse
 
+    from validator.arguments import ArgumentParser
     from validator.contract import ExitCode
     from validator.signatures.trusted_root import TrustedRoot
 
@@ -21,9 +22,17 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
         "Verify a model that was signed keylessly. Offline, unless --online is given: on the "
         "production root that ships with sigstore-python."
     )
-    parser = methods.add_parser(
-        "sigstore", help="signed keylessly", description=text, allow_abbrev=False
+    methods.add_parser(
+        "sigstore",
+        help="signed keylessly",
+        description=text,
+        allow_abbrev=False,
+        fill=_add_options,
     )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument("--identity", required=True, metavar="ID", help="mail address or URI")
     parser.add_argument(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError
@@ -42,7 +41,7 @@ class KeyVerifier:
                 "key is expected: give each key a signer of its own"
             )
         try:
-            return cls(ecdsa.supported(load_pem_public_key(pem)))
+            return cls(ecdsa.supported(ecdsa.from_pem(pem)))
         except SignatureError as error:
             raise PolicyError(f"{source}: {error}") from error
         except (ValueError, UnsupportedAlgorithm) as error:
@@ -56,8 +55,7 @@ class KeyVerifier:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the PEM form, as the reference writes it into the bundle's hint."""
-        pem = self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return hashlib.sha256(pem).hexdigest()
+        return hashlib.sha256(ecdsa.to_pem(self.key)).hexdigest()
 
     def verify(self, bundle: Bundle, *, now: datetime, allow_legacy: bool) -> Signed:  # noqa: ARG002 — a key has no dates
         """Return the bundle's payload, if this key signed it.

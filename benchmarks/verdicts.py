@@ -1,6 +1,6 @@
 """Measure `python -m webhook observe`: memory, requests and delay, on an API server that is none.
 
-    python -m benchmarks.verdicts [--pods 10000] [--namespaces 1000]
+    python -m benchmarks.verdicts [--pods 10000] [--namespaces 1000] [--reports]
 
 Each namespace has one policy, and the pods are shared out among them: as the webhook makes them,
 with the fields that a real API server adds, and their gates' reports. The API server is this
@@ -72,6 +72,8 @@ class Server:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         path, query = request.path, request.query
+        if path == "/version":
+            return web.json_response({"major": "1", "minor": "36"})
         if "watch" in query:
             self.asked["watches"] += 1
             return await self._watch(request)
@@ -98,6 +100,9 @@ class Server:
         return response
 
     async def _patch(self, request: web.Request) -> web.Response:
+        if not request.path.endswith("/status"):
+            self.asked["reports"] += 1
+            return web.json_response({})
         self.asked["statuses"] += 1
         async with self.written:
             self.statuses[request.path.split("/")[5]] = await request.json()
@@ -135,7 +140,7 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(pods: int, namespaces: int) -> None:
+async def measure(pods: int, namespaces: int, options: list[str]) -> None:
     """Run it once, and print the figures."""
     items, policies = pods_and_policies(pods, namespaces)
     encoded = [json.dumps(item).encode() for item in items]
@@ -145,11 +150,14 @@ async def measure(pods: int, namespaces: int) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     with tempfile.TemporaryDirectory() as folder:
-        await _observed(server, items, f"http://127.0.0.1:{runner.addresses[0][1]}", Path(folder))
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await _observed(server, items, url, Path(folder), options)
     await runner.cleanup()
 
 
-async def _observed(server: Server, items: list[Object], url: str, folder: Path) -> None:
+async def _observed(
+    server: Server, items: list[Object], url: str, folder: Path, options: list[str]
+) -> None:
     namespaces = len({item["metadata"]["namespace"] for item in items})
     configuration = {
         "apiVersion": "v1",
@@ -163,7 +171,7 @@ async def _observed(server: Server, items: list[Object], url: str, folder: Path)
     command = (
         *(sys.executable, "-m", "webhook", "observe", "--gate-image", made.IMAGE),
         *("--kubeconfig", str(folder / "kubeconfig"), "--host", "127.0.0.1"),
-        *("--probe-port", "0", "--page-port", "0"),
+        *("--probe-port", "0", "--page-port", "0", *options),
     )
     start = time.monotonic()
     process = await create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
@@ -205,8 +213,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--namespaces", type=int, default=1_000)
+    parser.add_argument("--reports", action="store_true", help="have OpenReports' written, too")
     options = parser.parse_args()
-    asyncio.run(measure(options.pods, options.namespaces))
+    more = ["--reports"] if options.reports else []
+    asyncio.run(measure(options.pods, options.namespaces, more))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
     │   │   └── UnknownToRootError    a log or authority that the root of trust does not know
     │   ├── StatementError     steps 4 to 6: the signed payload is not an OMS statement
     │   ├── PinError           step 7: another model than the pinned one
-    │   └── ModelError         steps 8 and 9: the files are not the signed ones
+    │   ├── ModelError         steps 8 and 9: the files are not the signed ones
+    │   └── RuleError          a rule of the cluster, beside the policy, does not accept it
     └── Undecided              no verdict: unreadable file, missing trust root  exit 3
 
 A bare `Refused` is for a workload that opens files of no verified model: no step of one
@@ -100,6 +101,12 @@ class ModelError(Refused):
         super().__init__(summary)
         self.mismatches = mismatches
         self.is_unsettled = is_unsettled
+
+
+class RuleError(Refused):
+    """A rule of the cluster that holds beside the policy does not accept what the policy does."""
+
+    code: ClassVar[str] = "ClusterRule"
 
 
 class Undecided(ValidatorError):

@@ -6,17 +6,18 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from validator.errors import PolicyError, Refused
+from validator.errors import PolicyError, Refused, RuleError
 from validator.files import read_anchor
 from validator.policy import trust_root
+from validator.policy.resolved import ResolvedPolicy
 from validator.policy.signers import PkiConfig, PrivateKeyConfig, SigstoreConfig
 from validator.text import quoted
 from validator.tree.hashing import default_jobs
-from validator.verification import Request
+from validator.verification import Demand, Request
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
-    from validator.policy.signers import AcceptedSigner, Trust
+    from validator.policy.signers import AcceptedSigner, Config, Trust
     from validator.policy.volumes import Model
     from validator.signatures import Verifier
     from validator.signatures.trusted_root import TrustedRoot
@@ -34,10 +35,12 @@ def requests(
 
     Raises:
         PolicyError: A trust anchor is none.
-        Refused: The workload opens something outside of every model.
+        Refused: The workload opens something outside of every model, or the cluster's rules do not
+            allow such a policy.
         Undecided: A trust anchor cannot be read or fetched.
     """
     models = policy.spec.all_models
+    also = _demands(policy) if isinstance(policy, ResolvedPolicy) else ()
     covered = _by_model(models, cover)
     accepted = verifiers(policy)
     return [
@@ -49,6 +52,7 @@ def requests(
             ignore_git_paths=model.ignore_git_paths,
             ignore_unsigned_files=model.ignore_unsigned_files,
             digests=model.digests,
+            also=also,
             must_cover=covered[model.path],
             jobs=jobs or default_jobs(),
         )
@@ -73,6 +77,25 @@ def _by_model(models: tuple[Model, ...], cover: tuple[str, ...]) -> dict[str, tu
     return covered
 
 
+def _demands(policy: ResolvedPolicy) -> tuple[Demand, ...]:
+    """Return what the rules of the cluster demand beside the policy.
+
+    Raises:
+        RuleError: They do not allow such a policy.
+        PolicyError, Undecided: See `verifiers`.
+    """
+    if policy.conflicts:
+        raise RuleError("; ".join(policy.conflicts))
+    return tuple(
+        Demand(
+            name=each.reference,
+            verifiers=_accepting(each.config, each.trust, reference=each.reference),
+            digests=each.digests,
+        )
+        for each in policy.also_required
+    )
+
+
 def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
     """Return a verifier for each signer that the policy accepts.
 
@@ -80,24 +103,29 @@ def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
         PolicyError: A trust anchor is none.
         Undecided: A trust anchor cannot be read or fetched.
     """
-    if missing := trust_root.names(policy):
+    return _accepting(policy.spec.config, policy.spec.trust, reference=policy.reference)
+
+
+def _accepting(config: Config, trust: Trust | None, *, reference: str) -> tuple[Verifier, ...]:
+    """Return a verifier for each accepted signer; `reference` names the document for sentences."""
+    if missing := trust_root.names(config, trust):
         raise PolicyError(
-            f"{policy.reference} names the {trust_root.KIND} {quoted(missing[0])}, which is not "
+            f"{reference} names the {trust_root.KIND} {quoted(missing[0])}, which is not "
             "here: the webhook puts it into the policy of a gate, and a file has it beside the "
             "policy"
         )
-    signers = policy.spec.config.signers
+    signers = config.signers
     keyless = any(isinstance(signer.method, SigstoreConfig) for signer in signers)
-    root = _trusted_root(policy.spec.trust) if keyless else None
+    root = _trusted_root(trust) if keyless else None
     return tuple(
-        _verifier(signer, f"{policy.reference}: config{place}", root)
-        for signer, place in zip(signers, _places(policy), strict=True)
+        _verifier(signer, f"{reference}: config{place}", root)
+        for signer, place in zip(signers, _places(config), strict=True)
     )
 
 
-def _places(policy: ModelValidation) -> list[str]:
+def _places(config: Config) -> list[str]:
     """Return where in `config` each signer stands, for sentences."""
-    count = len(policy.spec.config.any_of or ())
+    count = len(config.any_of or ())
     return [f".anyOf[{n}]" for n in range(count)] or [""]
 
 

@@ -14,13 +14,14 @@ import hashlib
 import secrets
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from validator.bundle import Bundle, Method, read_bundle
-from validator.errors import MethodError, ModelError, PinError, SignatureError
+from validator.errors import MethodError, ModelError, PinError, RuleError, SignatureError
 from validator.files import digest_file
 from validator.limits import DEFAULT, Limits
 from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
@@ -45,6 +46,21 @@ GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a rule of the cluster demands of the signature, beside the policy.
+
+    Attributes:
+        name: The rule's, for sentences.
+        verifiers: Its accepted signers; one suffices.
+        digests: Its pins, as in a `Request`.
+    """
+
+    name: str
+    verifiers: tuple[Verifier, ...]
+    digests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A model to verify, and what is accepted.
 
@@ -57,6 +73,7 @@ class Request:
         ignore_unsigned_files: Whether unsigned files may lie beside the signed ones.
         digests: Pins, of which one suffices: root digests ("sha256:" and hexadecimal) or
             digests of the signed statement (`STATEMENT_PIN` and hexadecimal); empty for any.
+        also: Further demands, all of which must be met by the same signature.
         must_cover: Paths below the model that the workload opens; each must be signed.
         allow_legacy: Whether the predicate of v0.2 is accepted.
         jobs: Threads for hashing.
@@ -70,6 +87,7 @@ class Request:
     ignore_git_paths: bool = True
     ignore_unsigned_files: bool = False
     digests: tuple[str, ...] = ()
+    also: tuple[Demand, ...] = ()
     must_cover: tuple[str, ...] = ()
     allow_legacy: bool = False
     jobs: int = field(default_factory=hashing.default_jobs)
@@ -262,7 +280,7 @@ def accept(request: Request, *, now: datetime) -> Accepted:
     """
     # 1. Read the signature file: within limits, unambiguous JSON, and a bundle.
     # 2. The bundle's signing method is an accepted one.
-    # 3. The signature holds, for an accepted signer.
+    # 3. The signature holds, for an accepted signer; and for one of each rule beside the policy.
     signed, source = _signed(request, now=now)
     digest = hashlib.sha256(signed.payload).hexdigest()
 
@@ -275,13 +293,12 @@ def accept(request: Request, *, now: datetime) -> Accepted:
         allow_legacy=request.allow_legacy,
     )
 
-    # 7. It is the pinned model.
+    # 7. It is the pinned model; and one that each rule beside the policy pins.
     pins = (f"{ROOT_PIN}{statement.root_digest}", f"{STATEMENT_PIN}{digest}")
-    if request.digests and not set(pins) & set(request.digests):
-        raise PinError(
-            f"the model is signed, but it is not the pinned one: its digest is {pins[0]} (or "
-            f"{pins[1]}), and {' or '.join(request.digests)} is demanded"
-        )
+    _check_pins(pins, request.digests)
+    for demand in request.also:
+        with _of_the_rule(demand):
+            _check_pins(pins, demand.digests)
     return Accepted(
         statement=statement,
         digest=digest,
@@ -313,8 +330,31 @@ def scope_of(tree: Tree, request: Request, accepted: Accepted) -> Scope:
 def _signed(request: Request, *, now: datetime) -> tuple[Signed, str]:
     """Steps 1 to 3: the signed payload, and the signature file's digest."""
     bundle = read_bundle(request.signature, limits=request.limits)
-    fitting = _fitting_verifiers(bundle, request)
-    return _verify_signature(bundle, fitting, request, now), bundle.source
+    signed = _verify_signature(bundle, request.verifiers, request, now)
+    for demand in request.also:
+        with _of_the_rule(demand):
+            _verify_signature(bundle, demand.verifiers, request, now)
+    return signed, bundle.source
+
+
+@contextmanager
+def _of_the_rule(demand: Demand) -> Iterator[None]:
+    """Say of a refusal by which rule it is."""
+    try:
+        yield
+    except (MethodError, SignatureError, PinError) as error:
+        raise RuleError(
+            f"the policy accepts the model, and the {demand.name} does not: {error}"
+        ) from error
+
+
+def _check_pins(pins: tuple[str, str], demanded: tuple[str, ...]) -> None:
+    """Step 7: one of both digests is demanded, if any are."""
+    if demanded and not set(pins) & set(demanded):
+        raise PinError(
+            f"the model is signed, but it is not the pinned one: its digest is {pins[0]} (or "
+            f"{pins[1]}), and {' or '.join(demanded)} is demanded"
+        )
 
 
 def _check_again(request: Request, known: Accepted, *, now: datetime) -> None:
@@ -338,22 +378,22 @@ _BY: Final = {
 """Each signing method, for a sentence."""
 
 
-def _fitting_verifiers(bundle: Bundle, request: Request) -> list[Verifier]:
+def _fitting_verifiers(bundle: Bundle, verifiers: tuple[Verifier, ...]) -> list[Verifier]:
     """Step 2: the accepted signers that sign by the bundle's method."""
-    fitting = [verifier for verifier in request.verifiers if verifier.method is bundle.method]
+    fitting = [verifier for verifier in verifiers if verifier.method is bundle.method]
     if not fitting:
-        methods = " or ".join(sorted({_BY[verifier.method] for verifier in request.verifiers}))
+        methods = " or ".join(sorted({_BY[verifier.method] for verifier in verifiers}))
         accepted = f"the accepted signers sign {methods}" if methods else "no signer is accepted"
         raise MethodError(f"the model was signed {_BY[bundle.method]}, and {accepted}")
     return fitting
 
 
 def _verify_signature(
-    bundle: Bundle, fitting: list[Verifier], request: Request, now: datetime
+    bundle: Bundle, verifiers: tuple[Verifier, ...], request: Request, now: datetime
 ) -> Signed:
-    """Step 3: one accepted signer suffices."""
+    """Steps 2 and 3: one accepted signer suffices."""
     refusals: list[SignatureError] = []
-    for verifier in fitting:
+    for verifier in _fitting_verifiers(bundle, verifiers):
         try:
             return verifier.verify(bundle, now=now, allow_legacy=request.allow_legacy)
         except SignatureError as error:

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 def policy() -> ModelValidation:
-    """Return the policy in the environment.
+    """Return the policy in the environment, with what the cluster's rules demand beside it.
 
     Raises:
         PolicyError: There is none, or not a valid one.
     """
-    from validator.policy.document import ModelValidation
+    from validator.policy.resolved import ResolvedPolicy
 
     value = os.environ.get(contract.POLICY_VARIABLE)
     if value is None:
         raise PolicyError(
             f"no policy: name its FILE, or set ${contract.POLICY_VARIABLE} as the webhook does"
         )
-    return ModelValidation.from_environment(value)
+    return ResolvedPolicy.from_environment(value)
 
 
 def cover() -> tuple[str, ...]:
@@ -74,6 +74,8 @@ def _written(variable: str, *, otherwise: Any) -> Any:
 
 def context(policy: ModelValidation) -> dict[str, Any]:
     """Return what stands beside verdicts: by which policy they were reached, and in which trace."""
+    from validator.policy.resolved import ResolvedPolicy
+
     context: dict[str, Any] = {
         "policy": policy.reference,
         "generation": policy.metadata.generation,
@@ -81,6 +83,8 @@ def context(policy: ModelValidation) -> dict[str, Any]:
     }
     if policy.resolved is not None and policy.resolved.trust_roots:
         context["trustRoots"] = [each.shown for each in policy.resolved.trust_roots]
+    if isinstance(policy, ResolvedPolicy) and policy.also_required:
+        context["clusterRules"] = [each.shown for each in policy.also_required]
     # A UUID without its dashes is the id of a trace.
     if trace := os.environ.get(contract.POD_UID_VARIABLE, "").replace("-", ""):
         context["traceId"] = trace

@@ -35,6 +35,7 @@ DIGESTS_LIMIT: Final = 64
 """Pins of one rule: the models of several teams."""
 
 DRIVERS_LIMIT: Final = 32
+TRUST_ROOTS_LIMIT: Final = 32
 
 _PATHS: Final = (
     ("privateKeyConfig", "keyPath"),
@@ -130,6 +131,18 @@ class ClusterSpec(Part, frozen=True, kw_only=True):
             Meta(
                 max_length=DRIVERS_LIMIT,
                 description="The CSI drivers of which a policy may name a volume; absent, all.",
+            ),
+        ]
+        | None
+    ) = None
+    trust_roots: (
+        Annotated[
+            tuple[Name, ...],
+            Meta(
+                max_length=TRUST_ROOTS_LIMIT,
+                description="The TrustRoots that a policy may name, and then nothing else vouches "
+                "for its signers: no inline key or root, nor Sigstore's public one; absent, "
+                "anything.",
             ),
         ]
         | None

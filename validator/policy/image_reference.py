@@ -55,3 +55,17 @@ def by_digest(text: object) -> Reference | None:
     if parts is None or len(parts["path"]) > PATH_LIMIT:
         return None
     return Reference(repository=parts["repository"], digest=parts["digest"])
+
+
+def agreed(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the images that two lists allow, each in the form of `ALLOWED`.
+
+    A digest alone allows any repository; where one list names it, that one is allowed.
+    """
+    both = [one for one in ours if one in theirs or _digest(one) in theirs]
+    both += [one for one in theirs if _digest(one) in ours]
+    return tuple(dict.fromkeys(both))
+
+
+def _digest(image: str) -> str:
+    return image.rpartition("@")[2]

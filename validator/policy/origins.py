@@ -26,6 +26,12 @@ class Origin(Part, frozen=True, kw_only=True):
 
 
 class Resolved(Part, frozen=True, kw_only=True):
-    """The objects that a resolved policy was made of."""
+    """The objects that a resolved policy was made of.
+
+    Attributes:
+        trust_roots: The TrustRoots that it names.
+        trusts_nothing_else: Whether they vouch for each signer that it accepts.
+    """
 
     trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=18)] = ()
+    trusts_nothing_else: bool = False

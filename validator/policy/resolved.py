@@ -45,6 +45,11 @@ class Requirement(Part, frozen=True, kw_only=True):
         )
 
     @property
+    def shown(self) -> str:
+        """Name and generation, for a report."""
+        return self.rule if self.generation is None else f"{self.rule}/{self.generation}"
+
+    @property
     def reference(self) -> str:
         """The rule's name in sentences."""
         return f"{contract.CLUSTER_KIND} {quoted(self.rule)}"
@@ -57,11 +62,16 @@ class ResolvedPolicy(
 
     Attributes:
         also_required: The rules' demands, in the order of their names.
+        csi_drivers: The CSI drivers of which a model's inline volume may be; `None` for any.
+        conflicts: What of the policy the rules do not allow, one sentence each: under Enforce, no
+            pod passes.
         of_cluster: Whether a rule of the cluster stands in for a policy, which the namespace does
             not have; its name is the rule's.
     """
 
     also_required: Annotated[tuple[Requirement, ...], Meta(max_length=RULES_LIMIT)] = ()
+    csi_drivers: tuple[Name, ...] | None = None
+    conflicts: Annotated[tuple[str, ...], Meta(max_length=2 * RULES_LIMIT)] = ()
     of_cluster: bool = False
 
     @property

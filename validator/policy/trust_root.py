@@ -22,6 +22,7 @@ from validator.policy.signers import (
     TRUSTED_ROOT_LIMIT,
     PkiConfig,
     PrivateKeyConfig,
+    SigstoreConfig,
 )
 from validator.text import quoted
 
@@ -113,9 +114,8 @@ class TrustRoot(
         return converted(document, cls, kind=KIND, source=source)
 
 
-def names(policy: ModelValidation) -> tuple[str, ...]:
-    """Return the names of the roots that a policy names, each once."""
-    config, trust = policy.spec.config, policy.spec.trust
+def names(config: Config, trust: Trust | None) -> tuple[str, ...]:
+    """Return the names of the roots that accepted signers and their root name, each once."""
     references = [getattr(each.method, "trust_root_ref", None) for each in config.signers]
     references.append(trust.trust_root_ref if trust else None)
     return tuple(dict.fromkeys(each.name for each in references if each))
@@ -131,7 +131,7 @@ def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelV
     Raises:
         PolicyError: A root is missing, cannot be used, or is of another kind than is needed.
     """
-    if not names(policy):
+    if not names(policy.spec.config, policy.spec.trust):
         return policy
     held = _Held(policy, find)
     spec = msgspec.structs.replace(
@@ -140,7 +140,21 @@ def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelV
         trust=_trust(policy.spec.trust, held),
     )
     origins = tuple(held.used[name] for name in sorted(held.used))
-    return msgspec.structs.replace(policy, spec=spec, resolved=Resolved(trust_roots=origins))
+    return msgspec.structs.replace(policy, spec=spec, resolved=_origins(policy, origins))
+
+
+def _origins(policy: ModelValidation, origins: tuple[Origin, ...]) -> Resolved:
+    """Return what a policy was made of, and whether a root vouches for each of its signers."""
+    trust = policy.spec.trust
+    named = trust is not None and trust.trust_root_ref is not None
+    signers = [each.method for each in policy.spec.config.signers]
+    return Resolved(
+        trust_roots=origins,
+        trusts_nothing_else=all(
+            named if isinstance(each, SigstoreConfig) else each.trust_root_ref is not None
+            for each in signers
+        ),
+    )
 
 
 class _Held:

@@ -66,9 +66,9 @@ def holding(**spec: str) -> Callable[[str], TrustRoot]:
 def test_the_text_of_the_root_takes_the_place_of_its_name(needed: str) -> None:
     """The gate's policy is the one that would have been written with the text itself."""
     named = parsed(**NAMING[needed])
-    assert trust_root.names(named) == ("corp",)
+    assert trust_root.names(named.spec.config, named.spec.trust) == ("corp",)
     made = trust_root.resolve(named, holding(**{needed: HELD[needed]}))
-    assert trust_root.names(made) == ()
+    assert trust_root.names(made.spec.config, made.spec.trust) == ()
     inline = json.loads(json.dumps(NAMING[needed]).replace(json.dumps(REFERENCE)[1:-1], '"X": 0'))
     text = json.dumps(inline).replace('"X": 0', f'"{needed}": {json.dumps(HELD[needed])}')
     assert made.spec == parsed(**json.loads(text)).spec

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import secrets
-import signal
 import socket
 import time
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from certs.metrics import Metrics
 from certs.objects import LEASE, lease_path
 from certs.worker import Worker, wake
 from webhook.cluster.api import ClusterApi
+from webhook.cluster.background import until_told
 from webhook.cluster.probes import probe_app
 
 if TYPE_CHECKING:
@@ -77,21 +77,9 @@ async def serve(
         await web.TCPSite(runner, host, probe_port).start()
         _log.info("started", identity=identity, names=settings.names)
         stack.push_async_callback(_released, leadership)
-        await _until_told(worker, api, controller.paths)
+        wakers = [wake(worker.woken, api, path) for path in controller.paths]
+        await until_told(*wakers, worker.run())
     _log.info("ended")
-
-
-async def _until_told(worker: Worker, api: ClusterApi, paths: tuple[str, ...]) -> None:
-    """Run the background tasks until a signal."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(wake(worker.woken, api, path)) for path in paths]
-        running.append(tasks.create_task(worker.run()))
-        await stop.wait()
-        for task in running:
-            task.cancel()
 
 
 async def _released(leadership: Leadership) -> None:

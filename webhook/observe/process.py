@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import signal
 import socket
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from webhook.cluster.api import ClusterApi
+from webhook.cluster.background import until_told
 from webhook.cluster.errors import AccessError
 from webhook.cluster.probes import probe_app
 from webhook.errors import SetupError
@@ -24,8 +23,6 @@ from webhook.observe.site.listener import LOOPBACK, site
 from webhook.observe.site.page import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from webhook.observe.settings import ObserveSettings
 
 NAME: Final = "model-validation-observe"
@@ -62,7 +59,7 @@ async def observe(settings: ObserveSettings) -> None:
         page = site(shown, lambda: observer.complaint)
         await _listening(stack, page, LOOPBACK, settings.page_port)
         _log.info("started", images=settings.images)
-        await _until_told(observer.run(), events.run())
+        await until_told(observer.run(), events.run())
     _log.info("ended")
 
 
@@ -73,18 +70,6 @@ async def _listening(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, host, port).start()
-
-
-async def _until_told(*work: Coroutine[Any, Any, None]) -> None:
-    """Run the background tasks until a signal."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(each) for each in work]
-        await stop.wait()
-        for task in running:
-            task.cancel()
 
 
 def _now() -> dt.datetime:

@@ -58,6 +58,7 @@ class Report:
         written: Number of files that somebody on this node has open for writing; a note says which.
         is_unsettled: Whether no more was seen than that files did not hold still.
         notes: Remarks for a reviewer, one sentence each.
+        advice: How signing differently would speed the verification up, in a sentence.
         seconds: Wall-clock time of the verification.
     """
 
@@ -77,6 +78,7 @@ class Report:
     written: int = 0
     is_unsettled: bool = False
     notes: tuple[str, ...] = ()
+    advice: str | None = None
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ class Report:
             "ignored": list(self.ignored),
             "unsigned": self.unsigned,
             "notes": list(self.notes),
+            "advice": self.advice,
             "seconds": round(self.seconds, 3),
         }
         return {key: value for key, value in document.items() if value or key == "verdict"}
@@ -123,6 +126,8 @@ class Report:
         if self.unsigned:
             lines.append(f"  unsigned files let pass: {self.unsigned:,}")
         lines += [f"  note: {note}" for note in self.notes]
+        if self.advice:
+            lines.append(f"  advice: {self.advice}")
         # Names from the model and the signature are in there, too.
         return "\n".join(printable(line) for line in lines)
 
@@ -191,6 +196,7 @@ def termination_message(reports: Sequence[Report], *, context: Mapping[str, Any]
                 mismatches=report.mismatches[:keep],
                 ignored=report.ignored[:keep],
                 notes=report.notes[:keep],
+                advice=report.advice if keep else None,
             )
             for report in reports
         ]

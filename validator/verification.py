@@ -28,7 +28,7 @@ from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
 from validator.statement import Statement, parse_statement
 from validator.statement.signed_files import SINGLE_FILE, SignedFiles
 from validator.text import quoted
-from validator.tree import comparison, hashing
+from validator.tree import advice, comparison, hashing
 from validator.tree.contents import read_contents
 from validator.tree.signed_ranges import SignedRanges
 from validator.tree.tree import Tree, is_missing
@@ -267,6 +267,7 @@ def _verify(
             *_name_note(accepted, request, expected),
             *found.notes(),
         ),
+        advice=advice.for_model(ranges.sizes, hash_=statement.hash, cores=request.jobs),
         seconds=time.monotonic() - began,
     )
 

@@ -161,6 +161,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"links: {'stand for what they lead to' if found['allowSymlinks'] else 'none'}"
     if "ignored" in found:
         yield f"ignored: {', '.join(found['ignored'])}"
+    if "advice" in found:
+        yield f"advice: {found['advice']}"
     for one in found.get("resources", ()):
         part = f" (bytes {one['start']:,} to {one['end']:,})" if "end" in one else ""
         yield f"  {one['digest']}  {one['name']}{part}"

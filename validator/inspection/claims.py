@@ -9,8 +9,10 @@ from validator.bundle import Method
 from validator.errors import Refused
 from validator.inspection import certificates
 from validator.limits import DEFAULT
+from validator.limits.cgroup import granted_cpus
 from validator.report import ROOT_PIN, STATEMENT_PIN
 from validator.statement import Statement, parse_statement
+from validator.tree import advice
 
 if TYPE_CHECKING:
     from validator.bundle import Bundle
@@ -86,8 +88,22 @@ def _statement(bundle: Bundle, *, files: bool) -> dict[str, Any]:
         "allowSymlinks": statement.allow_symlinks,
         "ignored": list(statement.ignore_paths),
         "files": len(statement.files),
+        "advice": _advice(statement),
         **listed,
     }
+
+
+def _advice(statement: Statement) -> str | None:
+    files, cores = statement.files, granted_cpus()
+    if statement.shard_size is None:
+        return advice.for_statement(len(files), hash_=statement.hash, cores=cores)
+    sizes = [
+        end - start
+        for number in range(len(files))
+        for place in range(files.count(number))
+        for start, end in (files.span(number, place, size=0),)
+    ]
+    return advice.for_model(sizes, hash_=statement.hash, cores=cores)
 
 
 def read_statement(bundle: Bundle) -> Statement:

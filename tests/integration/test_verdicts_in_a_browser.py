@@ -6,18 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from aiohttp.test_utils import TestServer
 
-from tests.support import observed as made
 from tests.support.chromium import running_tab
-from tests.support.observed import ended, gated, refused, stored_policy, verified
+from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
 from webhook.observe.site.listener import site
 from webhook.observe.site.page import Page
-from webhook.observe.verdict import Observed, observed
-from webhook.observe.wire import Pod
 
 if TYPE_CHECKING:
     from tests.support.chromium import Tab
@@ -26,11 +22,6 @@ Document = dict[str, Any]
 ARTIFACTS: Final = Path(__file__).parents[2] / "build" / "verdicts"
 SCREENS: Final = {"desk": (1280, 800), "phone": (390, 844)}
 """Widths and heights in pixels; the phone's are those of an iPhone 14."""
-
-
-def seen(pod: Document) -> Observed:
-    """Return what is held of a pod."""
-    return observed(msgspec.convert(pod, Pod), images=(made.IMAGE,))
 
 
 def page(number: int) -> Page:

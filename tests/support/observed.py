@@ -7,6 +7,8 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tests.support import pods, policies
 from validator import contract
 from validator.bundle import Method
@@ -16,6 +18,8 @@ from validator.report import Report, Verdict, termination_message
 from validator.signatures import ProvenSigner
 from webhook.admission.mutation import mutate
 from webhook.admission.pod import Manifest
+from webhook.observe.verdict import Observed, observed
+from webhook.observe.wire import Pod
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
@@ -119,3 +123,8 @@ def with_monitor(pod: Document, *, ready: bool) -> Document:
     state = {"name": contract.MONITOR_CONTAINER, "ready": ready, "state": {"running": {}}}
     said = [*pod["status"]["initContainerStatuses"], state]
     return pod | {"status": pod["status"] | {"initContainerStatuses": said}}
+
+
+def seen(pod: Document) -> Observed:
+    """Return what the observer holds of a pod."""
+    return observed(msgspec.convert(pod, Pod), images=(IMAGE,))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import pytest
 
 from tests.e2e.api_server.fixtures import REQUIRE
@@ -13,11 +12,9 @@ from tests.e2e.api_server.observe.running import REPORTS, USER, rights, running_
 from tests.e2e.api_server.observe.test_observing import made, say
 from tests.e2e.api_server.processes import until
 from tests.e2e.stack.static.definitions import DefinitionsMissingError, Module, definitions
-from tests.support.observed import IMAGE, ended, gated, refused, stored_policy, verified
+from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
 from webhook.observe.openreports import report
 from webhook.observe.policies import known
-from webhook.observe.verdict import observed
-from webhook.observe.wire import Pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +96,7 @@ def test_openreports_knows_all_of_a_report(control_plane: ControlPlane, team: Te
         ended(gated(policy=policy), [verified()]),
         ended(gated("b", policy=policy), [refused()], code=1),
     ]
-    body = report(known(policy), [observed(msgspec.convert(p, Pod), images=(IMAGE,)) for p in pods])
+    body = report(known(policy), [*map(seen, pods)])
     path = f"/apis/openreports.io/v1alpha1/namespaces/{policy['metadata']['namespace']}/reports"
     strict = f"{path}?dryRun=All&fieldValidation=Strict"
     answer = control_plane.call("POST", strict, body)

@@ -8,20 +8,21 @@ import msgspec
 import pytest
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, refused, stored_policy, verified, with_monitor
+from tests.support.observed import (
+    ended,
+    gated,
+    refused,
+    seen,
+    stored_policy,
+    verified,
+    with_monitor,
+)
 from webhook.observe.openreports import MESSAGE_LIMIT, RESULTS_SHOWN, report
 from webhook.observe.policies import known
-from webhook.observe.verdict import Observed, observed
-from webhook.observe.wire import Pod
 
 Document = dict[str, Any]
 AT = 1795896000
 """`made.AT` in Unix seconds."""
-
-
-def seen(pod: Document) -> Observed:
-    """Return what is held of a pod."""
-    return observed(msgspec.convert(pod, Pod), images=(made.IMAGE,))
 
 
 def results(*pods: Document, policy: Document | None = None) -> list[Document]:

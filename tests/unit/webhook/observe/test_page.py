@@ -6,21 +6,20 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, refused, stored_policy, verified
+from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
 from webhook.observe.site.listener import site
 from webhook.observe.site.page import PER_PAGE, Asked, Page
-from webhook.observe.verdict import Observed, observed
-from webhook.observe.wire import Pod
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from webhook.observe.verdict import Observed
 
 Document = dict[str, Any]
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -52,11 +51,6 @@ def read(text: str) -> Reader:
     reader = Reader()
     reader.feed(text)
     return reader
-
-
-def seen(pod: Document) -> Observed:
-    """Return what is held of a pod."""
-    return observed(msgspec.convert(pod, Pod), images=(made.IMAGE,))
 
 
 def page(*pods: Observed, policies: tuple[Document, ...] = ()) -> Page:

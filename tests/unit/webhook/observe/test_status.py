@@ -9,24 +9,18 @@ import msgspec
 import pytest
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, refused, stored_policy, verified
+from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
 from validator.policy.document import ModelValidation
 from validator.policy.status import CONDITIONS_LIMIT, MODELS_SHOWN, REFUSALS_SHOWN, Status
 from webhook.admission.injected.restart_rules import in_force, stops
 from webhook.observe.pods import Pods
 from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known
 from webhook.observe.status import status
-from webhook.observe.verdict import Observed, Verdict, observed
-from webhook.observe.wire import Pod
+from webhook.observe.verdict import Verdict
 
 Document = dict[str, Any]
 NOW = "2026-11-28T21:00:00Z"
 LATER = "2026-11-28T22:00:00Z"
-
-
-def seen(pod: Document) -> Observed:
-    """Return what is held of a pod."""
-    return observed(msgspec.convert(pod, Pod), images=(made.IMAGE,))
 
 
 def conditions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,7 +12,7 @@ from cryptography import x509
 
 from tests.sigstore import PrivateSigstore
 from tests.sigstore.authority import Identity
-from tests.support import pods, policies
+from tests.support import cluster_rules, observed, pods, policies
 from tests.support.certificates import Party, Profile
 from tests.support.signed_model import (
     Signer,
@@ -21,6 +22,7 @@ from tests.support.signed_model import (
     statement_of,
 )
 from tests.support.webhook_process import review
+from validator import contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +31,14 @@ WORKFLOW = Identity(
     "https://github.com/team/granite/.github/workflows/sign.yaml@refs/heads/main",
     claims={2: "push", 5: "team/granite", 12: "https://github.com/team/granite"},
 )
+USER = Identity("alice!example.com")
 
 
 def seeds() -> Iterator[tuple[str, str, bytes]]:
     """Yield target, name and content of each honest input."""
     with PrivateSigstore.start() as sigstore:
         rekor = {n: sigstore.sign_statement(statement(), rekor=n) for n in (1, 2)}
+        user = sigstore.sign_statement(statement(), identity=USER, flavour="0.2")
         workflow = json.loads(sigstore.sign_statement(statement(), identity=WORKFLOW))
         yield "anchor", "trusted-root", sigstore.trusted_root_json.encode()
     root = Party.root()
@@ -42,6 +46,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     (stamp,) = material["timestampVerificationData"]["rfc3161Timestamps"]
     yield "bundle", "rekor-1", rekor[1].encode()
     yield "bundle", "rekor-2", rekor[2].encode()
+    yield "bundle", "user-name", user.encode()
+    yield "bundle", "url-alphabet", _in_the_url_alphabet(rekor[2]).encode()
     yield "bundle", "key", Signer().bundle(statement())
     yield "bundle", "certificate", root.issue().bundle(statement(), root)
     yield "timestamp", "honest", base64.b64decode(stamp["signedTimestamp"])
@@ -54,11 +60,27 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     for name, document in _statements():
         yield "statement", name, json.dumps(document).encode()
     for name, document in _policies():
-        yield "policy", name, yaml.safe_dump(document).encode()
+        yield "policy", name, yaml.safe_dump_all(document).encode()
     for name, document in _reviews():
         yield "pod_review", name, json.dumps(document).encode()
+    for name, pod in _pods():
+        yield "report", name, json.dumps(pod).encode()
+        ended = pod["status"]["initContainerStatuses"][0]["state"]["terminated"]
+        yield "report", f"{name}-message", ended["message"].encode()
     for number, line in enumerate(_LINES):
         yield "command_line", str(number), "\0".join(line).encode()
+
+
+def _in_the_url_alphabet(bundle: str) -> str:
+    """Return a bundle whose material is without padding in the other alphabet of base64."""
+    document = json.loads(bundle)
+    material = json.dumps(document["verificationMaterial"])
+    recoded = re.sub(
+        r'"[A-Za-z0-9+/]{40,}={0,2}"',
+        lambda found: found[0].translate(str.maketrans("+/", "-_", "=")),
+        material,
+    )
+    return json.dumps(document | {"verificationMaterial": json.loads(recoded)})
 
 
 _PROFILE = Profile(
@@ -87,27 +109,82 @@ def _statements() -> Iterator[tuple[str, Any]]:
 
 
 def _policies() -> Iterator[tuple[str, Any]]:
-    yield "key", policies.policy_document()
+    yield "key", [policies.policy_document()]
+    yield (
+        "restart",
+        [
+            policies.policy_document(
+                onRestart="Verify",
+                mode="Audit",
+                revalidation={"interval": "10m", "action": "Stop"},
+                model={"digests": ["sha256:" + "ab" * 32, "statement:sha256:" + "cd" * 32]},
+            )
+        ],
+    )
+    yield (
+        "cluster",
+        [
+            cluster_rules.rule_document(
+                namespaceSelector={"matchLabels": {"team": "llm"}},
+                workload={"arguments": "Strict", "images": [pods.DIGEST]},
+            )
+        ],
+    )
+    yield (
+        "root",
+        [
+            policies.policy_document(
+                config={"privateKeyConfig": {"trustRootRef": {"name": "signer"}}}
+            ),
+            {
+                "apiVersion": contract.API_VERSION,
+                "kind": "TrustRoot",
+                "metadata": {"name": "signer"},
+                "spec": {"publicKey": policies.KEY},
+            },
+        ],
+    )
     yield (
         "keyless",
-        policies.policy_document(
-            config={
-                "anyOf": [
-                    {
-                        "sigstoreConfig": {
-                            "certificateIdentityRegexp": ".*@example\\.com",
-                            "certificateOidcIssuer": "https://issuer.example",
-                            "githubWorkflow": {"repository": "team/granite"},
-                        }
-                    },
-                    {"pkiConfig": {"certificateAuthorities": "PEM", "certificateIdentity": "CN=a"}},
-                ]
-            },
-            revalidation={"interval": "1h"},
-            resources={"limits": {"cpu": "1", "memory": "1Gi"}},
-            workload={"arguments": "Strict", "images": [pods.DIGEST]},
-        ),
+        [
+            policies.policy_document(
+                config={
+                    "anyOf": [
+                        {
+                            "sigstoreConfig": {
+                                "certificateIdentityRegexp": ".*@example\\.com",
+                                "certificateOidcIssuer": "https://issuer.example",
+                                "githubWorkflow": {"repository": "team/granite"},
+                            }
+                        },
+                        {
+                            "pkiConfig": {
+                                "certificateAuthorities": "PEM",
+                                "certificateIdentity": "CN=a",
+                            }
+                        },
+                    ]
+                },
+                revalidation={"interval": "1h"},
+                resources={"limits": {"cpu": "1", "memory": "1Gi"}},
+                workload={"arguments": "Strict", "images": [pods.DIGEST]},
+            )
+        ],
     )
+
+
+def _pods() -> Iterator[tuple[str, Any]]:
+    """Yield pods whose gates have ended, as the API server has them."""
+    pod = observed.gated(
+        ownerReferences=[
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "llm", "uid": "1"}
+            | {"controller": True}
+        ]
+    )
+    verified = observed.ended(pod, [observed.verified()])
+    yield "verified", verified
+    yield "refused", observed.ended(pod, [observed.refused()], code=1)
+    yield "unready", observed.with_monitor(verified, ready=False)
 
 
 def _reviews() -> Iterator[tuple[str, Any]]:
@@ -115,6 +192,18 @@ def _reviews() -> Iterator[tuple[str, Any]]:
         asked = pods.pod()
         asked["metadata"]["labels"] = dict.fromkeys(asked["metadata"]["labels"], label)
         yield label, review(asked, namespace="team")
+    restarting = pods.pod()
+    restarting["metadata"]["labels"] = dict.fromkeys(restarting["metadata"]["labels"], "strict")
+    rules = [
+        {
+            "action": "RestartAllContainers",
+            "exitCodes": {"operator": "NotIn", "values": [0]},
+        }
+    ]
+    container = restarting["spec"]["containers"][0]
+    container |= {"restartPolicy": "Never", "restartPolicyRules": rules}
+    container["livenessProbe"] = {"httpGet": {"path": "/health", "port": 8000}}
+    yield "restart-rules", review(restarting, namespace="team")
     mutated = pods.mutated(pods.pod())
     yield "again", review(mutated, namespace="team")
 

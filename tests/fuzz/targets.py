@@ -14,19 +14,25 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import yaml
 from prometheus_client import CollectorRegistry
 
 from tests.support import policies
 from tests.support.certificates import NOW, Party
+from tests.support.observed import IMAGE, ended, gated, stored_policy
 from tests.support.signed_model import PAYLOAD_TYPE, Signer, b64
 from validator.bundle import Bundle, Method, parse_bundle
 from validator.errors import ValidatorError
 from validator.inspection import certificates
 from validator.inspection.claims import claims
 from validator.limits import DEFAULT
-from validator.policy.document import ModelValidation
+from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.document import FILE_LIMIT, ModelValidation
 from validator.policy.files import read_policy
+from validator.policy.resolved import Requirement
+from validator.policy.trust_root import TrustRoot
+from validator.policy.yaml_documents import load_all
 from validator.signatures.certificate import CertificateVerifier, load_chain
 from validator.signatures.key import KeyVerifier
 from validator.signatures.keyless import Claims, Expected, SigstoreVerifier
@@ -36,6 +42,11 @@ from webhook import review
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import RequestError
 from webhook.metrics import Metrics
+from webhook.observe import openreports
+from webhook.observe.policies import Known, known
+from webhook.observe.status import status
+from webhook.observe.verdict import observed
+from webhook.observe.wire import Pod
 from webhook.policies.directory import DirectorySource
 from webhook.settings import GateSettings
 from webhook.vllm.check import check
@@ -44,6 +55,7 @@ from webhook.vllm.reading import Reading
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.support.observed import Document
     from validator.signatures import Verifier
 
 _EXPECTED: Final = Expected(identity="alice@example.com", issuer="https://issuer.example")
@@ -120,10 +132,24 @@ def statement(data: bytes) -> None:
 
 
 def policy(data: bytes) -> None:
-    """Read a policy file, and hand it to a gate."""
+    """Read a policy file with its roots, and hand it to a gate; read rules of the cluster."""
     with suppress(ValidatorError):
         read = read_policy(data, source="file")
         assert ModelValidation.from_environment(read.to_environment()).spec == read.spec
+    with suppress(ValidatorError):
+        for document in load_all(data, source="file", limit=FILE_LIMIT):
+            for read_object in (_rule, TrustRoot.from_object, _observed_policy):
+                with suppress(ValidatorError):
+                    read_object(document, source="file")
+
+
+def _rule(document: object, *, source: str) -> None:
+    Requirement.of(ClusterModelValidation.from_object(document, source=source))
+
+
+def _observed_policy(document: object, *, source: str) -> None:
+    if isinstance(document, dict):
+        status(known(document), (), now=source)
 
 
 def anchor(data: bytes) -> None:
@@ -168,11 +194,41 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _reviewer() -> Reviewer:
     folder = Path(mkdtemp(prefix="fuzz-policies-"))
     lax = policies.policy_document("granite", namespace="team", default=True)
-    strict = policies.policy_document("strict", namespace="team", workload={"arguments": "Strict"})
+    strict = policies.policy_document(
+        "strict", namespace="team", workload={"arguments": "Strict"}, onRestart="Verify"
+    )
     (folder / "policies.yaml").write_text(yaml.safe_dump_all([lax, strict]))
     source = DirectorySource(folder, metrics=Metrics(CollectorRegistry()))
     source.load()
     return Reviewer(source=source, gate=GateSettings(image="registry.example/validator:1"))
+
+
+def report(data: bytes) -> None:
+    """Read what a gate has left, and a whole pod, for its policy's status and report."""
+    text = data.decode(errors="replace")
+    _observed(ended(_gated(), text=text))
+    with suppress(ValueError, RecursionError):
+        _observed(json.loads(text))
+
+
+@cache
+def _gated() -> Document:
+    return gated()
+
+
+def _observed(document: object) -> None:
+    try:
+        pod = msgspec.convert(document, Pod)
+    except msgspec.ValidationError:
+        return
+    found = observed(pod, images=frozenset({IMAGE}))
+    msgspec.json.encode(status(_known(), [found], now="2026-01-02T03:04:05Z"))
+    msgspec.json.encode(openreports.report(_known(), [found]))
+
+
+@cache
+def _known() -> Known:
+    return known(stored_policy())
 
 
 def command_line(data: bytes) -> None:
@@ -195,6 +251,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "command_line": command_line,
     "pod_review": pod_review,
     "policy": policy,
+    "report": report,
     "statement": statement,
     "timestamp": timestamp,
 }

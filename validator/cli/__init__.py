@@ -23,10 +23,11 @@ from validator.cli import (
     verify_sigstore,
 )
 from validator.contract import ExitCode
-from validator.errors import PolicyError, Refused, Undecided
+from validator.errors import PolicyError, Refused, Undecided, ValidatorError
 from validator.text import quoted
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' remarks on a bundle are no verdict
     try:
-        code = arguments.run(arguments)
+        code = _run(arguments)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — fail closed, and say so
         sentence, code = _explained(error)
@@ -79,6 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _let_go(sys.stdout)
     _let_go(sys.stderr)
     return int(code)
+
+
+def _run(arguments: argparse.Namespace) -> ExitCode:
+    """Run the subcommand; where it ends without a verdict, programs get to know why."""
+    try:
+        code: ExitCode = arguments.run(arguments)
+    except ValidatorError as error:
+        if unjudged := getattr(arguments, "unjudged", None):
+            unjudged(error, arguments)
+        raise
+    return code
 
 
 def _let_go(stream: TextIO) -> None:

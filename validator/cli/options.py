@@ -61,6 +61,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="progress on standard error; auto is a bar on a terminal, else a line now and then",
     )
+    parser.set_defaults(unjudged=show_unjudged)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +158,17 @@ def _digest(text: str) -> str:
             "lower-case hexadecimal digits"
         )
     return text
+
+
+def show_unjudged(error: ValidatorError, arguments: argparse.Namespace) -> None:
+    """Print why nothing was verified to programs that read verdicts; people get the sentence."""
+    from validator.report import Report, Verdict
+
+    if arguments.format != "json":
+        return
+    verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.UNDECIDED
+    model = str(arguments.model or "")
+    show(Report(verdict=verdict, model=model, code=error.code, reason=str(error)).as_dict())
 
 
 def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support import observed as made
+from tests.support.cluster_rules import rule
 from tests.support.fakes.fake_api_server import (
     PODS,
     POLICIES,
@@ -24,8 +25,10 @@ from tests.support.fakes.fake_api_server import (
     status,
 )
 from tests.support.observed import ended, gated, refused, stored_policy, verified, with_monitor
+from tests.support.pods import MODEL
 from tests.support.waiting import ended_task, until
 from validator import contract
+from validator.policy.resolution import stand_in
 from webhook.cluster.api import ClusterApi
 from webhook.observe.controller import Observer
 from webhook.observe.events import Events
@@ -441,6 +444,22 @@ async def test_a_verdict_is_said_once(
     name = "model_validation_observe_events_total"
     await until(lambda: metrics.registry.get_sample_value(name, {"outcome": "known"}) == 4)
     assert len(said(server)) == 4
+
+
+async def test_a_rule_of_the_cluster_is_said_on_the_owner_alone(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """There is no policy in the namespace that an event could be about; the pod counts as such."""
+    metadata = {"uid": "uid-of-base", "generation": 1}
+    chosen = rule("base", metadata=metadata, model={"path": MODEL}, default=True)
+    pod = gated("a", policy=stand_in(chosen, [chosen]), ownerReferences=[OWNER])
+    await server.put(PODS, ended(pod, [refused()], code=1))
+    observer = await start()
+    await until(lambda: len(said(server)) == 3)
+    assert ("ModelRefused", "ReplicaSet", "r") in said(server)
+    metrics.registry.register(Held(observer.pods, observer.policies))
+    name, labels = "model_validation_observe_pods", {"namespace": "", "policy": ""}
+    assert metrics.registry.get_sample_value(name, {**labels, "verdict": "refused"}) == 1
 
 
 async def test_what_is_long_past_is_not_said_again(server: FakeApiServer, start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from validator import contract
 from validator.bundle import Method
 from validator.cli import injected
 from validator.policy.document import ModelValidation
+from validator.policy.resolved import ResolvedPolicy
 from validator.report import Report, Verdict, termination_message
 from validator.signatures import ProvenSigner
 from webhook.admission.mutation import mutate
@@ -37,6 +39,7 @@ SIGNER: Final = ProvenSigner(
     signed_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
 )
 AT: Final = "2026-11-28T20:00:00Z"
+EXPIRES: Final = "2026-12-24T00:00:00Z"
 
 
 def stored_policy(
@@ -47,16 +50,20 @@ def stored_policy(
     return policies.policy_document(name, namespace=namespace, metadata=metadata, **changes)
 
 
-def gated(name: str = "llm", *, policy: Document | None = None, **metadata: Any) -> Document:
+def gated(
+    name: str = "llm", *, policy: Document | ModelValidation | None = None, **metadata: Any
+) -> Document:
     """Return a pod as the webhook has made it and the API server has stored it.
 
     Args:
         name: Of the pod.
-        policy: Of the gate; it says the namespace, too.
+        policy: Of the gate; it says the namespace, too, if it is not the cluster's.
         metadata: Further metadata.
     """
-    chosen = ModelValidation.from_object(policy or stored_policy(), source="test")
-    namespace = chosen.metadata.namespace or ""
+    chosen = policy or stored_policy()
+    if not isinstance(chosen, ModelValidation):
+        chosen = ModelValidation.from_object(chosen, source="test")
+    namespace = chosen.metadata.namespace or "team"
     given = pods.pod()
     given["metadata"] |= {"name": name, "namespace": namespace}
     made = mutate(
@@ -86,7 +93,7 @@ def message(pod: Document, *reports: Report) -> str:
     """Return the termination message that the gate of a pod leaves."""
     gate = pods.gate_of(pod)
     text = next(e["value"] for e in gate["env"] if e["name"] == contract.POLICY_VARIABLE)
-    context = injected.context(ModelValidation.from_environment(text))
+    context = injected.context(ResolvedPolicy.from_environment(text))
     context["traceId"] = pod["metadata"]["uid"].replace("-", "")
     return termination_message(reports, context=context).decode()
 
@@ -128,3 +135,14 @@ def with_monitor(pod: Document, *, ready: bool) -> Document:
 def seen(pod: Document) -> Observed:
     """Return what the observer holds of a pod."""
     return observed(msgspec.convert(pod, Pod), images=(IMAGE,))
+
+
+def exempt(pod: Document, *, name: str = "until-signed", expires: str = EXPIRES) -> Document:
+    """Return a pod under Audit whose gate's policy says by which exemption it is."""
+    changed = deepcopy(pod)
+    for each in pods.gate_of(changed)["env"]:
+        if each["name"] == contract.POLICY_VARIABLE:
+            policy = json.loads(each["value"])
+            policy["resolved"] = {"exemption": {"name": name, "expires": expires}}
+            each["value"] = json.dumps(policy)
+    return changed

@@ -82,6 +82,15 @@ class RefusedPod(Document, frozen=True, kw_only=True):
     verdict: Literal["refused", "unready", "unproven"]
     code: Annotated[str, Meta(max_length=64)] | None = None
     sentence: _Sentence = ""
+    exemption: (
+        Annotated[
+            str,
+            Meta(
+                max_length=NAME_LIMIT, description="By which it runs all the same, and until when."
+            ),
+        ]
+        | None
+    ) = None
     time: _Time | None = None
 
 

@@ -104,14 +104,15 @@ class Events:
 
     def announce(self, before: Observed | None, after: Observed) -> None:
         """Take in that a pod's verdict is another one; `before` is `None` for an unknown pod."""
-        if after.verdict not in REASONS or not after.policy_uid:
+        if after.verdict not in REASONS or not (after.policy_uid or after.rule):
             return
         if before is not None and _content(before) == _content(after):
             return
         if before is None and not self._is_recent(after):
             return
-        for regarded in (_owner(after), _policy(after)):
-            self._add(regarded, after)
+        self._add(_owner(after), after)
+        if after.policy_uid:
+            self._add(_policy(after), after)
 
     async def run(self) -> NoReturn:
         """Send what waits, one after the other, until cancelled."""
@@ -179,7 +180,7 @@ class Events:
 def _content(pod: Observed) -> tuple[object, ...]:
     """Return what an event on a pod says, without the pod's name."""
     models = [(model.path, model.digest, model.signer) for model in pod.models]
-    return pod.policy_uid, pod.verdict, pod.code, pod.sentence, models
+    return pod.policy_uid, pod.rule, pod.verdict, pod.code, pod.sentence, models
 
 
 def _note(pod: Observed) -> str:
@@ -188,7 +189,8 @@ def _note(pod: Observed) -> str:
     if pod.verdict is Verdict.VERIFIED:
         parts = [f"{model.path}: {model.digest}, signed by {model.signer}" for model in pod.models]
     code = f" ({pod.code})" if pod.code else ""
-    audit = " (Audit: the pod runs all the same)" if pod.audit and pod.sentence else ""
+    why = f"exempt by {pod.exemption}" if pod.exemption else "Audit"
+    audit = f" ({why}: the pod runs all the same)" if pod.audit and pod.sentence else ""
     text = f"pod {pod.name}: {'; '.join(parts) or str(pod.verdict)}{code}{audit}"
     return text.encode()[:NOTE_LIMIT].decode(errors="ignore")
 

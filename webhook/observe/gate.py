@@ -48,8 +48,8 @@ _Name = Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)]
 
 class _Metadata(msgspec.Struct, frozen=True):
     name: _Name
-    namespace: _Name
     uid: _Name
+    namespace: _Name = ""
     generation: int = 0
 
 
@@ -63,9 +63,20 @@ class _Spec(msgspec.Struct, frozen=True):
     models: list[_Model] | None = None
 
 
-class _Policy(msgspec.Struct, frozen=True):
+class _Exemption(msgspec.Struct, frozen=True):
+    name: _Name
+    expires: _Name
+
+
+class _Resolved(msgspec.Struct, frozen=True):
+    exemption: _Exemption | None = None
+
+
+class _Policy(msgspec.Struct, frozen=True, rename="camel"):
     metadata: _Metadata
     spec: _Spec
+    resolved: _Resolved | None = None
+    of_cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,9 @@ class GatePolicy:
     Attributes:
         paths: Of its models.
         audit: Whether it stops nothing.
+        of_cluster: Whether it is a ClusterModelValidation, in place of a policy that the namespace
+            does not have.
+        exemption: The exemption by which it stops nothing, and its end; "" for none.
     """
 
     name: str
@@ -83,6 +97,15 @@ class GatePolicy:
     generation: int
     paths: frozenset[str]
     audit: bool
+    of_cluster: bool
+    exemption: str
+
+    @property
+    def reference(self) -> str:
+        """Its name in the gate's report."""
+        if self.of_cluster:
+            return f"{contract.CLUSTER_KIND} {self.name}"
+        return f"{contract.KIND} {self.namespace}/{self.name}"
 
 
 def proven(pod: Pod, *, images: Collection[str]) -> GatePolicy:
@@ -142,7 +165,7 @@ def _policy(pod: Pod, gate: Container) -> GatePolicy:
         policy = read(texts[0] or "")
     if policy is None:
         raise Unproven("the gate's policy is not in the form that the webhook injects")
-    if policy.namespace != pod.metadata.namespace:
+    if policy.namespace != ("" if policy.of_cluster else pod.metadata.namespace):
         raise Unproven("the gate's policy is another namespace's")
     return policy
 
@@ -155,7 +178,7 @@ def read(text: str) -> GatePolicy | None:
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     models = policy.spec.models or ([policy.spec.model] if policy.spec.model else [])
-    named = policy.metadata
+    named, exemption = policy.metadata, policy.resolved and policy.resolved.exemption
     return GatePolicy(
         name=named.name,
         namespace=named.namespace,
@@ -163,4 +186,6 @@ def read(text: str) -> GatePolicy | None:
         generation=named.generation,
         paths=frozenset(model.path for model in models),
         audit=policy.spec.mode == "Audit",
+        of_cluster=policy.of_cluster,
+        exemption=f"{exemption.name} until {exemption.expires}" if exemption else "",
     )

@@ -147,7 +147,15 @@ def _result(policy: Known, pod: Observed) -> Object:
             }
         ],
         "message": message[:MESSAGE_LIMIT],
-        "properties": {"verdict": str(verdict)} | ({"code": pod.code} if pod.code else {}),
+        "properties": {
+            name: text
+            for name, text in (
+                ("verdict", str(verdict)),
+                ("code", pod.code),
+                ("exemption", pod.exemption),
+            )
+            if text
+        },
     }
     if verdict in _SEVERITIES:
         made["severity"] = _SEVERITIES[verdict]

@@ -115,6 +115,7 @@ def _refusals(policy: Known, pods: Collection[Observed]) -> tuple[RefusedPod, ..
             verdict=_SHOWN[under(pod, uid=policy.uid)],
             code=pod.code,
             sentence=reason(pod, uid=policy.uid),
+            exemption=pod.exemption or None,
             time=pod.at or None,
         )
         for pod in bad[:REFUSALS_SHOWN]

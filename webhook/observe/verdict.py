@@ -53,13 +53,15 @@ class Observed:
     Attributes:
         policy: The name of the policy of its gate; where there is no gate, the one that its label
             names, or "".
-        policy_uid: The policy's uid in the gate's environment; "" without a gate.
+        policy_uid: The policy's uid in the gate's environment; "" without one.
+        rule: The ClusterModelValidation that stands in for a policy; "" for none.
         generation: The policy's, likewise.
         code: The stable name of the refusal's kind, where the gate has given one.
         sentence: Why it is not verified, "" where it is.
         models: What the gate has verified.
         at: When the gate ended, as the kubelet says; "" before.
         audit: Whether it runs whatever was found.
+        exemption: The exemption by which it does, and its end; "" for none.
         owner: The controller that made it.
     """
 
@@ -68,6 +70,7 @@ class Observed:
     uid: str
     policy: str
     policy_uid: str = ""
+    rule: str = ""
     generation: int = 0
     verdict: Verdict
     code: str | None = None
@@ -75,6 +78,7 @@ class Observed:
     models: tuple[Verified, ...] = ()
     at: str = ""
     audit: bool = False
+    exemption: str = ""
     owner: Owner | None = None
 
 
@@ -112,8 +116,9 @@ def observed(pod: Pod, *, images: Collection[str]) -> Observed:
         namespace=metadata.namespace,
         name=metadata.name,
         uid=metadata.uid,
-        policy=policy.name,
-        policy_uid=policy.uid,
+        policy="" if policy.of_cluster else policy.name,
+        policy_uid="" if policy.of_cluster else policy.uid,
+        rule=report.name(policy.name) if policy.of_cluster else "",
         generation=policy.generation,
         verdict=found.verdict,
         code=found.code,
@@ -121,6 +126,7 @@ def observed(pod: Pod, *, images: Collection[str]) -> Observed:
         models=found.models,
         at=found.at,
         audit=policy.audit,
+        exemption=report.name(policy.exemption),
         owner=pod.owner,
     )
 
@@ -188,7 +194,7 @@ def _fits(left: Report, pod: Pod, policy: GatePolicy) -> bool:
     if left.policy is None:
         return left.verdict != "verified" and not left.models
     return (
-        left.policy == f"{contract.KIND} {policy.namespace}/{policy.name}"
+        left.policy == policy.reference
         and (left.generation or 0) == policy.generation
         and left.trace_id == pod.metadata.uid.replace("-", "")
         and frozenset(model.model for model in left.models) == policy.paths

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from validator import contract
 from webhook.observe.pods import counts, under
 from webhook.observe.status import models, reason
 from webhook.observe.verdict import Verdict
@@ -164,14 +165,15 @@ class Page:
     def _pod(self, pod: Observed) -> str:
         verdict = self._verdict(pod)
         code = f" {_text(pod.code)}" if pod.code else ""
-        runs = " (Audit: it runs)" if pod.audit and verdict is Verdict.REFUSED else ""
+        why = f"exempt by {_text(pod.exemption)}" if pod.exemption else "Audit"
+        runs = f" ({why}: it runs)" if pod.audit and verdict is Verdict.REFUSED else ""
         named = f"{_text(pod.namespace)}/{_text(pod.name)}"
         lines = [f'<b class="{verdict}">{verdict}{code}</b> {named}{runs}']
         if why := reason(pod, uid=self._uid(pod)):
             lines.append(f"<p>{_text(why)}</p>")
         if verdict is Verdict.VERIFIED:
             lines += [_model(m.path, m.digest, m.signer, m.issuer) for m in pod.models]
-        told = [f"policy {pod.policy}" if pod.policy else "no policy", pod.at]
+        told = [_policy_of(pod), pod.at]
         lines.append(f'<p class="small">{_text(" · ".join(filter(None, told)))}</p>')
         return f"<li>{''.join(lines)}</li>"
 
@@ -203,6 +205,12 @@ def _model(path: str, digest: str | None, signer: str | None, issuer: str | None
     of = f" ({_text(issuer)})" if issuer else ""
     what = f' <span class="small">{_text(digest)}</span>' if digest else ""
     return f"<p><code>{_text(path)}</code>{by}{of}{what}</p>"
+
+
+def _policy_of(pod: Observed) -> str:
+    if pod.rule:
+        return f"{contract.CLUSTER_KIND} {pod.rule}"
+    return f"policy {pod.policy}" if pod.policy else "no policy"
 
 
 def _pods(number: int) -> str:

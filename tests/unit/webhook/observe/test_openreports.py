@@ -10,6 +10,7 @@ import pytest
 from tests.support import observed as made
 from tests.support.observed import (
     ended,
+    exempt,
     gated,
     refused,
     seen,
@@ -72,6 +73,14 @@ def test_a_pod_that_does_not_pass(
     assert found.get("severity") == severity
     assert properties.items() <= found["properties"].items()
     assert found["message"]
+
+
+def test_an_exempt_pod_is_a_warning() -> None:
+    """With the exemption's name and end."""
+    pod = exempt(ended(gated(policy=stored_policy(mode="Audit")), [refused()], code=1))
+    (found,) = results(pod)
+    assert found["result"] == "warn"
+    assert found["properties"]["exemption"] == f"until-signed until {made.EXPIRES}"
 
 
 def test_a_pod_without_a_verdict_has_no_result() -> None:

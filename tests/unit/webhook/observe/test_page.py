@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
+from tests.support.observed import ended, exempt, gated, refused, seen, stored_policy, verified
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
 from webhook.observe.site.listener import site
@@ -83,6 +83,20 @@ def test_which_models_run_and_what_was_refused() -> None:
     ):
         assert shown in text
     assert "Not up to date" not in text
+
+
+def test_who_let_it_run() -> None:
+    """The policy's Audit, or an exemption with its end; a rule of the cluster has its own name."""
+    audit = ended(gated(policy=stored_policy(mode="Audit")), [refused()], code=1)
+    policies = (stored_policy(mode="Audit"),)
+    text = read(page(seen(audit), policies=policies).pods(Asked())).text
+    assert "(Audit: it runs)" in text
+    text = read(page(seen(exempt(audit)), policies=policies).pods(Asked())).text
+    assert f"(exempt by until-signed until {made.EXPIRES}: it runs)" in text
+    text = read(
+        page(replace(seen(audit), policy="", policy_uid="", rule="base")).pods(Asked())
+    ).text
+    assert "ClusterModelValidation base" in text
 
 
 def test_what_is_wrong_with_a_policy() -> None:

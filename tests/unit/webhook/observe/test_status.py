@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, refused, seen, stored_policy, verified
+from tests.support.observed import ended, exempt, gated, refused, seen, stored_policy, verified
 from validator.policy.document import ModelValidation
 from validator.policy.status import CONDITIONS_LIMIT, MODELS_SHOWN, REFUSALS_SHOWN, Status
 from webhook.admission.injected.restart_rules import in_force, stops
@@ -91,6 +91,17 @@ def test_refusals_are_the_latest_ones() -> None:
     assert (shown[0].code, shown[0].sentence, shown[0].verdict) == ("OtherSigner", "no", "refused")
     assert found.pods is not None
     assert found.pods.refused == 30
+
+
+def test_an_exemption_is_in_the_status() -> None:
+    """Of the pod that runs by it, and of no other."""
+    audit = stored_policy(mode="Audit")
+    pods = [ended(gated(name, policy=audit), [refused()], code=1) for name in "ab"]
+    found = status(known(audit), [seen(pods[0]), seen(exempt(pods[1]))], now=NOW).refusals or ()
+    assert {each.pod: each.exemption for each in found} == {
+        "a": None,
+        "b": f"until-signed until {made.EXPIRES}",
+    }
 
 
 def test_a_status_stays_small() -> None:

@@ -10,15 +10,29 @@ import msgspec
 import pytest
 
 from tests.support import observed as made
-from tests.support.observed import ended, gated, message, refused, verified, with_monitor
+from tests.support import pods
+from tests.support.cluster_rules import rule
+from tests.support.observed import (
+    ended,
+    exempt,
+    gated,
+    message,
+    refused,
+    verified,
+    with_monitor,
+)
 from validator import contract
 from validator.cli.injected import sentence_message
 from validator.errors import Refused, Undecided
+from validator.policy.resolution import stand_in
+from webhook.observe.pods import under
 from webhook.observe.verdict import Observed, Verdict, observed
 from webhook.observe.wire import Pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from validator.policy.document import ModelValidation
 
     Document = dict[str, Any]
 
@@ -45,6 +59,43 @@ def test_a_verified_pod() -> None:
     assert (model.log_index, model.method) == (42, "sigstore")
     assert found.at == made.AT
     assert found.sentence == ""
+
+
+def stand_in_for(**spec: Any) -> ModelValidation:
+    """Return a rule of the cluster as the policy of a namespace that has none."""
+    metadata = {"uid": "uid-of-base", "generation": 1}
+    chosen = rule("base", metadata=metadata, model={"path": pods.MODEL}, default=True, **spec)
+    return stand_in(chosen, [chosen])
+
+
+def test_a_rule_of_the_cluster_in_place_of_a_policy() -> None:
+    """It is named, and nothing is said of a policy of the namespace that has its name."""
+    found = judged(ended(gated(policy=stand_in_for()), [verified()]))
+    assert (found.verdict, found.namespace) == (Verdict.VERIFIED, "team")
+    assert (found.policy, found.policy_uid, found.rule) == ("", "", "base")
+    assert under(found, uid=None) is Verdict.VERIFIED
+    assert under(found, uid="another") is Verdict.VERIFIED
+
+
+def test_a_policy_that_says_it_is_the_clusters_has_no_namespace() -> None:
+    """Else an author could have it taken for another one than the report names."""
+    pod = gated(policy=stand_in_for())
+    for each in pods.gate_of(pod)["env"]:
+        if each["name"] == contract.POLICY_VARIABLE:
+            policy = json.loads(each["value"])
+            policy["metadata"]["namespace"] = "team"
+            each["value"] = json.dumps(policy)
+    assert judged(pod).verdict is Verdict.UNPROVEN
+
+
+def test_an_exempt_pod() -> None:
+    """It runs whatever its gate has found, by whose leave, and until when."""
+    pod = exempt(ended(gated(policy=made.stored_policy(mode="Audit")), [refused()], code=1))
+    found = judged(pod)
+    assert (found.verdict, found.audit) == (Verdict.REFUSED, True)
+    assert found.exemption == f"until-signed until {made.EXPIRES}"
+    assert judged(exempt(pod, name="x" * 254)).verdict is Verdict.UNPROVEN
+    assert judged(ended(gated(), [verified()])).exemption == ""
 
 
 def test_a_pod_that_is_not_verified_yet_waits() -> None:

@@ -281,7 +281,7 @@ def _serialization(
     if not isinstance(ignored, list) or not all(isinstance(path, str) for path in ignored):
         raise StatementError("the signed statement's ignore_paths are not a list of paths")
     for path in ignored:
-        _check_name(path, limit=None)
+        _check_name(path, limit=None, said="ignores")
         if _GLOB.search(path):
             raise StatementError(
                 f"the signed statement ignores {quoted(path)}: an ignored path is exact, and has "
@@ -368,7 +368,7 @@ def _resource(
     return name.encode(), start, end, digest
 
 
-def _check_name(name: str, *, limit: int | None) -> None:
+def _check_name(name: str, *, limit: int | None, said: str = "names") -> None:
     """Refuse a name that is not a plain relative path in UTF-8.
 
     Empty and "." segments are refused with "..": one file must have one name.
@@ -393,4 +393,4 @@ def _check_name(name: str, *, limit: int | None) -> None:
         elif "" in segments or "." in segments:
             reason = "it is not in its shortest form"
     if reason:
-        raise StatementError(f"the signed statement names {quoted(name)}, and {reason}")
+        raise StatementError(f"the signed statement {said} {quoted(name)}, and {reason}")

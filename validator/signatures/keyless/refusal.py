@@ -28,6 +28,9 @@ _KNOWN: Final = (
     ("inclusion promise", "the transparency log's promise was not made by the log"),
     ("root hash signature", "the log's checkpoint is of another tree than the proof of inclusion"),
     ("malformed", "the log's checkpoint cannot be read"),
+    ("note must contain", "the log's checkpoint cannot be read"),
+    ("padding", "the log's checkpoint cannot be read"),  # of a signature's base64
+    ("base64-encoded", "the log's checkpoint cannot be read"),
     ("checkpoint", "the log's checkpoint was not signed by the log"),
     ("inclusion proof", "the proof of inclusion in the transparency log does not hold"),
     ("SCT verify", "the certificate's timestamp (SCT) was not made by the CT log"),

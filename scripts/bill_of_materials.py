@@ -10,6 +10,7 @@ runs in one image print the same bytes: there is no time and no random number in
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import platform
@@ -185,6 +186,17 @@ def _release() -> dict[str, str]:
     return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the bill of materials."""
+    argparse.ArgumentParser(
+        prog="bill_of_materials.py",
+        description="Print what the environment of this Python holds as a software bill of "
+        "materials: CycloneDX 1.6, JSON. An image's own Python runs it (docs/releasing.md).",
+        allow_abbrev=False,
+    ).parse_args()
     json.dump(bill(), sys.stdout, indent=2, sort_keys=True)
     sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ The package manager's database stays, so that scanners still know what the base 
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import site
@@ -31,8 +32,20 @@ if TYPE_CHECKING:
 COMMANDS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 
+IN_AN_IMAGE = Path("/harden_image.py")
+"""The place where the Dockerfiles put this. Anywhere else it would take a machine apart."""
+
+
 def main() -> None:
     """Harden the root file system that this runs in."""
+    parser = argparse.ArgumentParser(
+        prog="harden_image.py",
+        description="Remove from this root file system every command but Python. The build of an "
+        f"image runs this as {IN_AN_IMAGE}; from any other place it refuses.",
+    )
+    parser.parse_args()
+    if Path(__file__).resolve() != IN_AN_IMAGE:
+        parser.error(f"this is not {IN_AN_IMAGE} in the build of an image: nothing was removed")
     library = Path(sysconfig.get_path("stdlib"))
     wheels = sysconfig.get_config_var("WHEEL_PKG_DIR")
     for folder in [*site.getsitepackages(), library / "ensurepip", *filter(None, [wheels])]:

@@ -88,8 +88,8 @@ class ExitCode(enum.IntEnum):
     VERIFIED = 0
     REFUSED = 1
     USAGE = 2
-    """The command line or the policy is wrong; nothing was verified."""
+    """The command line or the policy is wrong, or names a file that is not there."""
     UNDECIDED = 3
-    """The verdict could not be reached: an unreadable file, a missing trust root."""
+    """The verdict could not be reached: an unreadable file, no usable trust root."""
     STOP = 4
     """The monitor has seen a served model go bad: the pod is to begin again, with its gate."""

@@ -1,7 +1,8 @@
 """The validator's errors, split by who is at fault: every one that leaves the library.
 
     ValidatorError
-    ├── PolicyError            the policy or the command line is wrong     exit 2
+    ├── PolicyError            the policy or the command line is wrong,    exit 2
+    │                          or names a file that is not there
     ├── Refused                the model must not be served                exit 1
     │   ├── BundleError        step 1: the bundle cannot be read as one
     │   ├── MethodError        step 2: signed by another method than the policy's
@@ -12,7 +13,7 @@
     │   ├── PinError           step 7: another model than the pinned one
     │   ├── ModelError         steps 8 and 9: the files are not the signed ones
     │   └── RuleError          a rule of the cluster, beside the policy, does not accept it
-    └── Undecided              no verdict: unreadable file, missing trust root  exit 3
+    └── Undecided              no verdict: unreadable file, no trust root      exit 3
 
 A bare `Refused` is for a workload that opens files of no verified model: no step of one
 model's verification can see that. Each message is one sentence: what is wrong, where, and

@@ -13,7 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from validator.errors import BundleError, Undecided
+from validator.errors import BundleError, PolicyError, Undecided
 from validator.limits import DEFAULT
 from validator.text import quoted, unreadable
 
@@ -84,12 +84,13 @@ def read_anchor(path: Path, *, what: str) -> bytes:
     """Return the content of a file that the person who asks has named: a trust anchor, a policy.
 
     Raises:
-        Undecided: There is none, it is too large, or it cannot be read.
+        PolicyError: There is none, it is too large, or no regular file.
+        Undecided: It cannot be read.
     """
     try:
         return read_file(path, limit=DEFAULT.anchor_bytes, what=what)
     except BundleError as error:
-        raise Undecided(str(error)) from error
+        raise PolicyError(str(error)) from error
 
 
 def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:

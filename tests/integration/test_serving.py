@@ -344,7 +344,8 @@ async def test_certificate_and_policies_are_renewed_without_a_restart(webhook: W
     assert (await asked(webhook, "/mutate", review(pod())))["allowed"]
 
     (webhook.folder / "tls.key").write_bytes(b"rubbish")
-    await webhook.logged("the certificate cannot be used")
+    line = await webhook.logged("the certificate cannot be used")
+    assert line["meanwhile"] == "the one that was loaded before stays in use"
     assert (await asked(webhook, "/mutate", review(pod())))["allowed"]
 
 
@@ -402,6 +403,9 @@ async def test_it_is_not_ready_without_a_certificate(tmp_path: Path) -> None:
     (tmp_path / "tls.key").write_bytes(b"")
     async with Webhook(tmp_path) as running:
         assert await running.readiness() == "not ready: certificate\n"
+        line = await running.logged("the certificate cannot be used")
+        assert str(tmp_path / "tls.crt") in line["reason"]
+        assert line["meanwhile"] == "no review is answered until the files hold one"
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await running.shown()
         running.renew()

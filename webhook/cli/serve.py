@@ -45,8 +45,16 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
     )
     add_labels(parser)
     listening = parser.add_argument_group("listening")
-    listening.add_argument("--tls-cert", metavar="FILE", type=Path, required=True, help="PEM")
-    listening.add_argument("--tls-key", metavar="FILE", type=Path, required=True, help="PEM")
+    listening.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="PEM; waited for where it is not there yet, and read again when it changes",
+    )
+    listening.add_argument(
+        "--tls-key", metavar="FILE", type=Path, required=True, help="PEM, of the certificate"
+    )
     listening.add_argument(
         "--port", type=port, default=8443, help="of the reviews (default: %(default)s)"
     )

@@ -98,7 +98,12 @@ class ServingCertificate:
     def _complain(self, sentence: str) -> None:
         """Log what is wrong, once."""
         if sentence != self._complaint:
-            _log.error("the certificate cannot be used", reason=sentence, kept=bool(self._pair))
+            meanwhile = (
+                "the one that was loaded before stays in use"
+                if self._pair
+                else "no review is answered until the files hold one"
+            )
+            _log.error("the certificate cannot be used", reason=sentence, meanwhile=meanwhile)
             self._complaint = sentence
 
     def _hand_out(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> int | None:

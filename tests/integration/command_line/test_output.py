@@ -119,7 +119,7 @@ def test_closed_streams_leave_the_exit_code(desk: Desk, closed: str, code: int) 
         *("verify", "key", desk.site.model, "--public-key=absent"),
         prefix=("sh", "-c", line, "sh", *COMMAND),
     )
-    assert ended.code == 3
+    assert ended.code == 2
 
 
 def test_a_poor_encoding_is_no_failure(desk: Desk) -> None:

@@ -52,7 +52,7 @@ def test_json_is_one_object(desk: Desk) -> None:
         "'extra' is not signed",
     ]
     desk.key.unlink()
-    assert desk.verify("--format=json").code == 3
+    assert desk.verify("--format=json").code == 2
 
 
 def test_a_refused_model_ends_with_one(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.certificates import Party
 from tests.support.signed_model import Document, Signer
 from validator import contract
-from validator.errors import PolicyError, Undecided
+from validator.errors import PolicyError
 from validator.from_policy import verifiers
 from validator.policy import document as policy
 from validator.policy.document import ModelValidation
@@ -627,12 +627,12 @@ class TestVerifiers:
             assert (verifier.expression is None) == (verifier.identity_regexp is None)
 
     def test_anchors_are_read_from_files(self, tmp_path: Path) -> None:
-        """A path is read within limits; what is missing leaves the verdict open."""
+        """A path is read within limits; a policy that names what is not there is wrong."""
         (tmp_path / "key.pub").write_bytes(Signer().public_pem)
         made = config(privateKeyConfig={"keyPath": str(tmp_path / "key.pub")})
         assert len(verifiers(parsed(made))) == 1
         (tmp_path / "key.pub").unlink()
-        with pytest.raises(Undecided, match="there is no public key at"):
+        with pytest.raises(PolicyError, match="there is no public key at"):
             verifiers(parsed(made))
 
     @pytest.mark.parametrize(

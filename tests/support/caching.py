@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 
 def cache(name: str) -> Path:
@@ -22,14 +23,38 @@ def cache(name: str) -> Path:
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a folder against other processes, and make it if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    with _lock(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("another build is running: waiting for it ...")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[None]:
+    """Hold a folder together with others, so that nobody is `alone` in it meanwhile."""
+    with _lock(folder) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Hold a folder where nobody else does, and tell whether that is so; wait for nobody."""
+    with _lock(folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _lock(folder: Path) -> TextIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "lock").open("w")
 
 
 def say(line: str) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.images.buildah import (
     execute,
     exists,
 )
-from tests.support.caching import say
+from tests.support.caching import cache, exclusive, say
 
 PACKAGES = "python3,python3-venv"
 UNUSED = (
@@ -56,6 +56,13 @@ def build() -> str:
     if os.environ.get("MODEL_VALIDATION_BASE") or exists(image):
         return image
     check_machine("debootstrap")
+    with exclusive(cache("images") / "base"):
+        if not exists(image):
+            _make(image)
+    return image
+
+
+def _make(image: str) -> None:
     mirror, components = _mirror()
     say(f"base: debootstrap {_release()} with {PACKAGES} (a minute, once) ...")
     with container("scratch") as (made, root):
@@ -74,7 +81,6 @@ def build() -> str:
             (root / copied).unlink(missing_ok=True)
         buildah("config", "--env", f"PATH={PATH}", "--cmd", "python3", made)
         buildah("commit", "--quiet", made, image)
-    return image
 
 
 def _release() -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.images import base
 from tests.e2e.images.buildah import ImagesMissingError, buildah, check_machine
 from tests.e2e.images.package_index import secrets
-from tests.support.caching import cache, exclusive, say
+from tests.support.caching import alone, cache, exclusive, say, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,19 +87,18 @@ def build() -> dict[str, Image]:
         ImagesMissingError: a program is missing, or a build failed.
     """
     check_machine("buildah")
-    with exclusive(cache("images")):
+    with shared(cache("images")), exclusive(_folder()):
         found = images()
         missing = [image for image in found.values() if not image.archive.is_file()]
         if not missing:
             say(f"images: already in {_folder()}")
-        else:
-            on = base.build()
-            _folder().mkdir(parents=True, exist_ok=True)
-            for image in missing:
-                _build(image, on)
+        for image in missing:
+            _build(image, base.build())
         _folder().touch()
-        _tidy()
-        return found
+    with alone(cache("images")) as is_alone:
+        if is_alone:  # nobody builds: neither a set nor a layer is in use
+            _tidy()
+    return found
 
 
 def build_on(image: Image, base_image: str, *, builder: str) -> str:

@@ -10,7 +10,7 @@ from tests.e2e.images.buildah import buildah, container
 from tests.e2e.images.building import build_on
 from tests.e2e.images.running import PYTHON
 from tests.e2e.images.unpacking import unpacked
-from tests.support.caching import cache, exclusive
+from tests.support.caching import cache, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def test_the_final_stage_needs_no_shell(
 ) -> None:
     """BASE may be distroless where BUILDER is not."""
     identity = image("validator").identity
-    with exclusive(cache("images")):
+    with shared(cache("images")):
         bare = without_a_shell(identity)
         built = build_on(built_images["validator"], bare, builder=base.name())
     with unpacked(built) as on_bare:

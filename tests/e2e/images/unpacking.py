@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.images import base
 from tests.e2e.images.buildah import buildah, container
 from tests.e2e.images.running import Unpacked
-from tests.support.caching import cache, exclusive
+from tests.support.caching import cache, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def unpacked(image: str) -> Iterator[Unpacked]:
         image: As buildah reads it: `docker-archive:PATH`, or a name or id in the storage.
     """
     with ExitStack() as stack:
-        with exclusive(cache("images")):
+        with shared(cache("images")):
             identity = buildah("pull", "--quiet", "--policy=never", image)
             _, root = stack.enter_context(container(identity))
         yield Unpacked(identity, root, _described(identity)["config"])

@@ -11,7 +11,7 @@ from tests.e2e.api_server.processes import until
 from tests.e2e.images import base, building
 from tests.e2e.images.buildah import buildah
 from tests.e2e.node.models import WORKLOAD_IMAGE, serving
-from tests.support.caching import cache
+from tests.support.caching import cache, exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,8 +103,9 @@ def uninstall(api: ApiServer, overlay: str = "default") -> None:
 def _workload_archive() -> Path:
     name = base.build()
     archive = cache("images") / f"workload-{name.rpartition(':')[2]}.tar"
-    if not archive.is_file():
-        partial = archive.with_suffix(".partial")
-        buildah("push", "--quiet", name, f"docker-archive:{partial}:{WORKLOAD_IMAGE}")
-        partial.replace(archive)
+    with exclusive(cache("images") / "workload"):
+        if not archive.is_file():
+            partial = archive.with_suffix(".partial")
+            buildah("push", "--quiet", name, f"docker-archive:{partial}:{WORKLOAD_IMAGE}")
+            partial.replace(archive)
     return archive

@@ -73,7 +73,8 @@ WAYS: Final[dict[str, Callable[[Desk, PrivateSigstore], Ended]]] = {
     "NotPinned": lambda desk, _: desk.verify("--format=json", f"--digest=sha256:{'0' * 64}"),
     "ModelDiffers": lambda desk, _: _another_model(desk),
     "OutsideModel": lambda desk, _: _outside(desk),
-    "Undecided": lambda desk, _: desk.verify("--format=json", "--public-key=/nowhere"),
+    # ENAMETOOLONG: a file that cannot be read, for root as well.
+    "Undecided": lambda desk, _: desk.verify("--format=json", f"--public-key={300 * 'x'}"),
 }
 
 

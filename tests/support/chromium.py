@@ -93,9 +93,7 @@ async def running_tab(folder: Path) -> AsyncIterator[Tab]:
     try:
         port = await _port(folder / "DevToolsActivePort")
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                pages = [each for each in await answer.json() if each["type"] == "page"]
-            address = pages[0]["webSocketDebuggerUrl"]
+            address = await _page(session, f"http://127.0.0.1:{port}/json/list")
             async with session.ws_connect(address, max_msg_size=0) as socket:
                 yield Tab(socket)
     finally:
@@ -103,6 +101,17 @@ async def running_tab(folder: Path) -> AsyncIterator[Tab]:
         with suppress(ProcessLookupError):
             os.killpg(browser.pid, signal.SIGKILL)
         await browser.wait()
+
+
+async def _page(session: aiohttp.ClientSession, url: str) -> str:
+    """Return the address of the first page, once there is one."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            async with session.get(url) as answer:
+                for each in await answer.json():
+                    if each["type"] == "page":
+                        return str(each["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
 
 
 async def _port(file: Path) -> int:

@@ -86,7 +86,7 @@ images: ## Build the images (REGISTRY=... TAG=... BASE=... BUILDER=... BUILD_FLA
 	@scripts/build_images.sh
 
 # The kinds of our resources, by their plurals.
-KINDS := modelvalidations clustermodelvalidations trustroots
+KINDS := modelvalidations clustermodelvalidations trustroots modelvalidationexemptions
 
 .PHONY: lint
 lint: venv ## Check style, types, import contracts and generated files

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from validator.policy.crd import definition
+from validator.policy import crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,17 +36,79 @@ TAIL: Final = """
 The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy, several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read. Another label of the admin's, `validation.rhtas.redhat.com/host-path: "true"`, lets policies of the namespace name a `hostPath`; and `csi-driver.validation.rhtas.redhat.com/DRIVER: "true"` lets them add volumes of that CSI driver to pods.
 
 ## Trust anchors
-Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`). A path is accepted if it is in a volume that the policy itself declares by its source, and not within a model. `allowPodTrustAnchors: true` accepts a path in a volume of the pod; then the pod's author chooses whom to trust.
+Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`), or into a [TrustRoot](#trustroot) that several policies name (`trustRootRef`). A path is accepted if it is in a volume that the policy itself declares by its source, and not within a model. `allowPodTrustAnchors: true` accepts a path in a volume of the pod; then the pod's author chooses whom to trust.
 """
+
+
+OTHERS: Final = {
+    "trustroots": """
+## TrustRoot
+Group and version are the same; of the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod. The gate's report says which state of it was used (`trustRoots: ["NAME/GENERATION"]`).
+
+```yaml
+apiVersion: rhtas.redhat.com/v1alpha1
+kind: TrustRoot
+metadata: {name: corp}
+spec:
+  certificateAuthorities: |
+    -----BEGIN CERTIFICATE-----
+    ...
+---
+apiVersion: rhtas.redhat.com/v1alpha1
+kind: ModelValidation
+metadata: {name: granite, namespace: llm}
+spec:
+  model: {path: /models/granite}
+  config:
+    pkiConfig:
+      trustRootRef: {name: corp}
+      certificateIdentity: ci@models.corp
+```
+
+""",
+    "modelvalidationexemptions": """
+## ModelValidationExemption
+Group and version are the same; of the whole cluster, so that a namespace's users cannot make one. Until it ends, pods of the workload that it names are treated as under `mode: Audit`: their models are verified and reported, and nothing is stopped ([decision 0056](decisions/0056-an-exempt-pod-keeps-its-gate.md), [threat model](threat-model.md#what-is-not-protected)).
+
+```yaml
+apiVersion: rhtas.redhat.com/v1alpha1
+kind: ModelValidationExemption
+metadata: {name: incident-4711}
+spec:
+  namespace: llm
+  workload: {kind: Deployment, name: triton}
+  images: [registry.example.com/triton@sha256:...]
+  expires: "2027-01-31T00:00:00Z"
+  requestedBy: jane@models.corp
+  reason: the signer is down
+```
+
+""",
+}
+"""What comes before the fields of each other kind, by its plural."""
+
+TABLE: Final = "| field | type | meaning |\n|---|---|---|\n"
 
 
 def page() -> str:
     """Return the whole page, Markdown."""
-    schema = definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    spec = schema["properties"]["spec"]
-    fields = [f"| `{name}` | {kind} | {text} |" for name, kind, text in _fields(spec, "")]
+    schema = _schema("modelvalidations")
     rules = [f"| {place} | {message} |" for place, message in _rules(schema, "")]
-    return HEAD + "\n".join(fields) + "\n" + RULES + "\n".join(rules) + "\n" + TAIL
+    parts = [HEAD, _table(schema), RULES, "\n".join(rules), "\n", TAIL]
+    for plural, text in OTHERS.items():
+        parts += [text, TABLE, _table(_schema(plural))]
+    return "".join(parts)
+
+
+def _schema(plural: str) -> dict[str, Any]:
+    versions = crd.DEFINITIONS[plural]()["spec"]["versions"]
+    schema: dict[str, Any] = versions[0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _table(schema: dict[str, Any]) -> str:
+    fields = _fields(schema["properties"]["spec"], "")
+    return "".join(f"| `{name}` | {kind} | {text} |\n" for name, kind, text in fields)
 
 
 def _fields(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:

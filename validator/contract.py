@@ -39,6 +39,11 @@ AUDIT_ANNOTATION: Final = "validation.rhtas.redhat.com/audit"
 It takes it out of any other pod. The API server's own policies, which cannot read a
 ModelValidation, let a pod that bears it be (decision 0020)."""
 
+EXEMPTION_ANNOTATION: Final = "validation.rhtas.redhat.com/exemption"
+"""Annotation that the webhook writes into an exempt pod, with the exemption's name.
+
+It takes it out of any other pod. It is for people: nothing is decided by it (decision 0056)."""
+
 GATE_CONTAINER: Final = "model-validation"
 """The injected init container. The name is ours: one that a pod brings is replaced."""
 

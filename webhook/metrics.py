@@ -37,6 +37,11 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.exempt_pods = Counter(
+            f"{PREFIX}_exempt_pods",
+            "Pods that were admitted by a ModelValidationExemption.",
+            registry=registry,
+        )
         self._policies = Gauge(
             f"{PREFIX}_policies",
             "ModelValidations that are known, by whether they can be used.",

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from validator import contract
-from validator.policy import trust_root
+from validator.policy import exemption, trust_root
 from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
+from validator.policy.exemption import ModelValidationExemption
 from validator.policy.schema import Document
 from validator.policy.status import RuleStatus, Status
 from validator.policy.trust_root import TrustRoot
@@ -106,10 +107,29 @@ def trust_root_definition() -> dict[str, Any]:
     )
 
 
+def exemption_definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of exemptions as JSON-ready values."""
+    return _definition(
+        ModelValidationExemption,
+        None,
+        names={"kind": exemption.KIND, "plural": exemption.PLURAL},
+        scope="Cluster",
+        columns=[
+            _column("Namespace", ".spec.namespace"),
+            _column("Kind", ".spec.workload.kind"),
+            _column("Workload", ".spec.workload.name"),
+            _column("Expires", ".spec.expires"),
+            _column("Requested by", ".spec.requestedBy"),
+            _column("Reason", ".spec.reason", priority=1),
+        ],
+    )
+
+
 DEFINITIONS: Final = {
     contract.PLURAL: definition,
     contract.CLUSTER_PLURAL: cluster_rule_definition,
     trust_root.PLURAL: trust_root_definition,
+    exemption.PLURAL: exemption_definition,
 }
 """The definition of each kind, by its plural."""
 

@@ -36,12 +36,15 @@ def read_policy(text: bytes, *, source: str) -> ModelValidation:
     def find(name: str) -> TrustRoot:
         if name not in known:
             raise PolicyError(
-                f"{source}: {policy.reference} names the {trust_root.KIND} {quoted(name)}, which "
-                "is not in the file: put it there, after a line ---"
+                f"the {trust_root.KIND} {quoted(name)} is not in this file: put it there, after "
+                "a line ---"
             )
         return known[name]
 
-    return trust_root.resolve(policy, find)
+    try:
+        return trust_root.resolve(policy, find)
+    except PolicyError as error:
+        raise PolicyError(f"{source}: {policy.reference}: {error}") from error
 
 
 def _by_name(documents: Iterable[object], *, source: str) -> dict[str, TrustRoot]:

@@ -25,6 +25,14 @@ class Origin(Part, frozen=True, kw_only=True):
         return self.name if self.generation is None else f"{self.name}/{self.generation}"
 
 
+class AppliedExemption(Part, frozen=True, kw_only=True):
+    """The exemption by which a policy stops nothing for the pod."""
+
+    name: Name
+    uid: Annotated[str, Meta(max_length=64)] | None = None
+    expires: Annotated[str, Meta(max_length=64)]
+
+
 class Resolved(Part, frozen=True, kw_only=True):
     """The objects that a resolved policy was made of.
 
@@ -35,3 +43,4 @@ class Resolved(Part, frozen=True, kw_only=True):
 
     trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=18)] = ()
     trusts_nothing_else: bool = False
+    exemption: AppliedExemption | None = None

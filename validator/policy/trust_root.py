@@ -131,16 +131,15 @@ def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelV
     Raises:
         PolicyError: A root is missing, cannot be used, or is of another kind than is needed.
     """
-    if not names(policy.spec.config, policy.spec.trust):
+    spec = policy.spec
+    if not names(spec.config, spec.trust):
         return policy
-    held = _Held(policy, find)
-    spec = msgspec.structs.replace(
-        policy.spec,
-        config=_config(policy.spec.config, held),
-        trust=_trust(policy.spec.trust, held),
+    config, trust, origins = with_texts(spec.config, spec.trust, find)
+    return msgspec.structs.replace(
+        policy,
+        spec=msgspec.structs.replace(spec, config=config, trust=trust),
+        resolved=_origins(policy, origins),
     )
-    origins = tuple(held.used[name] for name in sorted(held.used))
-    return msgspec.structs.replace(policy, spec=spec, resolved=_origins(policy, origins))
 
 
 def _origins(policy: ModelValidation, origins: tuple[Origin, ...]) -> Resolved:
@@ -157,11 +156,23 @@ def _origins(policy: ModelValidation, origins: tuple[Origin, ...]) -> Resolved:
     )
 
 
+def with_texts(
+    config: Config, trust: Trust | None, find: Callable[[str], TrustRoot]
+) -> tuple[Config, Trust | None, tuple[Origin, ...]]:
+    """Return signers and their root with the texts of the roots that they name, and those roots.
+
+    Raises:
+        PolicyError: See `resolve`; the sentence begins with the field.
+    """
+    held = _Held(find)
+    made = _config(config, held), _trust(trust, held)
+    return *made, tuple(held.used[name] for name in sorted(held.used))
+
+
 class _Held:
     """The roots that a policy names, looked up as they are met."""
 
-    def __init__(self, policy: ModelValidation, find: Callable[[str], TrustRoot]) -> None:
-        self._policy = policy
+    def __init__(self, find: Callable[[str], TrustRoot]) -> None:
         self._find = find
         self.used: dict[str, Origin] = {}
 
@@ -171,13 +182,16 @@ class _Held:
         Raises:
             PolicyError: There is none.
         """
-        root = self._find(reference.name)
+        try:
+            root = self._find(reference.name)
+        except PolicyError as error:
+            raise PolicyError(f"{place}: {error}") from error
         text: str | None = getattr(root.spec, field)
         if text is None:
             (other,) = (each for each in _HELD if getattr(root.spec, each) is not None)
             raise PolicyError(
-                f"{self._policy.reference}: {place} needs {_HELD[field]}, and the {KIND} "
-                f"{quoted(reference.name)} holds {_HELD[other]}: name another {KIND}"
+                f"{place}: the {KIND} {quoted(reference.name)} holds {_HELD[other]}, and here it "
+                f"takes {_HELD[field]}: name another {KIND}"
             )
         self.used[reference.name] = Origin(
             name=root.metadata.name, uid=root.metadata.uid, generation=root.metadata.generation

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from webhook.admission import json_patch, memory, mutation, validation
 from webhook.admission.memory import Inputs, Memory
 from webhook.admission.pod import Manifest
 from webhook.errors import NotReady, PodRefused, RequestError
-from webhook.policies import choice
+from webhook.policies import choice, exempted
 from webhook.review import Answer, Review
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class Reviewer:
         gate: The gate that is injected.
         operator_compat: Whether the Go operator's label is honoured as ours is.
         memory: Answers on pods of workloads that are starting.
+        now: Returns the time, aware; exemptions end by it.
     """
 
     source: Source
     gate: GateSettings
     operator_compat: bool = False
     memory: Memory = field(default_factory=Memory)
+    now: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 
     async def mutate(self, review: Review) -> Answer:
         """Answer `/mutate`: the pod with its gate.
@@ -110,8 +113,9 @@ class Reviewer:
             policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
-        inputs = self._inputs("mutate", policy, namespace)
-        return self._once(review, manifest, inputs, self._gated)
+        found = self._exemptions(review, manifest.raw)
+        inputs = self._inputs("mutate", found.applied_to(policy), namespace)
+        return _noted(self._once(review, manifest, inputs, self._gated), found)
 
     def _gated(self, review: Review, manifest: Manifest, inputs: Inputs) -> Answer:
         policy = inputs.policy
@@ -120,7 +124,11 @@ class Reviewer:
             patch = _bounded(json_patch.patch(manifest.raw, result.pod))
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
-        warnings = (*self._overruled(manifest.raw, policy), *result.warnings)
+        warnings = (
+            *exempted.warning(policy),
+            *self._overruled(manifest.raw, policy),
+            *result.warnings,
+        )
         answer = _answer(review, policy, patch=patch, warnings=warnings)
         on_restart = "Verify" if result.restarts_verified else "Keep"
         return replace(answer, audit={**answer.audit, "on-restart": on_restart})
@@ -130,7 +138,8 @@ class Reviewer:
             policy, namespace = self._selected(review, manifest.raw)
         except PodRefused as refusal:
             return Answer(uid=review.uid, refusal=str(refusal))
-        inputs = self._inputs("validate", policy, namespace)
+        found = self._exemptions(review, manifest.raw)
+        inputs = self._inputs("validate", found.applied_to(policy), namespace)
         answer = self._once(review, manifest, inputs, self._checked)
         if answer.refusal is None:
             return answer
@@ -211,6 +220,10 @@ class Reviewer:
         )
         return policy, namespace
 
+    def _exemptions(self, review: Review, pod: _Pod) -> exempted.Found:
+        known, namespace = self.source.exemptions(review.namespace), review.namespace
+        return exempted.find(known, pod, namespace=namespace, now=self.now())
+
     def _overruled(self, pod: _Pod, policy: ModelValidation) -> tuple[str, ...]:
         """Return the warning that the namespace chose another policy than the pod names."""
         named = choice.asked_for(_labels(pod), operator_compat=self.operator_compat)
@@ -232,7 +245,18 @@ def _answer(review: Review, policy: ModelValidation | None, **said: Any) -> Answ
         audit["policy-uid"] = policy.metadata.uid
     if policy.metadata.generation is not None:
         audit["policy-generation"] = str(policy.metadata.generation)
+    if policy.resolved is not None and policy.resolved.exemption is not None:
+        audit["exemption"] = policy.resolved.exemption.name
     return Answer(uid=review.uid, policy=policy.metadata.name, audit=audit, **said)
+
+
+def _noted(answer: Answer, found: exempted.Found) -> Answer:
+    """Return the answer with the sentence on an exemption that has ended."""
+    if found.note is None:
+        return answer
+    if answer.refusal is not None:
+        return replace(answer, refusal=f"{answer.refusal}; {found.note}")
+    return replace(answer, warnings=(*answer.warnings, found.note))
 
 
 def _misdirected(review: Review, *, path: str, expected: str) -> RequestError:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +22,10 @@ from webhook.admission.pod import Manifest
 from webhook.cli import manifests, templates, untemplated
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused
-from webhook.policies import choice
-from webhook.policies.directory import add_documents, load_directory
-from webhook.policies.store import Store
+from webhook.policies import choice, exempted
+from webhook.policies.directory import load_directory
+from webhook.policies.documents import KINDS as DECIDING
+from webhook.policies.documents import Documents, stored
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from validator.arguments import ArgumentParser
     from webhook.cli.templates import Document, Template
+    from webhook.policies.store import Store
     from webhook.settings import GateSettings, Version
 
 ADMITTED: Final = 0
@@ -120,9 +123,11 @@ def run(options: argparse.Namespace) -> int:
         SetupError: The directory or the manifest cannot be read.
     """
     documents = manifests.read(options.manifest)
-    known = load_directory(options.policies) if options.policies else Store()
-    policies = [document for document in documents if _is_policy(document)]
-    add_documents(known, policies, source=options.manifest)
+    deciding = load_directory(options.policies) if options.policies else Documents()
+    for document in documents:
+        if _is_policy(document):
+            deciding.add(document, source=options.manifest)
+    known = stored(deciding)
     gate = replace(gate_settings(options), server=options.kubernetes)
     outcomes = [
         _outcome(document, options=options, known=known, gate=gate) for document in documents
@@ -154,9 +159,8 @@ _version.__name__ = "version of Kubernetes"  # argparse names the type in its me
 
 
 def _is_policy(document: Document) -> bool:
-    """Tell whether a manifest is a policy, or a namespace, whose labels may choose one."""
-    kind = document.get("apiVersion"), document["kind"]
-    return kind in {(contract.API_VERSION, contract.KIND), ("v1", "Namespace")}
+    """Tell whether a manifest is a policy, or what counts for one, such as a namespace's labels."""
+    return (document.get("apiVersion"), document["kind"]) in DECIDING
 
 
 def _refuse_nothing(outcomes: list[Outcome], *, source: str) -> None:
@@ -223,15 +227,33 @@ def _mutated(
             policies=known.policies(name),
             operator_compat=options.operator_compat,
         )
+        found = _exemptions(template, document, known=known, namespace=name)
+        policy = found.applied_to(policy)
         result = mutation.mutate(Manifest(raw=template.pod), policy, gate=gate, namespace=namespace)
     except (PodRefused, PolicyError) as refusal:
         return None, [f"refused: {refusal}"]
     return result.pod, [
         f"admitted under {policy.reference} ({policy.spec.mode})",
+        *(f"warning: {each}" for each in (*exempted.warning(policy), found.note) if each),
         *([f"vLLM's arguments are read as {TABLE.reading} would read them"] if result.vllm else []),
         *(f"warning: {warning}" for warning in result.warnings),
         *(f"not read: {each}" for each in result.unread if each not in result.warnings),
     ]
+
+
+def _exemptions(
+    template: Template, document: Document, *, known: Store, namespace: str
+) -> exempted.Found:
+    """Return the exemptions of a pod by the workload whose template it is made of."""
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return exempted.find(
+        known.exemptions(namespace),
+        template.pod,
+        namespace=namespace,
+        now=datetime.now(UTC),
+        workloads=frozenset({(document["kind"], str(name))}),
+    )
 
 
 def _unlabelled(template: Template, document: Document) -> str:

@@ -17,9 +17,9 @@ from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
-from webhook.policies import server_version, watch
+from webhook.policies import exemptions, server_version, trust_roots, watch
 from webhook.policies.cluster_watch import ClusterWatch
-from webhook.policies.cluster_wide import KINDS
+from webhook.policies.cluster_wide import EXEMPTIONS, KINDS, ROOTS
 from webhook.policies.holdings import Bounds, key
 from webhook.policies.store import Store, namespace_options, read
 from webhook.policies.watch import (
@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from validator.policy.document import ModelValidation
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.metrics import Metrics
     from webhook.policies.choice import LeftOut, Policy
     from webhook.policies.cluster_wide import ClusterObjects
     from webhook.policies.store import Listing
+    from webhook.policies.trust_roots import Roots
     from webhook.policies.watch import Change, Object
     from webhook.settings import NamespaceOptions, Version
 
@@ -132,8 +134,10 @@ class ClusterSource:
         return any(heard < since for heard in self._heard.values())
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
-        """Return what is known for a namespace."""
-        return self._store.policies(namespace)
+        """Return what is known for a namespace, with the texts of the roots that are named."""
+        return tuple(
+            trust_roots.resolved(policy, self._roots) for policy in self._store.policies(namespace)
+        )
 
     def namespace(self, name: str) -> NamespaceOptions | None:
         """Return a namespace's options, `None` where it is not known."""
@@ -141,7 +145,17 @@ class ClusterSource:
 
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said until a moment ago, latest first."""
-        return self._store.previous(policy)
+        present, replaced = self._store.get(key(policy)), self._store.previous(policy)
+        earlier = (trust_roots.among(each.of(ROOTS)) for each in self.previously_cluster_wide())
+        return trust_roots.previous(present, replaced, roots=self._roots, earlier=earlier)
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods, ended ones as well."""
+        return exemptions.of_namespace(self.cluster_wide.of(EXEMPTIONS), namespace)
+
+    @property
+    def _roots(self) -> Roots:
+        return trust_roots.among(self.cluster_wide.of(ROOTS))
 
     @property
     def cluster_wide(self) -> ClusterObjects:

@@ -16,7 +16,8 @@ import structlog
 
 from validator import contract
 from validator.errors import PolicyError
-from webhook.policies import cluster_rules
+from validator.policy import exemption, trust_root
+from webhook.policies import cluster_rules, exemptions, trust_roots
 from webhook.policies.choice import LeftOut
 from webhook.policies.holdings import OVERHEAD, Bounds
 from webhook.policies.watch import Begun, Changed, Found, Listed, Removed
@@ -69,7 +70,10 @@ RULES: Final = ClusterKind(
     kind=contract.CLUSTER_KIND, plural=contract.CLUSTER_PLURAL, read=cluster_rules.read
 )
 
-KINDS: Final = (RULES,)
+ROOTS: Final = ClusterKind(kind=trust_root.KIND, plural=trust_root.PLURAL, read=trust_roots.read)
+EXEMPTIONS: Final = ClusterKind(kind=exemption.KIND, plural=exemption.PLURAL, read=exemptions.read)
+
+KINDS: Final = (RULES, ROOTS, EXEMPTIONS)
 """All of them: each is listed and watched, and counts for readiness and staleness."""
 
 
@@ -179,7 +183,7 @@ class ClusterStore:
             _log.error("left out", kind=kind.kind, reason=held.reason)
         self._held[kind.plural] = held
         ordered = held if isinstance(held, LeftOut) else tuple(held[name] for name in sorted(held))
-        if ordered == self.now.of(kind):
+        if kind.plural in self.now.by_kind and ordered == self.now.of(kind):
             return
         if all(each.plural in self.now.by_kind for each in KINDS):
             # Else it is no state: what is not listed yet is not known to be absent.

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from validator import contract
 from validator.errors import PolicyError
-from validator.policy.document import FILE_LIMIT, ModelValidation
+from validator.policy.document import FILE_LIMIT
 from validator.policy.yaml_documents import load_all
-from validator.text import quoted
 from webhook.errors import SetupError
-from webhook.policies.store import Store, namespace_options
+from webhook.policies.documents import Documents
+from webhook.policies.store import Store
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
+    from validator.policy.document import ModelValidation
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.metrics import Metrics
     from webhook.policies.choice import LeftOut, Policy
 
@@ -66,6 +65,10 @@ class DirectorySource:
         """Return what this policy said until a moment ago, latest first."""
         return self._store.previous(policy)
 
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods, ended ones as well."""
+        return self._store.exemptions(namespace)
+
     @property
     def gate_images(self) -> tuple[str, ...]:
         """No others: a directory serves one process."""
@@ -92,7 +95,7 @@ class DirectorySource:
             SetupError: It cannot be read, or a file in it is not what it should be.
         """
         contents = _contents(self._directory)
-        self._keep(contents, *_parse(contents))
+        self._keep(contents, _whole(contents))
 
     async def _reload(self) -> None:
         """Read the directory again; a state that cannot be read changes nothing but the metric."""
@@ -102,52 +105,31 @@ class DirectorySource:
                 self._complaint = ""
                 return
             # In a thread: 16 MiB of YAML take seconds.
-            parsed = await asyncio.to_thread(_parse, contents)
+            parsed = await asyncio.to_thread(_whole, contents)
         except SetupError as error:
             if str(error) != self._complaint:
                 _log.error("the last good policies stay", reason=str(error))
                 self._complaint = str(error)
             self._metrics.policy_reload_failures.inc()
             return
-        self._keep(contents, *parsed)
+        self._keep(contents, parsed)
 
-    def _keep(
-        self,
-        contents: dict[Path, bytes],
-        policies: list[ModelValidation],
-        namespaces: list[NamespaceOptions],
-    ) -> None:
-        self._store.replace(policies)
-        self._store.replace_namespaces(namespaces)
+    def _keep(self, contents: dict[Path, bytes], documents: Documents) -> None:
+        documents.fill(self._store)
         self._seen, self._complaint, self.ready = _digest(contents), "", True
         self._metrics.count_policies(**asdict(self._store.count()))
-        _log.info("policies read", directory=str(self._directory), policies=len(policies))
+        _log.info(
+            "policies read", directory=str(self._directory), policies=self._store.count().usable
+        )
 
 
-def load_directory(directory: Path) -> Store:
+def load_directory(directory: Path) -> Documents:
     """Return what a directory says, read once.
 
     Raises:
         SetupError: It cannot be read, or a file in it is not what it should be.
     """
-    policies, namespaces = _parse(_contents(directory))
-    store = Store()
-    store.replace(policies)
-    store.replace_namespaces(namespaces)
-    return store
-
-
-def add_documents(store: Store, documents: Iterable[Mapping[str, Any]], *, source: str) -> None:
-    """Take policies and namespaces that were read elsewhere into a store, over those of its names.
-
-    Raises:
-        PolicyError: One is not what it should be.
-    """
-    for document in documents:
-        if document.get("kind") == "Namespace":
-            store.put_namespace(namespace_options(document, source=source))
-        else:
-            store.put(ModelValidation.from_object(document, source=source))
+    return _parse(_contents(directory))
 
 
 def _contents(directory: Path) -> dict[Path, bytes]:
@@ -177,32 +159,23 @@ def _digest(contents: dict[Path, bytes]) -> bytes:
     return digest.digest()
 
 
-def _parse(
-    contents: dict[Path, bytes],
-) -> tuple[list[ModelValidation], list[NamespaceOptions]]:
-    policies: list[ModelValidation] = []
-    namespaces: list[NamespaceOptions] = []
+def _whole(contents: dict[Path, bytes]) -> Documents:
+    """Return documents in which nothing is missing that a policy names."""
+    documents = _parse(contents)
+    try:
+        documents.resolved()
+    except PolicyError as error:
+        raise SetupError(str(error)) from error
+    return documents
+
+
+def _parse(contents: dict[Path, bytes]) -> Documents:
+    documents = Documents()
     try:
         for path, text in contents.items():
             for document in load_all(text, source=str(path), limit=FILE_LIMIT):
-                if isinstance(document, Mapping) and document.get("kind") == "Namespace":
-                    namespaces.append(namespace_options(document, source=str(path)))
-                else:
-                    policies.append(ModelValidation.from_object(document, source=str(path)))
+                documents.add(document, source=str(path))
+        documents.refuse_twins()
     except PolicyError as error:
         raise SetupError(str(error)) from error
-    _refuse_twins(policies)
-    return policies, namespaces
-
-
-def _refuse_twins(policies: list[ModelValidation]) -> None:
-    """Refuse two policies of one name that a namespace would see both of."""
-    seen: dict[str, set[str | None]] = {}
-    for policy in policies:
-        name, namespace = policy.metadata.name, policy.metadata.namespace
-        others = seen.setdefault(name, set())
-        if others and (namespace is None or None in others or namespace in others):
-            raise SetupError(
-                f"the {contract.KIND} {quoted(name)} is there twice for one namespace: keep one"
-            )
-        others.add(namespace)
+    return documents

@@ -23,6 +23,7 @@ from webhook.settings import NamespaceOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.holdings import Held
     from webhook.settings import Version
 
@@ -55,6 +56,9 @@ class Source(Protocol):
 
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said until a moment ago, latest first."""
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods, ended ones as well."""
 
     @property
     def gate_images(self) -> tuple[str, ...]:
@@ -91,10 +95,15 @@ class Store:
         self._held = Holdings(bounds)
         self._replaced: deque[tuple[float, Key, ModelValidation]] = deque(maxlen=PREVIOUS_TOTAL)
         self._namespaces: dict[str, NamespaceOptions] = {}
+        self._exemptions: tuple[ModelValidationExemption, ...] = ()
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace; what names no namespace is known for all."""
         return (*self._held.of(None), *self._held.of(namespace))
+
+    def get(self, key: Key) -> Policy | None:
+        """Return the policy of that namespace and name."""
+        return self._held.get(key)
 
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said during the last `PREVIOUS_SECONDS`, latest first."""
@@ -106,6 +115,14 @@ class Store:
     def namespace(self, name: str) -> NamespaceOptions | None:
         """Return a namespace's options, `None` where it is not known."""
         return self._namespaces.get(name)
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods, ended ones as well."""
+        return tuple(each for each in self._exemptions if each.spec.namespace == namespace)
+
+    def replace_exemptions(self, exemptions: Iterable[ModelValidationExemption]) -> None:
+        """Know exactly these exemptions."""
+        self._exemptions = tuple(exemptions)
 
     def count(self) -> Held:
         """Return how much is held."""

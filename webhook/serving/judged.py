@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Line = dict[str, Any]
 """The fields of a log line."""
 
-MUTATE = "/mutate"
+MUTATE, VALIDATE = "/mutate", "/validate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,8 @@ async def judge(asked: Asked, *, reviewer: Reviewer, line: Line) -> Judged:
     line |= _described(review)
     answer = await (reviewer.mutate if asked.path == MUTATE else reviewer.validate)(review)
     line["policy"] = foreign(answer.policy)
+    if applied := answer.audit.get("exemption"):
+        line["exemption"] = foreign(applied)
     if answer.refusal is not None:
         line["reason"] = answer.refusal
     verdict = "allowed" if answer.refusal is None else "refused"

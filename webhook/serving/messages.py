@@ -15,6 +15,7 @@ import msgspec
 from validator.policy.document import ModelValidation
 
 if TYPE_CHECKING:
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.errors import WebhookError
     from webhook.policies.choice import BrokenPolicy, LeftOut
     from webhook.policies.store import Source
@@ -50,6 +51,7 @@ class Known:
         policies: Of the namespace.
         options: Of the namespace, `None` where it is not known.
         previous: By policy, what it said until a moment ago.
+        exemptions: Of the namespace's pods.
         gate_images: See `webhook.policies.store.Source`.
         server: See there.
     """
@@ -57,6 +59,7 @@ class Known:
     policies: tuple[bytes | BrokenPolicy | LeftOut, ...]
     options: NamespaceOptions | None
     previous: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    exemptions: tuple[ModelValidationExemption, ...] = ()
     gate_images: tuple[str, ...] = ()
     server: Version | None = None
 
@@ -83,6 +86,7 @@ def known(source: Source, namespace: str) -> Known:
             policy.reference: tuple(map(msgspec.json.encode, source.previous(policy)))
             for policy in usable
         },
+        exemptions=source.exemptions(namespace),
         gate_images=source.gate_images,
         server=source.server,
     )

@@ -21,7 +21,7 @@ from webhook.metrics import Metrics
 from webhook.serving import tracing
 from webhook.serving.body_budget import BodyBudget
 from webhook.serving.connections import Connections
-from webhook.serving.judged import Asked, Line, judge
+from webhook.serving.judged import MUTATE, VALIDATE, Asked, Line, judge
 from webhook.serving.worker import Worker
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def init_app(
     app[BUDGET] = BodyBudget(BODIES_LIMIT)
     app[CONNECTIONS] = connections
     app[TRACER] = tracer or NoOpTracer()
-    for path in ("/mutate", "/validate"):
+    for path in (MUTATE, VALIDATE):
         app.router.add_post(path, _answered)
     return app
 
@@ -112,6 +112,8 @@ async def _answered(request: web.Request) -> web.Response:
     metrics = request.app[METRICS]
     metrics.reviews.labels(request.path, verdict).inc()
     metrics.seconds.labels(request.path).observe(seconds)
+    if "exemption" in line and request.path == VALIDATE:
+        metrics.exempt_pods.inc()
     finished = tracing.Finished(
         path=request.path,
         began=began,

@@ -23,6 +23,7 @@ from webhook.serving.judged import judge
 from webhook.serving.messages import Known, Question, Reply, Settings, receive, send
 
 if TYPE_CHECKING:
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import LeftOut, Policy
     from webhook.serving.judged import Asked, Judged, Line
     from webhook.settings import NamespaceOptions, Version
@@ -75,6 +76,10 @@ class Asking:
         """Return what this policy said until a moment ago, latest first."""
         previous = {} if self._known is None else self._known.previous
         return tuple(map(_policy, previous.get(policy.reference, ())))
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods."""
+        return self._about(namespace).exemptions
 
     async def refresh(self, namespace: str) -> None:
         """Have the other process read live.

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 GROUP = "/apis/rhtas.redhat.com/v1alpha1"
 POLICIES = f"{GROUP}/modelvalidations"
 RULES = f"{GROUP}/clustermodelvalidations"
-CLUSTER_WIDE = (RULES,)
+ROOTS = f"{GROUP}/trustroots"
+EXEMPTIONS = f"{GROUP}/modelvalidationexemptions"
+CLUSTER_WIDE = (RULES, ROOTS, EXEMPTIONS)
 """The collections of our cluster-scoped kinds."""
 
 NAMESPACES = "/api/v1/namespaces"

@@ -11,6 +11,7 @@ from webhook.policies.store import Store
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import LeftOut, Policy
     from webhook.settings import Version
 
@@ -41,6 +42,10 @@ class FakeCluster:
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what a policy said before."""
         return self.known.previous(policy)
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return the exemptions of a namespace's pods."""
+        return self.known.exemptions(namespace)
 
     async def refresh(self, namespace: str) -> None:
         """Take over what there is, or fail as the cluster's source does."""

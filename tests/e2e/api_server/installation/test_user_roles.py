@@ -65,6 +65,29 @@ def test_who_may_write_policies(  # noqa: PLR0913, PLR0917 — three of them are
     assert _allowed(control_plane, there, user) == may
 
 
+@pytest.mark.parametrize(
+    "kind", ["ClusterModelValidation", "TrustRoot", "ModelValidationExemption"]
+)
+def test_a_namespaces_admin_writes_nothing_of_the_whole_cluster(
+    kind: str, control_plane: ControlPlane, namespace: NamespaceFactory, role: str
+) -> None:
+    """Whatever a RoleBinding gives: all rights on all resources are those of the namespace."""
+    install(control_plane)
+    there, user = namespace(), f"user-{role}"
+    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    _bind(control_plane, role, everything, namespace=there, user=user)
+    answer = control_plane.create(
+        {
+            "apiVersion": "rhtas.redhat.com/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": role},
+            "spec": {},
+        },
+        user=user,
+    )
+    assert answer.status == 403
+
+
 def _allowed(control_plane: ControlPlane, namespace: str, user: str) -> set[str]:
     """Return what a user succeeds in with the policies of a namespace."""
     collection = f"/apis/rhtas.redhat.com/v1alpha1/namespaces/{namespace}/modelvalidations"

@@ -12,6 +12,7 @@ from webhook.errors import SetupError
 from webhook.metrics import Metrics
 from webhook.policies.choice import LeftOut
 from webhook.policies.directory import FILES_LIMIT, DirectorySource, load_directory
+from webhook.policies.documents import stored
 from webhook.policies.store import identity
 from webhook.settings import NamespaceOptions
 
@@ -104,7 +105,7 @@ def test_one_name_may_live_in_several_namespaces(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         "---".join([text("granite", namespace="one"), text("granite", namespace="two")])
     )
-    assert len(load_directory(tmp_path).policies("one")) == 1
+    assert len(stored(load_directory(tmp_path)).policies("one")) == 1
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_missing_directory_stops_the_start(tmp_path: Path) -> None:
     """Serving from nowhere is a mistake; serving from an empty directory is not."""
     with pytest.raises(SetupError, match="cannot be read: No such file"):
         load_directory(tmp_path / "missing")
-    assert load_directory(tmp_path).policies("models") == ()
+    assert stored(load_directory(tmp_path)).policies("models") == ()
 
 
 async def test_changes_are_noticed_by_content(
@@ -196,4 +197,4 @@ def test_the_number_of_files_has_a_limit(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"has 1001 files, and 1000 are allowed"):
         load_directory(tmp_path)
     (tmp_path / "0.yaml").unlink()
-    assert load_directory(tmp_path).policies("models") == ()
+    assert stored(load_directory(tmp_path)).policies("models") == ()

@@ -17,6 +17,7 @@ from webhook.settings import GateSettings, NamespaceOptions
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
+    from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import Policy
 
 REVIEWS = "model_validation_webhook_reviews_total"
@@ -50,6 +51,11 @@ class BrokenSource:
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return nothing."""
         del policy
+        return ()
+
+    def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
+        """Return nothing."""
+        del namespace
         return ()
 
     gate_images = ()

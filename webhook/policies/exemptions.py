@@ -1,0 +1,48 @@
+"""The exemptions as the webhook knows them; one that cannot be used exempts nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from validator.errors import PolicyError
+from validator.policy.document import Metadata
+from validator.policy.exemption import ModelValidationExemption
+from webhook.policies.cluster_rules import metadata_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class BrokenExemption(msgspec.Struct, frozen=True, kw_only=True):
+    """An exemption that exists and cannot be read.
+
+    Attributes:
+        metadata: As far as it can be read.
+        reason: Why, as one sentence.
+    """
+
+    metadata: Metadata
+    reason: str
+
+
+def of_namespace(known: object, namespace: str) -> tuple[ModelValidationExemption, ...]:
+    """Return the usable exemptions of a namespace; none, where they are more than are held."""
+    return tuple(
+        each
+        for each in (known if isinstance(known, tuple) else ())
+        if isinstance(each, ModelValidationExemption) and each.spec.namespace == namespace
+    )
+
+
+def read(document: Mapping[str, Any]) -> ModelValidationExemption | BrokenExemption:
+    """Return the exemption that a document holds, usable or broken.
+
+    Raises:
+        PolicyError: It does not even say which exemption it is.
+    """
+    try:
+        return ModelValidationExemption.from_object(document, source="as the API server has it")
+    except PolicyError as error:
+        return BrokenExemption(metadata=metadata_of(document, otherwise=error), reason=str(error))

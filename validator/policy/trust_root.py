@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 KIND: Final = "TrustRoot"
 PLURAL: Final = "trustroots"
 
-NAMED_LIMIT: Final = 18
-"""Roots that a policy can name: one for each of its signers, and one for Sigstore."""
-
 _HELD: Final = {
     "trusted_root": "a Sigstore trusted root (trustedRoot)",
     "certificate_authorities": "certificate authorities (certificateAuthorities)",

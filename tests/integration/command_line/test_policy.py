@@ -34,6 +34,28 @@ class TestPolicy:
         assert ended.code == 0, ended.text
         assert ended.out.startswith("Verification succeeded")
 
+    def test_a_file_has_the_roots_that_its_policy_names(self, desk: Desk) -> None:
+        """By the root's key the model is verified; without the root nothing is."""
+        named = desk.policy(config={"privateKeyConfig": {"trustRootRef": {"name": "corp"}}})
+        root = {
+            "apiVersion": contract.API_VERSION,
+            "kind": "TrustRoot",
+            "metadata": {"name": "corp", "generation": 7},
+            "spec": {"publicKey": desk.key.read_text()},
+        }
+        path = desk.folder / "policy.yaml"
+        path.write_text("\n---\n".join(map(json.dumps, (named, root))))
+        ended = run("verify", "policy", "--format=json", path)
+        assert ended.code == 0, ended.text
+        assert json.loads(ended.out)["trustRoots"] == ["corp/7"]
+        path.write_text(json.dumps(named))
+        ended = run("verify", "policy", path)
+        assert ended.code == 2
+        assert "the TrustRoot 'corp' is not in this file: put it there" in ended.text
+        ended = desk.gate(config={"privateKeyConfig": {"trustRootRef": {"name": "corp"}}})
+        assert ended.code == 2
+        assert "names the TrustRoot 'corp', which is not here" in ended.text
+
     def test_the_gates_environment_is_verified(self, desk: Desk) -> None:
         """JSON names the policy, its generation and its mode."""
         ended = desk.gate("--format", "json")

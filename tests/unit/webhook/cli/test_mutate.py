@@ -224,6 +224,54 @@ def test_policies_may_come_with_the_manifests(
     assert "skipped" not in said
 
 
+def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+    """Return one of our documents of the whole cluster."""
+    version = "rhtas.redhat.com/v1alpha1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def test_roots_of_trust_are_read_beside_the_policies(run: Run, tmp_path: Path) -> None:
+    """From the directory or from the manifests; one that is missing is exit code 2."""
+    named = POLICY.replace("{publicKey: PEM}", "{trustRootRef: {name: corp}}")
+    (tmp_path / "policies" / "granite.yaml").write_text(named)
+    given = deployment(**{LABEL: "true"})
+    code, _, err = run(given)
+    assert code == 2
+    assert "ModelValidation models/granite: privateKeyConfig.trustRootRef: the TrustRoot" in err
+    for key in ("among the manifests", "in the directory"):
+        root = document("TrustRoot", "corp", publicKey=key)
+        beside = [root] if key == "among the manifests" else []
+        (tmp_path / "policies" / "root.yaml").write_text("" if beside else yaml.safe_dump(root))
+        code, out, err = run(given, *beside, options=("--output", "json"))
+        assert code == 0, err
+        assert key in out
+        assert "skipped" not in err
+
+
+def test_an_exempt_workload_is_said_to_be_so(run: Run) -> None:
+    """By the name of the workload whose template it is, while the exemption lasts."""
+    given = deployment(**{LABEL: "true"})
+    digest = "sha256:" + "1" * 64
+    given["spec"]["template"]["spec"]["containers"][0]["image"] = f"registry.example/vllm@{digest}"
+    exempt = {
+        "namespace": "models",
+        "workload": {"kind": "Deployment", "name": "llm"},
+        "images": [digest],
+        "requestedBy": "jane",
+        "reason": "a migration",
+    }
+    for expires, mode, said in (
+        ("2099-01-01T00:00:00Z", "Audit", "the pod is exempt by the ModelValidationExemption 'x'"),
+        ("2001-01-01T00:00:00Z", "Enforce", "the ModelValidationExemption 'x' of this workload en"),
+    ):
+        made = document("ModelValidationExemption", "x", **exempt, expires=expires)
+        code, _, err = run(given, made)
+        assert code == 0, err
+        assert f"admitted under ModelValidation models/granite ({mode})" in err
+        assert said in err
+        assert "skipped" not in err
+
+
 def test_a_broken_policy_among_the_manifests_is_exit_code_2(run: Run) -> None:
     """With the policy's own sentence."""
     policy = yaml.safe_load(POLICY)

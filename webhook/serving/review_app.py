@@ -135,16 +135,16 @@ async def _answered(request: web.Request) -> web.Response:
 async def _judged(request: web.Request, *, line: Line) -> tuple[web.Response, str]:
     """Return the response and the verdict; fill the log's `line` as far as one gets."""
     app, size = request.app, _announced(request)
-    large = size > SMALL
-    async with app[BUDGET].reserved(size if large else 0, seconds=BODY_SECONDS):
-        asked = Asked(
-            path=request.path, content_type=request.content_type, body=await _body(request)
-        )
-        if large:
-            judged = await app[WORKER].judge(asked, line=line)
-        else:
-            judged = await judge(asked, reviewer=app[REVIEWER], line=line)
+    if size > SMALL:
+        async with app[BUDGET].reserved(size, seconds=BODY_SECONDS):
+            judged = await app[WORKER].judge(await _asked(request), line=line)
+    else:
+        judged = await judge(await _asked(request), reviewer=app[REVIEWER], line=line)
     return web.Response(body=judged.body, content_type="application/json"), judged.verdict
+
+
+async def _asked(request: web.Request) -> Asked:
+    return Asked(path=request.path, content_type=request.content_type, body=await _body(request))
 
 
 def _announced(request: web.Request) -> int:
@@ -163,6 +163,8 @@ def _announced(request: web.Request) -> int:
 
 async def _body(request: web.Request) -> bytes:
     try:
+        if request.content.is_eof():  # as almost always: it came with the headers
+            return await request.read()
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError as error:

@@ -144,7 +144,14 @@ fuzz: venv ## Search for input that ends in anything but our own errors (SECONDS
 .PHONY: bench
 bench: venv ## Measure, side by side with the reference
 	$(BIN)/python -m benchmarks.verification
-	$(BIN)/python -m benchmarks.webhook_throughput
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.webhook_throughput --json build/webhook-throughput.json --plot
+	$(BIN)/python -m benchmarks.webhook_start --plot
+	@$(MAKE) --no-print-directory plots
+
+.PHONY: plots
+plots: venv ## Draw the plots of docs/performance.md from the figures that the benchmarks wrote
+	$(BIN)/python -m benchmarks.plots
 
 .PHONY: lock
 lock: venv ## Resolve the locks again (with the oldest Python that is supported)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 IMAGE: Final = "validator:1"
 WEBHOOK: Final = ("-m", "webhook")
+NO_PATCH: Final = b"[]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +145,15 @@ async def _listening(log: int, process: asyncio.subprocess.Process) -> dict[str,
 
 
 async def _serve_recorded(folder: Path) -> None:
-    patch = base64.b64encode((folder / "recorded").read_bytes()).decode()
+    recording = (folder / "recorded").read_bytes()
+    patched = {"patchType": "JSONPatch", "patch": base64.b64encode(recording).decode()}
 
     async def answer(request: web.Request) -> web.Response:
         asked = msgspec.json.decode(await request.read())["request"]
-        response = {"uid": asked["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
+        # Asked again about a pod, or on /validate, it is there already.
+        is_new = "initContainers" not in asked["object"]["spec"]
+        patch = patched if is_new and recording != NO_PATCH else {}
+        response = {"uid": asked["uid"], "allowed": True, **patch}
         body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
         return web.Response(
             body=msgspec.json.encode({**body, "response": response}),
@@ -158,7 +163,8 @@ async def _serve_recorded(folder: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     app = web.Application(client_max_size=32 * 1024 * 1024)
-    app.router.add_post("/mutate", answer)
+    for path in ("/mutate", "/validate"):
+        app.router.add_post(path, answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

@@ -206,14 +206,21 @@ def _say(count: int, way: str, start: Start) -> None:
 
 
 def _plot(found: Mapping[int, Start]) -> None:
-    for field, title, y in (
-        ("seconds", "From the webhook's start to its readiness", "seconds"),
-        ("mib", "Memory of the webhook when it is ready", "MiB"),
-    ):
-        points = tuple((float(count), getattr(start, field)) for count, start in found.items())
-        line = Line(name="webhook", points=points)
-        plot = Plot(title=title, x="policies", y=y, lines=(line,))
-        series.write(f"policies-{field}", plot)
+    lines = {
+        name: Line(
+            name=name, points=tuple((float(n), getattr(start, name)) for n, start in found.items())
+        )
+        for name in Start._fields
+    }
+    start = (
+        msgspec.structs.replace(lines["seconds"], name="until it is ready"),
+        msgspec.structs.replace(lines["cpu"], name="of CPU until then"),
+    )
+    title = "Start of the webhook"
+    series.write("policies-seconds", Plot(title=title, x="policies", y="seconds", lines=start))
+    memory = (msgspec.structs.replace(lines["mib"], name="resident"),)
+    title = "Memory of the webhook when it is ready"
+    series.write("policies-mib", Plot(title=title, x="policies", y="MiB", lines=memory))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import msgspec
 
-from benchmarks import reviews, servers
+from benchmarks import reviews, series, servers
+from benchmarks.series import Line, Plot
 from benchmarks.servers import Server
 
 if TYPE_CHECKING:
@@ -164,10 +165,30 @@ def _print_table(in_flight: int, found: dict[str, Figures]) -> None:
     sys.stdout.flush()
 
 
+def _plot(medians: Medians) -> None:
+    """Write reviews a second, and the slowest hundredth, by the number in flight."""
+    names = next(iter(medians.values()))
+    for field, title, y in (
+        ("rate", "Reviews of pods a second", "reviews a second"),
+        ("p99", "The slowest hundredth of reviews", "milliseconds"),
+    ):
+        lines = tuple(
+            Line(
+                name=name.removeprefix("webhook, "),
+                points=tuple(
+                    (float(count), getattr(found[name], field)) for count, found in medians.items()
+                ),
+            )
+            for name in names
+        )
+        series.write(f"reviews-{field}", Plot(title=title, x="in flight", y=y, lines=lines))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure the webhook on loopback.")
     parser.add_argument("--reviews", type=int, default=2000, help="a run (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians there, too")
+    parser.add_argument("--plot", action="store_true", help="write the figures of docs/plots")
     parser.add_argument(
         "--peer", nargs=3, action="append", default=[], metavar=("NAME", "URL", "PID")
     )
@@ -176,3 +197,5 @@ if __name__ == "__main__":
     medians = asyncio.run(main(count, peers=options.peer))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(medians)) + b"\n")
+    if options.plot:
+        _plot(medians)

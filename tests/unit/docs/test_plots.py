@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_picture_is_well_formed_whatever_the_labels_hold(*, logarithmic: bool)
     """Labels are escaped, and each point is within the picture."""
     line = Line(name="a & b", points=((1, 1), (10, 1000), (1000, 2)))
     plot = Plot(title="<t>", x="x & y", y="y", lines=(line,), logarithmic=logarithmic)
-    picture = ElementTree.fromstring(drawn(plot))  # noqa: S314 — our own
+    picture = ET.fromstring(drawn(plot))  # noqa: S314 — our own
     points = picture.findall("{http://www.w3.org/2000/svg}circle")
     assert len(points) == len(line.points)
     for point in points:

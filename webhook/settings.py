@@ -44,10 +44,17 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceOptions:
-    """A namespace, as far as its labels steer us (they belong to the cluster's admin)."""
+    """A namespace, as far as its labels steer us (they belong to the cluster's admin).
+
+    Attributes:
+        name: Its name.
+        labels: Its labels, as far as they are known.
+        labels_known: Whether they are: without a cluster, a namespace may be no more than a name.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    labels_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

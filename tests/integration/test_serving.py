@@ -19,9 +19,11 @@ import jsonpatch
 import pytest
 from cryptography import x509
 
+from tests.support.cluster_rules import stored as stored_rule
 from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
+    RULES,
     FakeApiServer,
     namespace,
     policy,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JSON = {"Content-Type": "application/json"}
+ELSEWHERE = {"matchLabels": {"stage": "test"}}
 
 
 @pytest.fixture
@@ -433,6 +436,27 @@ async def test_policies_come_from_the_cluster(tmp_path: Path) -> None:
             assert response["auditAnnotations"]["policy-uid"] == "uid-of-granite"
             running.terminate()
             await running.logged("draining")
+
+
+async def test_rules_of_the_cluster_hold_for_large_reviews_too(tmp_path: Path) -> None:
+    """The process for them is told what holds: both make one patch of one pod."""
+    async with FakeApiServer().running() as server:
+        options = ("--kubeconfig", str(server.kubeconfig(tmp_path)))
+        volume = {"persistentVolumeClaim": {"claimName": "models"}}
+        made = policy("granite", model={"path": "/models/granite", "volume": volume})
+        await server.put(NAMESPACES, namespace("models"))
+        await server.put(POLICIES, made)
+        await server.put(RULES, stored_rule("company"))
+        await server.put(RULES, stored_rule("other", namespaceSelector=ELSEWHERE))
+        async with Webhook(tmp_path, options=options) as running:
+            await running.ready()
+            gates = []
+            for note in ("", "x" * (1024 * 1024)):
+                answer = await asked_again(running, review(pod(annotations={"note": note})))
+                assert answer["auditAnnotations"]["cluster-rules"] == "company/1"
+                patch = json.loads(base64.b64decode(answer["patch"]))
+                gates += [each for each in patch if each["path"] == "/spec/initContainers"]
+            assert gates[0] == gates[1]
 
 
 async def test_an_api_server_that_is_too_old_is_one_sentence(tmp_path: Path) -> None:

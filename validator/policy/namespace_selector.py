@@ -114,6 +114,18 @@ class NamespaceSelector(Part, frozen=True, kw_only=True):
         """The keys of the labels that it looks at."""
         return frozenset((*self.match_labels, *(each.key for each in self.match_expressions)))
 
+    def selects_namespace(self, name: str | None, labels: Mapping[str, str] | None) -> bool | None:
+        """Tell whether a namespace is selected, `None` where that is not known.
+
+        Args:
+            name: Of the namespace, which is a label of it, too.
+            labels: Its other labels; `None` where they are not known.
+        """
+        known = {} if name is None else {NAME_LABEL: name}
+        if labels is None and not self.keys <= known.keys():
+            return None
+        return self.selects({**(labels or {}), **known})
+
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a namespace with these labels is selected."""
         return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(

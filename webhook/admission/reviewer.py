@@ -7,6 +7,7 @@ policy and pod often come in one `kubectl apply`, and replicas disagree for a wh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,16 +18,18 @@ import msgspec
 
 from validator import contract
 from validator.errors import PolicyError
+from validator.policy.resolved import ResolvedPolicy
 from validator.text import quoted
 from webhook.admission import json_patch, memory, mutation, validation
 from webhook.admission.memory import Inputs, Memory
 from webhook.admission.pod import Manifest
 from webhook.errors import NotReady, PodRefused, RequestError
-from webhook.policies import choice, exempted
+from webhook.policies import choice, exempted, resolution
+from webhook.policies.choice import NoPolicy
 from webhook.review import Answer, Review
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from validator.policy.document import ModelValidation
     from webhook.policies.store import Source
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 PATCH_LIMIT: Final = 1024 * 1024
 """Bytes of a patch: ten times the largest policy; etcd takes objects of up to 1.5 MiB."""
+
+EARLIER_LIMIT: Final = 16
+"""Earlier states of policy and rules together by which one pod is judged."""
 
 _PODS: Final = ("", "v1", "pods")
 
@@ -143,8 +149,8 @@ class Reviewer:
         answer = self._once(review, manifest, inputs, self._checked)
         if answer.refusal is None:
             return answer
-        # Whoever mutated it may not know the latest generation yet.
-        for each in self.source.previous(policy):
+        # Whoever mutated it may not know the latest state yet.
+        for each in self._earlier(manifest.raw, namespace, now=policy):
             earlier = self._checked(review, manifest, replace(inputs, policy=each))
             if earlier.refusal is None:
                 return earlier
@@ -212,13 +218,40 @@ class Reviewer:
                 f"the namespace {quoted(review.namespace)} is not known: it is new or being "
                 "deleted; try again in a moment"
             )
-        policy = choice.select(
+        rules = self.source.rules(namespace.name)
+        policy = resolution.with_rules(self._chosen(pod, namespace), rules, namespace=namespace)
+        return policy, namespace
+
+    def _chosen(self, pod: _Pod, namespace: NamespaceOptions) -> ModelValidation | NoPolicy:
+        return resolution.chosen(
             _labels(pod),
             namespace=namespace,
-            policies=self.source.policies(review.namespace),
+            policies=self.source.policies(namespace.name),
             operator_compat=self.operator_compat,
         )
-        return policy, namespace
+
+    def _earlier(
+        self, pod: _Pod, namespace: NamespaceOptions, *, now: ModelValidation
+    ) -> Iterator[ModelValidation]:
+        """Yield what policy and rules said together until a moment ago, latest first."""
+        policy = self._chosen(pod, namespace)
+        generations = [policy]
+        if not isinstance(policy, NoPolicy):
+            generations += self.source.previous(policy)
+        name = namespace.name
+        states = (self.source.rules(name), *self.source.earlier_rules(name))
+        said = [now]
+        for rules, generation in itertools.product(states, generations):
+            try:
+                each = resolution.with_rules(generation, rules, namespace=namespace)
+            except PodRefused:  # a rule that could not be used then
+                continue
+            if each in said:
+                continue
+            said.append(each)
+            yield each
+            if len(said) > EARLIER_LIMIT:
+                return
 
     def _exemptions(self, review: Review, pod: _Pod) -> exempted.Found:
         known, namespace = self.source.exemptions(review.namespace), review.namespace
@@ -241,6 +274,10 @@ def _answer(review: Review, policy: ModelValidation | None, **said: Any) -> Answ
     if policy is None:
         return Answer(uid=review.uid, **said)
     audit = {"policy": policy.metadata.name, "mode": policy.spec.mode}
+    if isinstance(policy, ResolvedPolicy):
+        audit["cluster-rules"] = ",".join(each.shown for each in policy.also_required)
+        if policy.of_cluster:
+            audit["policy-kind"] = contract.CLUSTER_KIND
     if policy.metadata.uid is not None:
         audit["policy-uid"] = policy.metadata.uid
     if policy.metadata.generation is not None:

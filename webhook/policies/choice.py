@@ -58,6 +58,10 @@ class LeftOut:
 Policy = ModelValidation | BrokenPolicy
 
 
+class NoPolicy(PodRefused):
+    """The namespace has no policy at all, and the pod names none."""
+
+
 def select(
     labels: Mapping[str, str],
     *,
@@ -74,7 +78,7 @@ def select(
         operator_compat: Whether the Go operator's label is honoured as ours is.
 
     Raises:
-        PodRefused: None, several, or one that cannot be used; the sentence names
+        PodRefused: None (`NoPolicy`), several, or one that cannot be used; the sentence names
             the candidates and the fix.
     """
     value = asked_for(labels, operator_compat=operator_compat)
@@ -159,7 +163,7 @@ def _the_one(*, namespace: NamespaceOptions, policies: Sequence[Policy]) -> Poli
     chosen = defaults or candidates
     match list(chosen):
         case []:
-            raise PodRefused(
+            raise NoPolicy(
                 f"the namespace {quoted(namespace.name)} has no {contract.KIND}: create one "
                 "that says which model the pod serves and who signs it"
             )

@@ -17,9 +17,9 @@ from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
-from webhook.policies import exemptions, server_version, trust_roots, watch
+from webhook.policies import cluster_rules, exemptions, server_version, trust_roots, watch
 from webhook.policies.cluster_watch import ClusterWatch
-from webhook.policies.cluster_wide import EXEMPTIONS, KINDS, ROOTS
+from webhook.policies.cluster_wide import EXEMPTIONS, KINDS, ROOTS, RULES
 from webhook.policies.holdings import Bounds, key
 from webhook.policies.store import Store, namespace_options, read
 from webhook.policies.watch import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption
     from webhook.metrics import Metrics
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.cluster_rules import Rules
     from webhook.policies.cluster_wide import ClusterObjects
     from webhook.policies.store import Listing
     from webhook.policies.trust_roots import Roots
@@ -165,6 +166,15 @@ class ClusterSource:
     def previously_cluster_wide(self) -> tuple[ClusterObjects, ...]:
         """Return the cluster-scoped objects as they were until a moment ago, latest first."""
         return self._cluster_wide.store.previous()
+
+    def rules(self, namespace: str) -> Rules:  # noqa: ARG002 — which of them hold is decided later
+        """Return the rules of the cluster."""
+        return cluster_rules.among(self.cluster_wide.of(RULES))
+
+    def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:  # noqa: ARG002 — see `rules`
+        """Return the rules as they were until a moment ago, latest first."""
+        states = self.previously_cluster_wide()
+        return tuple(cluster_rules.among(state.of(RULES)) for state in states)
 
     @property
     def gate_images(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,10 @@ from validator.policy.cluster_rule import ClusterModelValidation, selector_of
 from validator.policy.document import Metadata
 from validator.policy.namespace_selector import NamespaceSelector
 from validator.policy.resolved import check_fits
+from webhook.policies.choice import LeftOut
+
+if TYPE_CHECKING:
+    from webhook.settings import NamespaceOptions
 
 
 class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +33,29 @@ class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Rule = ClusterModelValidation | BrokenRule
+
+Rules = tuple[Rule | LeftOut, ...]
+"""All that are known at one moment; where they are more than is held, a `LeftOut` alone."""
+
+
+def may_hold(rule: Rule | LeftOut, namespace: NamespaceOptions | None) -> bool:
+    """Tell whether a rule holds in a namespace, or may: it is not known that it does not."""
+    if isinstance(rule, LeftOut) or namespace is None:
+        return True
+    labels = namespace.labels if namespace.labels_known else None
+    return selector(rule).selects_namespace(namespace.name, labels) is not False
+
+
+def selector(rule: Rule) -> NamespaceSelector:
+    """Return the selector of a rule."""
+    return rule.selector if isinstance(rule, BrokenRule) else rule.spec.namespace_selector
+
+
+def among(known: tuple[object, ...] | LeftOut) -> Rules:
+    """Return the rules among objects of the cluster."""
+    if isinstance(known, LeftOut):
+        return (known,)
+    return tuple(each for each in known if isinstance(each, ClusterModelValidation | BrokenRule))
 
 
 def read(document: Mapping[str, Any]) -> Rule:

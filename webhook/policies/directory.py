@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption
     from webhook.metrics import Metrics
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.cluster_rules import Rules
 
 RELOAD_SECONDS: Final = 2
 """Between two looks at the directory."""
@@ -68,6 +69,14 @@ class DirectorySource:
     def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
         """Return the exemptions of a namespace's pods, ended ones as well."""
         return self._store.exemptions(namespace)
+
+    def rules(self, namespace: str) -> Rules:
+        """Return the rules of the cluster."""
+        return self._store.rules(namespace)
+
+    def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:
+        """Return the rules as they were until a moment ago, latest first."""
+        return self._store.earlier_rules(namespace)
 
     @property
     def gate_images(self) -> tuple[str, ...]:

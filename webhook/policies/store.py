@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from validator.policy.exemption import ModelValidationExemption
+    from webhook.policies.cluster_rules import Rule, Rules
     from webhook.policies.holdings import Held
     from webhook.settings import Version
 
@@ -59,6 +60,12 @@ class Source(Protocol):
 
     def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
         """Return the exemptions of a namespace's pods, ended ones as well."""
+
+    def rules(self, namespace: str) -> Rules:
+        """Return the rules of the cluster, at least those that may hold in a namespace."""
+
+    def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:
+        """Return those rules as they were until a moment ago, latest first."""
 
     @property
     def gate_images(self) -> tuple[str, ...]:
@@ -96,6 +103,8 @@ class Store:
         self._replaced: deque[tuple[float, Key, ModelValidation]] = deque(maxlen=PREVIOUS_TOTAL)
         self._namespaces: dict[str, NamespaceOptions] = {}
         self._exemptions: tuple[ModelValidationExemption, ...] = ()
+        self._rules: Rules = ()
+        self._replaced_rules: deque[tuple[float, Rules]] = deque(maxlen=PREVIOUS_LIMIT)
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace; what names no namespace is known for all."""
@@ -123,6 +132,22 @@ class Store:
     def replace_exemptions(self, exemptions: Iterable[ModelValidationExemption]) -> None:
         """Know exactly these exemptions."""
         self._exemptions = tuple(exemptions)
+
+    def rules(self, namespace: str) -> Rules:  # noqa: ARG002 — which of them hold is decided later
+        """Return the rules of the cluster."""
+        return self._rules
+
+    def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:  # noqa: ARG002 — see `rules`
+        """Return the rules as they were during the last `PREVIOUS_SECONDS`, latest first."""
+        since = self._clock() - PREVIOUS_SECONDS
+        return tuple(rules for when, rules in reversed(self._replaced_rules) if when >= since)
+
+    def replace_rules(self, rules: Iterable[Rule]) -> None:
+        """Know exactly these rules of the cluster."""
+        known = tuple(rules)
+        if known != self._rules:
+            self._replaced_rules.append((self._clock(), self._rules))
+            self._rules = known
 
     def count(self) -> Held:
         """Return how much is held."""

@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
+from webhook.policies.choice import LeftOut
+from webhook.policies.cluster_rules import BrokenRule, may_hold
 
 if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption
     from webhook.errors import WebhookError
-    from webhook.policies.choice import BrokenPolicy, LeftOut
+    from webhook.policies.choice import BrokenPolicy
+    from webhook.policies.cluster_rules import Rules
     from webhook.policies.store import Source
     from webhook.serving.judged import Judged, Line
     from webhook.settings import GateSettings, NamespaceOptions, Version
+
+SentRule = bytes | BrokenRule | LeftOut
+"""A rule, a usable one as JSON."""
 
 LENGTH: Final = struct.Struct(">Q")
 
@@ -52,6 +59,8 @@ class Known:
         options: Of the namespace, `None` where it is not known.
         previous: By policy, what it said until a moment ago.
         exemptions: Of the namespace's pods.
+        rules: Of the cluster, as far as they hold in the namespace or may.
+        earlier_rules: As they were until a moment ago.
         gate_images: See `webhook.policies.store.Source`.
         server: See there.
     """
@@ -60,6 +69,8 @@ class Known:
     options: NamespaceOptions | None
     previous: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     exemptions: tuple[ModelValidationExemption, ...] = ()
+    rules: tuple[SentRule, ...] = ()
+    earlier_rules: tuple[tuple[SentRule, ...], ...] = ()
     gate_images: tuple[str, ...] = ()
     server: Version | None = None
 
@@ -75,20 +86,32 @@ class Reply:
 def known(source: Source, namespace: str) -> Known:
     """Return what a source knows of a namespace."""
     policies = source.policies(namespace)
+    options = source.namespace(namespace)
     usable = [policy for policy in policies if isinstance(policy, ModelValidation)]
     return Known(
         policies=tuple(
             msgspec.json.encode(policy) if isinstance(policy, ModelValidation) else policy
             for policy in policies
         ),
-        options=source.namespace(namespace),
+        options=options,
         previous={
             policy.reference: tuple(map(msgspec.json.encode, source.previous(policy)))
             for policy in usable
         },
         exemptions=source.exemptions(namespace),
+        rules=_sent(source.rules(namespace), options),
+        earlier_rules=tuple(_sent(each, options) for each in source.earlier_rules(namespace)),
         gate_images=source.gate_images,
         server=source.server,
+    )
+
+
+def _sent(rules: Rules, namespace: NamespaceOptions | None) -> tuple[SentRule, ...]:
+    """Return the rules that may hold in a namespace, usable ones as JSON."""
+    return tuple(
+        msgspec.json.encode(rule) if isinstance(rule, ClusterModelValidation) else rule
+        for rule in rules
+        if may_hold(rule, namespace)
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs
@@ -25,7 +26,9 @@ from webhook.serving.messages import Known, Question, Reply, Settings, receive, 
 if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.cluster_rules import Rule, Rules
     from webhook.serving.judged import Asked, Judged, Line
+    from webhook.serving.messages import SentRule
     from webhook.settings import NamespaceOptions, Version
 
 MEMORY_LIMIT: Final = 384 * 1024 * 1024
@@ -81,6 +84,14 @@ class Asking:
         """Return the exemptions of a namespace's pods."""
         return self._about(namespace).exemptions
 
+    def rules(self, namespace: str) -> Rules:
+        """Return the rules that may hold in a namespace."""
+        return tuple(map(_rule, self._about(namespace).rules))
+
+    def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:
+        """Return those rules as they were until a moment ago, latest first."""
+        return tuple(tuple(map(_rule, state)) for state in self._about(namespace).earlier_rules)
+
     async def refresh(self, namespace: str) -> None:
         """Have the other process read live.
 
@@ -107,6 +118,13 @@ class Asking:
 def _policy(text: bytes) -> ModelValidation:
     document = msgspec.json.decode(text)
     return ModelValidation.from_object(document, source="as the API server has it")
+
+
+def _rule(sent: SentRule) -> Rule | LeftOut:
+    if not isinstance(sent, bytes):
+        return sent
+    document = msgspec.json.decode(sent)
+    return ClusterModelValidation.from_object(document, source="as the API server has it")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.policies import policy_document
 from validator.policy.document import ModelValidation
@@ -13,6 +13,7 @@ from webhook.settings import NamespaceOptions
 if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.cluster_rules import Rules
     from webhook.settings import Version
 
 
@@ -29,6 +30,9 @@ class FakeCluster:
         self.live_gate_images = gate_images
         self.gate_images = gate_images
         self.server: Version | None = None
+        self.known_rules: Rules = ()
+        self.earlier: tuple[Rules, ...] = ()
+        self.live_rules: Rules | None = None
         self.known.put_namespace(NamespaceOptions(name="models"))
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
@@ -47,6 +51,14 @@ class FakeCluster:
         """Return the exemptions of a namespace's pods."""
         return self.known.exemptions(namespace)
 
+    def rules(self, _namespace: str) -> Rules:
+        """Return the rules that are known."""
+        return self.known_rules
+
+    def earlier_rules(self, _namespace: str) -> tuple[Rules, ...]:
+        """Return the rules as they were."""
+        return self.earlier
+
     async def refresh(self, namespace: str) -> None:
         """Take over what there is, or fail as the cluster's source does."""
         self.live_reads += 1
@@ -54,6 +66,8 @@ class FakeCluster:
             raise NotReady("the API server is away")
         self.known.replace(self.live, namespace=namespace)
         self.gate_images = self.live_gate_images
+        if self.live_rules is not None:
+            self.known_rules = self.live_rules
         for options in self.live_namespaces:
             self.known.put_namespace(options)
 
@@ -62,14 +76,19 @@ class FakeCluster:
 
 
 def stored_policy(
-    name: str = "granite", *, generation: int = 1, key: str = "PEM", **spec: str
+    name: str = "granite",
+    *,
+    generation: int = 1,
+    key: str = "PEM",
+    model: dict[str, Any] | None = None,
+    **spec: Any,
 ) -> ModelValidation:
     """Return a policy of that namespace, as the API server stores it, which adds its volume."""
     document = policy_document(
         name,
         namespace="models",
         metadata={"uid": "u", "generation": generation},
-        model={"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
+        model=model or {"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
         config={"privateKeyConfig": {"publicKey": key}},
         **spec,
     )

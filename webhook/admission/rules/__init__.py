@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from webhook.admission.rules.arguments import judgements
 from webhook.admission.rules.closed_world import closed_world
+from webhook.admission.rules.cluster_rules import cluster_rules
 from webhook.admission.rules.mounts import differing_mounts
 from webhook.admission.rules.nests import late_links, nested_mounts
 from webhook.admission.rules.order import early_readers
@@ -27,6 +28,7 @@ Rule = Callable[["Case"], Iterator[str]]
 RULES: Final[tuple[Rule, ...]] = (
     unfit_volumes,
     supplied_anchors,
+    cluster_rules,
     differing_mounts,
     nested_mounts,
     pod_settings,

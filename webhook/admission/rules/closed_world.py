@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from validator.policy.resolved import ResolvedPolicy
 from validator.text import quoted
 from webhook.vllm.recognition import recognised
 from webhook.vllm.strict import fields, images, ports
@@ -71,6 +72,13 @@ def _storage(case: Case) -> Iterator[str]:
 
 def _images(serving: list[Placed], others: list[Placed], case: Case) -> Iterator[str]:
     workload = case.policy.spec.workload
+    if not workload.images and isinstance(case.policy, ResolvedPolicy):
+        yield (
+            f"the policy {quoted(case.policy.metadata.name)} and the rules of the cluster beside "
+            "it have no workload.images in common, and under workload.arguments Strict they say "
+            "which images may serve: name an image in the policy that the rules name, too"
+        )
+        return
     if not workload.images:
         yield (
             f"the policy {quoted(case.policy.metadata.name)} names no workload.images, and under "

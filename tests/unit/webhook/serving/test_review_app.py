@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from validator.policy.exemption import ModelValidationExemption
     from webhook.policies.choice import Policy
+    from webhook.policies.cluster_rules import Rules
 
 REVIEWS = "model_validation_webhook_reviews_total"
 REVIEW = {
@@ -56,6 +57,14 @@ class BrokenSource:
     def exemptions(self, namespace: str) -> tuple[ModelValidationExemption, ...]:
         """Return nothing."""
         del namespace
+        return ()
+
+    def rules(self, _namespace: str) -> Rules:
+        """Return nothing."""
+        return ()
+
+    def earlier_rules(self, _namespace: str) -> tuple[Rules, ...]:
+        """Return nothing."""
         return ()
 
     gate_images = ()

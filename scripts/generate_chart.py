@@ -9,6 +9,7 @@ the place of what people set. tests/e2e/api_server/helm compares both, object by
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import re
@@ -48,6 +49,7 @@ HOOKS: Final = {"Namespace": "-3", "Job": "0"}
 
 IMAGES: Final = re.compile(r"model-validation/(webhook|validator):[\w.]+")
 BY_OPENSHIFT: Final = ("runAsUser", "runAsGroup", "fsGroup")
+OPERATOR: Final = ".Values.operatorCompat.enabled"
 MARK: Final = "@@{}@@"
 
 
@@ -55,14 +57,14 @@ def templates(kubectl: str) -> dict[str, str]:
     """Return the text of each template, by its file's name."""
     default = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "default"))
     cert_manager = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "cert-manager"))
+    operator = _by_identity(_built(kubectl, WEBHOOK / "overlays" / "operator-compat"))
     parts: dict[str, list[str]] = {}
     for identity, document in default.items():
-        kind = document["kind"]
-        if identity in cert_manager:
-            parts.setdefault(FILES.get(kind, "workloads"), []).append(_template(document))
-        else:
-            parts.setdefault("certs", []).append(_template(document))
+        name = FILES.get(document["kind"], "workloads") if identity in cert_manager else "certs"
+        text = _either(_template(operator[identity]), _template(document))
+        parts.setdefault(name, []).append(text)
     of_cert_manager = [_template(each) for key, each in cert_manager.items() if key not in default]
+    of_operator = [_template(each) for key, each in operator.items() if key not in default]
 
     def added(*components: str) -> list[str]:
         """Return the templates of what a component adds to the default overlay and to others."""
@@ -74,6 +76,7 @@ def templates(kubectl: str) -> dict[str, str]:
     whole = {
         "certs": _when("not .Values.certManager.enabled", parts.pop("certs")),
         "cert-manager": _when(".Values.certManager.enabled", of_cert_manager),
+        "operator-compat": _when(OPERATOR, of_operator),
         "service-monitor": _when(".Values.metrics.serviceMonitor", added("service-monitor")),
         "observe": _when(".Values.observe.enabled", added("observe")),
         "reports": _when(
@@ -112,6 +115,22 @@ def _when(condition: str, texts: list[str]) -> str:
     return f"{{{{- if {condition} }}}}\n" + "---\n".join(texts) + "{{- end }}\n"
 
 
+def _either(for_operator: str, otherwise: str) -> str:
+    """Return a template of which the Go operator's label may change lines."""
+    plain, other = otherwise.splitlines(), for_operator.splitlines()
+    lines: list[str] = []
+    changes = difflib.SequenceMatcher(None, plain, other, autojunk=False).get_opcodes()
+    for change, start, end, other_start, other_end in changes:
+        if change == "equal":
+            lines += plain[start:end]
+            continue
+        lines += [f"{{{{- if {OPERATOR} }}}}", *other[other_start:other_end]]
+        if plain[start:end]:
+            lines += ["{{- else }}", *plain[start:end]]
+        lines += ["{{- end }}"]
+    return "\n".join(lines) + "\n"
+
+
 def _hook(document: Document) -> Document:
     """Return one of the doctor's objects as a part of `helm test`."""
     hook = deepcopy(document)
@@ -141,7 +160,12 @@ def _template(document: Document) -> str:
     if marked["kind"] in {"Deployment", "Job"}:
         if name == "webhook":
             marked["spec"]["replicas"] = MARK.format("replicas")
-        pod = marked["spec"]["template"]["spec"]
+        template = marked["spec"]["template"]
+        pod = template["spec"]
+        if "metadata" in template:
+            template["metadata"][MARK.format("annotations")] = None
+        else:
+            template[MARK.format("metadata")] = None
         if name == "observe":
             pod["containers"][0]["args"] += [MARK.format("previous-argument")]
             pod["containers"][0]["args"] += [MARK.format("reports-argument")]
@@ -154,6 +178,8 @@ def _template(document: Document) -> str:
 
 def _mark_pod(pod: Document) -> None:
     pod[MARK.format("pull")] = None
+    pod[MARK.format("tolerations")] = None
+    pod["nodeSelector"][MARK.format("node-selector")] = None
     for context in (pod["securityContext"], *(c["securityContext"] for c in pod["containers"])):
         for field in BY_OPENSHIFT:
             if field in context:
@@ -179,7 +205,7 @@ def _filled(text: str, *, component: str) -> str:
         elif MARK.format("resources") in line:
             lines += _resources(source, indent, component=component)
         elif "@@" in line:
-            lines += [f"{indent}{each}" for each in _block(line)]
+            lines += [f"{indent}{each}" for each in _block(line, len(indent))]
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
@@ -205,8 +231,8 @@ def _resources(source: Any, indent: str, *, component: str) -> list[str]:
     ]
 
 
-def _block(line: str) -> list[str]:
-    """Return the lines that stand for a mark which is a key."""
+def _block(line: str, indent: int) -> list[str]:
+    """Return the lines that stand for a mark which is a key, so many spaces from the left."""
     found = re.search(r"@@([\w-]+)@@", line)
     name = found[1] if found else ""
     return {
@@ -217,6 +243,23 @@ def _block(line: str) -> list[str]:
             "  - name: {{ . | quote }}",
             "  {{- end }}",
             "{{- end }}",
+        ],
+        "tolerations": [
+            "{{- with .Values.tolerations }}",
+            "tolerations:",
+            *_given(indent + 2),
+        ],
+        "node-selector": ["{{- with .Values.nodeSelector }}", *_given(indent)],
+        "annotations": [
+            "{{- with .Values.podAnnotations }}",
+            "annotations:",
+            *_given(indent + 2),
+        ],
+        "metadata": [
+            "{{- with .Values.podAnnotations }}",
+            "metadata:",
+            "  annotations:",
+            *_given(indent + 4),
         ],
         "cert-manager": [
             "{{- if .Values.certManager.enabled }}",
@@ -250,6 +293,11 @@ def _block(line: str) -> list[str]:
             "{{- end }}",
         ],
     }[name]
+
+
+def _given(indent: int) -> list[str]:
+    """Return the lines for a value as it was given, so many spaces from the left, and the end."""
+    return [f"{{{{- toYaml . | nindent {indent} }}}}", "{{- end }}"]
 
 
 class _Readable(yaml.SafeDumper):

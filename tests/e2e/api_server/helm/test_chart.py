@@ -44,6 +44,12 @@ def test_the_templates_are_those_of_the_kustomizations() -> None:
     [
         ((), "default", ()),
         (("certManager.enabled=true",), "cert-manager", ()),
+        (("operatorCompat.enabled=true",), "operator-compat", ()),
+        (
+            ("operatorCompat.enabled=true", "openshift.enabled=true"),
+            "operator-compat",
+            ("openshift",),
+        ),
         (("openshift.enabled=true",), "default", ("openshift",)),
         (("openshift.enabled=true", "certManager.enabled=true"), "cert-manager", ("openshift",)),
         (("metrics.serviceMonitor=true",), "default", ("service-monitor",)),
@@ -142,9 +148,48 @@ def test_pull_secrets_replicas_and_resources(tmp_path: Path) -> None:
     assert labels["release"] == "prometheus"
 
 
+def test_all_pods_run_where_they_are_told(tmp_path: Path) -> None:
+    """The manifests' own selector stays, and a mesh can be told to leave the pods alone."""
+    documents = rendered(
+        tmp_path,
+        "nodeSelector.pool=system",
+        "tolerations[0].key=system,tolerations[0].operator=Exists",
+        "podAnnotations.mesh=off",
+        "observe.enabled=true",
+    )
+    pods = _pods(documents)
+    assert len(pods) == 4
+    for pod in pods:
+        assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "system"}
+        assert pod["tolerations"] == [{"key": "system", "operator": "Exists"}]
+    for each in documents:
+        if each["kind"] in {"Deployment", "Job"}:
+            assert each["spec"]["template"]["metadata"]["annotations"] == {"mesh": "off"}
+
+
+def test_the_notes_say_what_comes_next(tmp_path: Path) -> None:
+    """The test, and, where no registry is named, which images the nodes must have."""
+    install = ("install", "ours", str(CHART), "--dry-run=client")
+    ran = helm(*install, home=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    notes = ran.stdout.partition("NOTES:\n")[2]
+    assert "helm test ours\n" in notes
+    assert "model-validation/validator:" in notes
+    named = [
+        f"--set=images.{each}.repository=registry.example/{each}"
+        for each in ("webhook", "validator")
+    ]
+    ran = helm(*install, *named, "--namespace=apps", home=tmp_path)
+    notes = ran.stdout.partition("NOTES:\n")[2]
+    assert "helm test ours --namespace apps\n" in notes
+    assert "registry.example" not in notes
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
+        ("nodeSelector=system", "nodeSelector"),
+        ("operatorCompat.enable=true", "enable"),
         ("replcias=3", "replcias"),
         ("replicas=0", "replicas"),
         ("images.webhook.digest=latest", "digest"),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import size
-from validator.tree.hashing import SMALL_BYTES, new_hasher
+from validator.tree.hashing import new_hasher
+from validator.tree.reads import SMALL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 Step 9's second half. Large ranges go to one thread each (hashlib lets go of the
 interpreter's lock while it works); small files go through a single thread one
-after the other, since two threads on many small files only fight for the lock.
+after the other, since two threads on many small files only fight for the lock,
+unless storage keeps them waiting.
 
 The order is another one each time, and cannot be foreseen: a writer who knew which file comes
 next could show the signed one for just that moment.
@@ -11,34 +12,41 @@ next could show the signed one for just that moment.
 from __future__ import annotations
 
 import abc
+import contextlib
 import errno
 import hashlib
 import os
 import stat
-import threading
+import time
 from array import array
+from collections import deque
 from collections.abc import Sequence
-from threading import Event
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from validator.errors import Undecided
 from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
 from validator.tree import leases
+from validator.tree.crew import Crew
+from validator.tree.reads import BUFFER_BYTES, SMALL_BYTES, read
 from validator.tree.tools import lfs
 from validator.tree.tree import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from threading import Event
 
+    from validator.tree.reads import Hasher
     from validator.tree.tree import Entry, Tree
 
-BUFFER_BYTES: Final = 1024 * 1024
-"""One read. Measured: 64 KiB to 1 MiB are equally fast."""
+SLOW_SECONDS: Final = 0.0005
+"""A small file that takes longer waits for storage: then more threads pay, which else only fight
+for the lock. From memory it takes 15 µs, from a local disk some 150."""
 
-SMALL_BYTES: Final = 256 * 1024
-"""Below this, opening a file costs as much as hashing it, and both hold the lock."""
+READERS: Final = 16
+"""Threads for small files that storage keeps waiting."""
 
 
 def shuffle(items: list[Any]) -> None:
@@ -47,10 +55,8 @@ def shuffle(items: list[Any]) -> None:
     items.sort(key=lambda _: next(numbers))
 
 
-_START_BYTES: Final = 64
-"""Of a file, by which its kind is told."""
-
-_Batches = list[Sequence[int]]
+_T = TypeVar("_T")
+_Batches = deque[Sequence[int]]
 """The ranges that one thread reads in a row: batches of their indices."""
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
@@ -64,17 +70,6 @@ def changed(name: str) -> str:
 
 class _StoppedError(Exception):
     """Ends a thread whose result is not needed any more."""
-
-
-class Hasher(Protocol):
-    """The common methods of hashlib's objects and blake3's."""
-
-    def update(self, data: bytes, /) -> object:
-        """Take in more bytes."""
-
-    def digest(self) -> bytes:
-        """Return the digest so far."""
-        ...
 
 
 class Range(NamedTuple):
@@ -194,68 +189,36 @@ def hash_ranges(
         Undecided: The hash is not available.
     """
     outcomes: list[Outcome] = [Outcome()] * len(ranges)
-    stop = Event()
-    work = _Work(tree, new_hasher(hash_), _until(stop, progress), os.geteuid())
+    tasks = deque(_planned(ranges, jobs=jobs))
+    factory = new_hasher(hash_)
+    with Crew() as crew:
+        work = _Work(tree, factory, _until(crew.stop, progress), os.geteuid())
 
-    # A batch has indices into the ranges.
-    def hash_batches(batches: _Batches) -> None:
-        for batch in batches:
-            for index, outcome in _hash_batch(work, ranges, batch):
-                outcomes[index] = outcome
+        def hash_batches(batches: _Batches, *, helps: bool) -> None:
+            for batch in _taken(batches):
+                began = time.perf_counter()
+                for index, outcome in _hash_batch(work, ranges, batch):
+                    outcomes[index] = outcome
+                waits = time.perf_counter() - began > SLOW_SECONDS * len(batch)
+                if helps and not waits:
+                    return
+                if waits and len(batches) > 1 and jobs > 1 and len(crew) < max(jobs, READERS):
+                    crew.start(partial(hash_batches, batches, helps=True))
 
-    _on_threads(hash_batches, _planned(ranges, jobs=jobs), threads=jobs, stop=stop)
+        def work_off() -> None:
+            for task in _taken(tasks):
+                hash_batches(task, helps=False)
+
+        for _ in range(min(jobs, len(tasks))):
+            crew.start(work_off)
     return outcomes
 
 
-def _on_threads(
-    work: Callable[[_Batches], None], tasks: Sequence[_Batches], *, threads: int, stop: Event
-) -> None:
-    """Do some work for each task, several at a time; raise the first error there is.
-
-    As a pool of `concurrent.futures` does, of which the import takes 9 ms of a gate's start.
-    """
-    pending = _Pending(iter(tasks), stop)
-    workers = [
-        threading.Thread(target=pending.work_off, args=(work,), name=f"hashing-{number}")
-        for number in range(min(threads, len(tasks)))
-    ]
-    started = []
-    try:
-        for worker in workers:
-            worker.start()
-            started.append(worker)
-        for worker in workers:
-            worker.join()
-    except BaseException:
-        stop.set()  # an interrupt must not wait for the end of a file of terabytes
-        for worker in started:
-            worker.join()
-        raise
-    if pending.failures:
-        raise pending.failures[0]
-
-
-class _Pending:
-    """The tasks that no thread has taken yet, and the errors of those that were."""
-
-    def __init__(self, tasks: Iterator[_Batches], stop: Event) -> None:
-        self._tasks = tasks
-        self._stop = stop
-        self._lock = threading.Lock()
-        self.failures: list[BaseException] = []
-
-    def work_off(self, work: Callable[[_Batches], None]) -> None:
-        """Take task after task, until there are no more or one has failed."""
-        while not self._stop.is_set() and (task := self._next()) is not None:
-            try:
-                work(task)
-            except BaseException as error:  # noqa: BLE001 — for the thread that waits
-                self.failures.append(error)
-                self._stop.set()
-
-    def _next(self) -> _Batches | None:
-        with self._lock:
-            return next(self._tasks, None)
+def _taken(queue: deque[_T]) -> Iterator[_T]:
+    """Yield from a queue that other threads take from, too."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield queue.popleft()
 
 
 _BATCH: Final = 64
@@ -263,7 +226,7 @@ _BATCH: Final = 64
 
 
 def _planned(ranges: Sequence[Range], *, jobs: int) -> list[_Batches]:
-    """Return what each task of the pool reads, in a random order."""
+    """Return what each task reads, in a random order."""
     sizes = ranges.sizes if isinstance(ranges, Ranges) else [part.size for part in ranges]
     few = [index for index, size in enumerate(sizes) if size < SMALL_BYTES]
     small: list[Sequence[int]] = []
@@ -277,13 +240,13 @@ def _planned(ranges: Sequence[Range], *, jobs: int) -> list[_Batches]:
     if jobs == 1:
         small += large
         shuffle(small)
-        return [small]
+        return [deque(small)]
     shuffle(small)
     shuffle(large)
     # The longest first, so that no thread is left alone with one at the end; among ranges of about
     # one length, which most models have, the order is random all the same.
     large.sort(key=lambda batch: sizes[batch[0]].bit_length(), reverse=True)
-    return [small, *([batch] for batch in large)]
+    return [deque(small), *(deque([batch]) for batch in large)]
 
 
 def _until(stop: Event, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -342,7 +305,8 @@ def _hash_range(work: _Work, folder: int, part: Range) -> Outcome:
             before = Identity.of(status)
             if not stat.S_ISREG(status.st_mode) or not before.is_like(entry.identity):
                 return Outcome(changed=changed(entry.name))
-            start, is_written = _read(work, descriptor, part, hasher, owner=status.st_uid)
+            leased = leases.are_given(owner=status.st_uid, user=work.user)
+            start, is_written = read(descriptor, part, hasher, work.progress, leased=leased)
             if start is None:
                 return Outcome(changed=changed(entry.name))
             after = Identity.of(os.fstat(descriptor))
@@ -371,47 +335,3 @@ def _failed(part: Range, error: OSError) -> Outcome:
     if error.errno in _GONE:
         return Outcome(changed=changed(part.entry.name))
     return Outcome(unreadable=unreadable(quoted(part.entry.name), error))
-
-
-def _read(
-    work: _Work, descriptor: int, part: Range, hasher: Hasher, *, owner: int
-) -> tuple[bytes | None, bool]:
-    """Hash an open file's range.
-
-    Returns:
-        Its first bytes, None if the file was too short; and whether somebody has it open for
-        writing.
-    """
-    if part.size < SMALL_BYTES:
-        # Held during the read, which takes less than to ask twice. Progress waits, where the rate
-        # is bounded: so it comes after the lease.
-        lease = leases.take(descriptor, owner=owner, user=work.user)
-        start = _hash(descriptor, part, hasher, progress=None)
-        held = lease is not leases.Lease.TAKEN or leases.give_back(descriptor)
-        if start is not None:
-            work.progress(part.size)
-        return start, lease is leases.Lease.REFUSED or not held
-    is_written = leases.is_written(descriptor, owner=owner)
-    start = _hash(descriptor, part, hasher, progress=work.progress)
-    # Asked twice: a writer who was there at the start may have closed the file, and one who opens
-    # it later has to move its times.
-    return start, is_written or leases.is_written(descriptor, owner=owner)
-
-
-def _hash(
-    descriptor: int, part: Range, hasher: Hasher, *, progress: Callable[[int], None] | None
-) -> bytes | None:
-    """Hash an open file's range; return its first bytes, or None if the file was too short."""
-    position = part.start
-    start = b""
-    while position < part.end:
-        content = os.pread(descriptor, min(BUFFER_BYTES, part.end - position), position)
-        if not content:
-            return None
-        if position == 0:
-            start = content[:_START_BYTES]
-        hasher.update(content)
-        position += len(content)
-        if progress:
-            progress(len(content))
-    return start

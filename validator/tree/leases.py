@@ -8,7 +8,6 @@ closed. It grants leases to a file's owner (or CAP_LEASE), and not on every file
 from __future__ import annotations
 
 import enum
-import os
 import signal
 from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
 from typing import Final
@@ -25,16 +24,13 @@ class Lease(enum.Enum):
     UNKNOWN = enum.auto()
 
 
-def take(descriptor: int, *, owner: int, user: int) -> Lease:
-    """Ask for a lease; a writer that opens the file meanwhile waits until it is given back.
+def are_given(*, owner: int, user: int) -> bool:
+    """Tell whether a user may have leases on files of an owner."""
+    return user in {0, owner}
 
-    Args:
-        descriptor: The file, open for reading.
-        owner: Its owner's user id.
-        user: This process' user id.
-    """
-    if user not in {0, owner}:
-        return Lease.UNKNOWN
+
+def take(descriptor: int) -> Lease:
+    """Ask for a lease; a writer that opens the file meanwhile waits until it is given back."""
     try:
         fcntl(descriptor, F_SETSIG, _SIGNAL)
         fcntl(descriptor, F_SETLEASE, F_RDLCK)
@@ -58,12 +54,7 @@ def give_back(descriptor: int) -> bool:
     return True
 
 
-def is_written(descriptor: int, *, owner: int) -> bool:
-    """Tell whether a file is known to be open for writing; False also where it cannot be known.
-
-    Args:
-        descriptor: The file, open for reading.
-        owner: Its owner's user id.
-    """
-    lease = take(descriptor, owner=owner, user=os.geteuid())
+def is_written(descriptor: int) -> bool:
+    """Tell whether a file is known to be open for writing; False also where it cannot be known."""
+    lease = take(descriptor)
     return lease is Lease.REFUSED or (lease is Lease.TAKEN and not give_back(descriptor))

@@ -27,10 +27,16 @@ PASSES = 100
 """A writer who hides in every second pass is not found in one of 10^30 runs."""
 
 
-def is_written(path: Path) -> bool:
+def is_open_for_writing(descriptor: int) -> bool:
     """Ask for a lease."""
+    assert leases.are_given(owner=os.fstat(descriptor).st_uid, user=os.geteuid())
+    return leases.is_written(descriptor)
+
+
+def is_written(path: Path) -> bool:
+    """Ask for a lease on the file at a path."""
     with path.open("rb") as file:
-        return leases.is_written(file.fileno(), owner=path.stat().st_uid)
+        return is_open_for_writing(file.fileno())
 
 
 def test_a_mapping_hides_from_stat_and_from_no_lease(site: Site) -> None:
@@ -53,26 +59,25 @@ def test_a_writer_is_no_reason_for_a_lease_to_stay(site: Site) -> None:
     """Whoever opens the file after the question does not wait."""
     path = site.model / "weights/a.bin"
     with path.open("rb") as file:
-        assert not leases.is_written(file.fileno(), owner=path.stat().st_uid)
+        assert not is_open_for_writing(file.fileno())
         with path.open("r+b") as other:
             other.write(b"b")
-            assert leases.is_written(file.fileno(), owner=path.stat().st_uid)
-        assert not leases.is_written(file.fileno(), owner=path.stat().st_uid)
+            assert is_open_for_writing(file.fileno())
+        assert not is_open_for_writing(file.fileno())
 
 
 def test_a_writer_waits_until_a_small_file_is_read(site: Site) -> None:
     """Nobody opens it for writing while its lease is held."""
     path = site.model / "weights/a.bin"
-    owner, user = path.stat().st_uid, os.geteuid()
     with path.open("rb") as file:
-        assert leases.take(file.fileno(), owner=owner, user=user) is leases.Lease.TAKEN
+        assert leases.take(file.fileno()) is leases.Lease.TAKEN
         with pytest.raises(BlockingIOError):
             os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         assert leases.give_back(file.fileno())
         assert not leases.give_back(file.fileno())  # as after 45 seconds, when the kernel takes it
         with path.open("r+b"):
-            assert leases.take(file.fileno(), owner=owner, user=user) is leases.Lease.REFUSED
-        assert leases.take(file.fileno(), owner=owner, user=owner + 1) is leases.Lease.UNKNOWN
+            assert leases.take(file.fileno()) is leases.Lease.REFUSED
+    assert not leases.are_given(owner=1000, user=1001)
 
 
 def test_files_that_are_open_for_writing_are_read_again_soon(site: Site) -> None:

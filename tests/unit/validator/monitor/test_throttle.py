@@ -11,7 +11,8 @@ from tests.support.signed_model import write
 from validator.limits import DEFAULT
 from validator.monitor.throttle import SHORTEST_SECONDS, Throttle
 from validator.statement.signed_files import Hash
-from validator.tree.hashing import BUFFER_BYTES, Range, hash_ranges
+from validator.tree.hashing import Range, hash_ranges
+from validator.tree.reads import BUFFER_BYTES
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,8 @@ from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash
 from validator.tree import hashing
-from validator.tree.hashing import BUFFER_BYTES, SMALL_BYTES, Outcome, Range, hash_ranges
+from validator.tree.hashing import READERS, Outcome, Range, hash_ranges
+from validator.tree.reads import AHEAD_BYTES, BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Entry, Tree
 from validator.tree.walk import Scope, list_files
 
@@ -210,3 +212,60 @@ def test_an_interrupt_waits_for_no_file(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(counts) < buffers / 4
+
+
+class SlowDisk:
+    """Storage whose answers take some milliseconds each, as the kernel's calls show it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.threads: set[str] = set()
+        self.reads: list[tuple[int, int]] = []  # place and length
+        self.advice: list[tuple[int, int, int]] = []  # reads before it, place and length
+        self._pread = os.pread
+        monkeypatch.setattr(os, "pread", self.pread)
+        monkeypatch.setattr(os, "posix_fadvise", self.advise)
+
+    def pread(self, descriptor: int, count: int, place: int) -> bytes:
+        """Read, after a while."""
+        time.sleep(0.003)
+        self.threads.add(threading.current_thread().name)
+        self.reads.append((place, count))
+        return self._pread(descriptor, count, place)
+
+    def advise(self, _: int, place: int, count: int, advice: int) -> None:
+        """Take note of what is to be fetched."""
+        assert advice == os.POSIX_FADV_WILLNEED
+        self.advice.append((len(self.reads), place, count))
+
+
+@pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, READERS)])
+def test_small_files_are_read_by_several_threads_where_storage_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, most: int
+) -> None:
+    """More than there are cores, since they wait; but one only, where one was asked for."""
+    files = {f"{number:03}": b"%d" % number for number in range(64 * 6)}
+    write(tmp_path, files)
+    disk = SlowDisk(monkeypatch)
+    with Tree.open(tmp_path) as tree:
+        ranges = whole(tree)
+        outcomes = hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=jobs, progress=lambda _: None)
+    assert [outcome.digest for outcome in outcomes] == [
+        hashlib.sha256(files[part.entry.name]).digest() for part in ranges
+    ]
+    assert min(most, 3) <= len(disk.threads) <= most
+
+
+def test_a_slow_disk_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first read that waited, what comes next is under way, and no more than that."""
+    size = 3 * AHEAD_BYTES
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    disk = SlowDisk(monkeypatch)
+    with Tree.open(tmp_path) as tree:
+        (part,) = whole(tree)
+        (outcome,) = hash_ranges(tree, [part], hash_=Hash.SHA256, jobs=2, progress=lambda _: None)
+    assert outcome.digest == hashlib.sha256(bytes(size)).digest()
+    asked = [place for _, place, _ in disk.advice]
+    assert asked == list(range(BUFFER_BYTES, size, disk.advice[0][2]))
+    for reads, place, _ in disk.advice:
+        assert reads * BUFFER_BYTES <= place < reads * BUFFER_BYTES + AHEAD_BYTES

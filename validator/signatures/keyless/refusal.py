@@ -6,6 +6,7 @@ here is a refusal all the same, with a general sentence.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -83,13 +84,12 @@ def explained(
 
 
 def _other_kind(claims: Claims) -> str | None:
-    """Return the kind of the signer's key, if sigstore-python does not verify by it."""
-    try:
+    """Return the kind of the signer's key, if it can be read and sigstore-python does not use it."""
+    with suppress(ValueError, UnsupportedAlgorithm):
         key = claims.parsed.signing_certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return "a key of an unknown kind"
-    is_known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
-    return None if is_known else ecdsa.kind(key)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+            return ecdsa.kind(key)
+    return None
 
 
 def _without_time(claims: Claims, root: LibraryRoot, *, described: str) -> SignatureError:

@@ -84,7 +84,7 @@ def explained(
 
 
 def _other_kind(claims: Claims) -> str | None:
-    """Return the kind of the signer's key, if it can be read and sigstore-python does not use it."""
+    """Return the kind of the signer's key, where it is one that sigstore-python does not use."""
     with suppress(ValueError, UnsupportedAlgorithm):
         key = claims.parsed.signing_certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":

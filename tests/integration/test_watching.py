@@ -155,6 +155,18 @@ async def test_the_servers_version_is_asked_for_again(server: FakeApiServer, sta
     assert not server.versions
 
 
+async def test_a_version_that_was_not_told_is_asked_for_again(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that is starting answers with errors at first; the log has that once."""
+    server.versions.extend([status(503), status(503), says_version("1", "36")])
+    source = await start()
+    await until(lambda: source.ready)
+    assert source.server is None
+    await until(lambda: source.server == (1, 36))
+    assert capsys.readouterr().out.count("the API server does not tell its version") == 1
+
+
 async def test_a_restored_state_is_listed_anew(server: FakeApiServer, start: Start) -> None:
     """A watch from a version that is not there yet would say nothing, and not fail either."""
     await server.put(POLICIES, policy("granite", generation=2))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PATH: Final = "/version"
 
+Numbers = tuple[int, int]
+"""Major and minor version."""
+
 ANSWER_LIMIT: Final = 64 * 1024
 """Bytes of the answer; it has about 500."""
 
@@ -41,7 +44,7 @@ class Version(msgspec.Struct, frozen=True):
     emulation_minor: str = msgspec.field(name="emulationMinor", default="")
 
     @property
-    def numbers(self) -> tuple[int, int]:
+    def numbers(self) -> Numbers:
         """Major and minor; some providers write the minor as `31+`.
 
         An API server that emulates another version has that one's features.
@@ -53,10 +56,11 @@ class Version(msgspec.Struct, frozen=True):
         return int(major), int(minor.rstrip("+"))
 
 
-async def versions(api: Api, *, timing: Timing) -> AsyncGenerator[tuple[int, int] | None]:
+async def versions(api: Api, *, timing: Timing) -> AsyncGenerator[Numbers | None]:
     """Yield the API server's version, again and again: a control plane is upgraded while we run.
 
-    One that does not tell it is not asked again: that is a single `None`.
+    It is the last one that was told, `None` where none was. One that cannot be reached is waited
+    for; one that answers with an error may tell it the next time.
 
     Args:
         api: The client.
@@ -65,42 +69,46 @@ async def versions(api: Api, *, timing: Timing) -> AsyncGenerator[tuple[int, int
     Raises:
         SetupError: It is too old.
     """
-    told = await read(api, timing=timing)
-    yield told
-    while told is not None:
+    known: Numbers | None = None
+    said = ""
+    while True:
+        try:
+            known, said = await _read(api, timing=timing), ""
+        except _Untold as error:
+            if str(error) != said:
+                _log.warning("the API server does not tell its version", reason=str(error))
+            said = str(error)
+        if known is not None and known < OLDEST:
+            raise SetupError(
+                f"the API server is Kubernetes {known[0]}.{known[1]}, which drops "
+                "recursiveReadOnly from the mounts of gated pods: upgrade the cluster to "
+                f"{OLDEST[0]}.{OLDEST[1]} or newer"
+            )
+        yield known
         await asyncio.sleep(timing.watch)
-        told = await read(api, timing=timing) or told
-        yield told
 
 
-async def read(api: Api, *, timing: Timing) -> tuple[int, int] | None:
-    """Return the API server's version once it has said it, `None` where it will not.
+class _Untold(Exception):
+    """The API server has answered, and not with its version."""
 
-    Args:
-        api: The client.
-        timing: See `Timing`.
+
+async def _read(api: Api, *, timing: Timing) -> Numbers:
+    """Return the API server's version, once it can be reached.
 
     Raises:
-        SetupError: It is too old.
+        _Untold: It does not tell it.
     """
     for pause in pauses(timing.pause, longest=timing.longest_pause):
         try:
             version = await api.read(PATH, Version, seconds=timing.read, limit=ANSWER_LIMIT)
             numbers = version.numbers
         except ApiError as error:
-            _log.warning("the API server's version cannot be read", reason=str(error))
             if error.status is not None:
-                return None
-            await asyncio.sleep(pause)
-            continue
-        except ValueError:
-            _log.warning("the API server's version is no number", version=str(version)[:100])
-            return None
-        if numbers < OLDEST:
-            raise SetupError(
-                f"the API server is Kubernetes {numbers[0]}.{numbers[1]}, which drops "
-                "recursiveReadOnly from the mounts of gated pods: upgrade the cluster to "
-                f"{OLDEST[0]}.{OLDEST[1]} or newer"
-            )
-        return numbers
+                raise _Untold(str(error)) from error
+            _log.warning("the API server's version cannot be read", reason=str(error))
+        except ValueError as error:
+            raise _Untold(f"it is no number: {str(version)[:100]}") from error
+        else:
+            return numbers
+        await asyncio.sleep(pause)
     raise AssertionError  # there is always one more pause

@@ -12,11 +12,12 @@ from validator.policy.document import Metadata, ModelValidation
 from validator.policy.trust_root import KIND, TrustRoot
 from validator.text import quoted
 from webhook.policies.choice import BrokenPolicy, LeftOut
-from webhook.policies.cluster_rules import metadata_of
+from webhook.policies.cluster_rules import BrokenRule, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from validator.policy.cluster_rule import ClusterModelValidation
     from webhook.policies.choice import Policy
 
 PREVIOUS_LIMIT: Final = 16
@@ -74,6 +75,21 @@ def resolved(policy: Policy | LeftOut, roots: Roots) -> Policy | LeftOut:
             uid=named.uid,
             generation=named.generation,
         )
+
+
+def resolved_rule(
+    rule: ClusterModelValidation | BrokenRule, roots: Roots
+) -> ClusterModelValidation | BrokenRule:
+    """Return a rule of the cluster with the texts of the roots that it names; broken without."""
+    if isinstance(rule, BrokenRule) or not trust_root.names(rule.spec.config, rule.spec.trust):
+        return rule
+    try:
+        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, _finder(roots))
+    except PolicyError as error:
+        selector = rule.spec.namespace_selector
+        return BrokenRule(metadata=rule.metadata, reason=str(error), selector=selector)
+    spec = msgspec.structs.replace(rule.spec, config=config, trust=trust)
+    return msgspec.structs.replace(rule, spec=spec)
 
 
 def previous(

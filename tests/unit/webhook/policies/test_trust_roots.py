@@ -9,10 +9,20 @@ import pytest
 from tests.support.policies import policy_document
 from tests.unit.validator.policy.test_trust_root import root_document
 from validator.errors import PolicyError
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
+from validator.policy.signers import PrivateKeyConfig
 from webhook.policies import trust_roots
 from webhook.policies.choice import BrokenPolicy, LeftOut
-from webhook.policies.trust_roots import BrokenRoot, Roots, previous, read, resolved
+from webhook.policies.cluster_rules import BrokenRule
+from webhook.policies.trust_roots import (
+    BrokenRoot,
+    Roots,
+    previous,
+    read,
+    resolved,
+    resolved_rule,
+)
 
 NAMED = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
 
@@ -108,3 +118,23 @@ def test_states_in_which_the_root_was_missing_say_nothing() -> None:
     many = [roots(n) for n in range(40)]
     made = previous(policy(), [], roots=roots(50), earlier=many)
     assert len(made) == trust_roots.PREVIOUS_LIMIT - 1
+
+
+def test_a_rule_of_the_cluster_gets_the_texts_as_policies_do() -> None:
+    """One whose root cannot be used is broken, and holds where it held."""
+    document = {
+        "apiVersion": "rhtas.redhat.com/v1alpha1",
+        "kind": "ClusterModelValidation",
+        "metadata": {"name": "company"},
+        "spec": {"config": NAMED, "namespaceSelector": {"matchLabels": {"a": "b"}}},
+    }
+    rule = ClusterModelValidation.from_object(document, source="r")
+    made = resolved_rule(rule, roots(3))
+    assert isinstance(made, ClusterModelValidation)
+    assert made.spec.config.private_key_config == PrivateKeyConfig(public_key="key 3")
+    assert resolved_rule(made, ()) is made
+    broken = resolved_rule(rule, ())
+    assert isinstance(broken, BrokenRule)
+    assert "the TrustRoot 'corp' does not exist" in broken.reason
+    assert broken.selector == rule.spec.namespace_selector
+    assert resolved_rule(broken, roots(3)) is broken

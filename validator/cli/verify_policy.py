@@ -46,11 +46,12 @@ def add_to(methods: argparse._SubParsersAction[Any]) -> None:
 def _add_options(parser: ArgumentParser) -> None:
     """Add its options, once it is the one that runs."""
     parser.add_argument(
-        "file",
-        nargs="?",
+        "files",
+        nargs="*",
         type=Path,
         metavar="FILE",
-        help="the policy, YAML, with the TrustRoots that it names",
+        help="the policy, YAML; and what counts beside it, there or in further files: TrustRoots, "
+        f"{contract.CLUSTER_KIND}s, and the Namespace, whose labels those select",
     )
     parser.add_argument(
         "--model", type=Path, metavar="PATH", help="where the policy's only model lies here"
@@ -61,12 +62,12 @@ def _add_options(parser: ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Verify all models of the policy; the worst verdict counts."""
-    gate = arguments.file is None
+    gate = not arguments.files
     policy = None
     try:
         if gate:
             injected.make_undumpable()
-        policy = injected.policy() if gate else _read(arguments.file)
+        policy = injected.policy() if gate else _read(arguments.files)
         requests = _requests(policy, arguments, cover=injected.cover() if gate else ())
         if gate:
             injected.stay_on_their_volumes(requests)
@@ -106,12 +107,11 @@ def _conclude(
     return ExitCode.VERIFIED if audit else code
 
 
-def _read(file: Path) -> ModelValidation:
+def _read(files: list[Path]) -> ModelValidation:
     from validator.files import read_anchor
-    from validator.policy.files import read_policy
+    from validator.policy.files import read_policies
 
-    text = read_anchor(file, what="policy")
-    return read_policy(text, source=str(file))
+    return read_policies((read_anchor(file, what="policy"), str(file)) for file in files)
 
 
 def _requests(

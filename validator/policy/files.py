@@ -1,13 +1,21 @@
-"""A policy file: one ModelValidation, and beside it the TrustRoots that it names."""
+"""Policy files: one ModelValidation, and what counts beside it.
+
+That is the TrustRoots that it names, the cluster's rules (ClusterModelValidations), and the
+Namespace, by whose labels the rules select it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy import trust_root
+from validator.policy import resolution, trust_root
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import FILE_LIMIT, ModelValidation
 from validator.policy.trust_root import TrustRoot
 from validator.policy.yaml_documents import load_all
@@ -17,44 +25,124 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str
+    labels: dict[str, str] = {}
+
+
+class _Namespace(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
 def read_policy(text: bytes, *, source: str) -> ModelValidation:
-    """Return the policy in the text of a file, YAML or JSON, with the roots that it names.
+    """Return the policy in the text of a file, YAML or JSON, with what counts beside it.
 
     Raises:
-        PolicyError: It is too large, not YAML, not one policy, or a root is missing or wrong.
+        PolicyError: See `read_policies`.
     """
-    policies: list[object] = []
-    roots: list[object] = []
-    for document in load_all(text, source=source, limit=FILE_LIMIT):
-        is_root = isinstance(document, Mapping) and document.get("kind") == trust_root.KIND
-        (roots if is_root else policies).append(document)
-    if len(policies) != 1:
-        raise PolicyError(f"{source}: expected one {contract.KIND}, found {len(policies)}")
-    policy = ModelValidation.from_object(policies[0], source=source)
-    known = _by_name(roots, source=source)
+    return read_policies([(text, source)])
 
-    def find(name: str) -> TrustRoot:
-        if name not in known:
+
+def read_policies(files: Iterable[tuple[bytes, str]]) -> ModelValidation:
+    """Return the policy in the texts of files, with what counts beside it.
+
+    Args:
+        files: Texts, YAML or JSON, each with where it comes from.
+
+    Raises:
+        PolicyError: One is too large or not YAML, there is not one policy, what it names is missing
+            or wrong, or it is not known whether a rule holds.
+    """
+    documents = _Documents()
+    for text, source in files:
+        documents.sources.append(source)
+        for document in load_all(text, source=source, limit=FILE_LIMIT):
+            documents.add(document, source=source)
+    return documents.policy()
+
+
+@dataclass(slots=True)
+class _Documents:
+    """The documents of all files, by kind."""
+
+    sources: list[str] = field(default_factory=list)
+    policies: list[ModelValidation] = field(default_factory=list)
+    roots: dict[str, TrustRoot] = field(default_factory=dict)
+    rules: dict[str, ClusterModelValidation] = field(default_factory=dict)
+    namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def add(self, document: object, *, source: str) -> None:
+        """Take a decoded document in: a policy, unless it says another kind."""
+        kind = document.get("kind") if isinstance(document, Mapping) else None
+        if kind == trust_root.KIND:
+            root = TrustRoot.from_object(document, source=source)
+            _put(self.roots, root.metadata.name, root, kind=kind, source=source)
+        elif kind == contract.CLUSTER_KIND:
+            rule = ClusterModelValidation.from_object(document, source=source)
+            _put(self.rules, rule.metadata.name, rule, kind=kind, source=source)
+        elif kind == "Namespace":
+            metadata = _namespace(document, source=source)
+            _put(self.namespaces, metadata.name, metadata.labels, kind=kind, source=source)
+        else:
+            self.policies.append(ModelValidation.from_object(document, source=source))
+
+    def policy(self) -> ModelValidation:
+        """Return the one policy, with all that counts beside it."""
+        source = ", ".join(self.sources)
+        policies = self.policies
+        if len(policies) > 1 or not (policies or self.rules):
+            raise PolicyError(f"{source}: expected one {contract.KIND}, found {len(policies)}")
+        namespace = policies[0].metadata.namespace if policies else None
+        if namespace is None and len(self.namespaces) == 1:
+            (namespace,) = self.namespaces
+        try:
+            holding = [
+                self._with_texts(rule)
+                for rule in self.rules.values()
+                if resolution.holds(rule, namespace, self.namespaces.get(namespace or ""))
+            ]
+            if policies:
+                return resolution.resolve(trust_root.resolve(policies[0], self._root), holding)
+            return resolution.stand_in(_the_default(holding), holding)
+        except PolicyError as error:
+            named = f"{policies[0].reference}: " if policies else ""
+            raise PolicyError(f"{source}: {named}{error}") from error
+
+    def _with_texts(self, rule: ClusterModelValidation) -> ClusterModelValidation:
+        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, self._root)
+        spec = msgspec.structs.replace(rule.spec, config=config, trust=trust)
+        return msgspec.structs.replace(rule, spec=spec)
+
+    def _root(self, name: str) -> TrustRoot:
+        if name not in self.roots:
             raise PolicyError(
                 f"the {trust_root.KIND} {quoted(name)} is not in this file: put it there, after "
                 "a line ---"
             )
-        return known[name]
+        return self.roots[name]
 
+
+def _the_default(holding: list[ClusterModelValidation]) -> ClusterModelValidation:
+    defaults = [rule for rule in holding if rule.spec.default]
+    if len(defaults) != 1:
+        raise PolicyError(
+            f"expected one {contract.KIND}, or in its place one {contract.CLUSTER_KIND} with "
+            f"default: true that holds, found {len(defaults)}"
+        )
+    return defaults[0]
+
+
+def _put(known: dict[str, Any], name: str, value: object, *, kind: str, source: str) -> None:
+    if name in known:
+        raise PolicyError(f"{source}: the {kind} {quoted(name)} is there twice: keep one")
+    known[name] = value
+
+
+def _namespace(document: object, *, source: str) -> _Metadata:
     try:
-        return trust_root.resolve(policy, find)
-    except PolicyError as error:
-        raise PolicyError(f"{source}: {policy.reference}: {error}") from error
-
-
-def _by_name(documents: Iterable[object], *, source: str) -> dict[str, TrustRoot]:
-    known: dict[str, TrustRoot] = {}
-    for document in documents:
-        root = TrustRoot.from_object(document, source=source)
-        if root.metadata.name in known:
-            raise PolicyError(
-                f"{source}: the {trust_root.KIND} {quoted(root.metadata.name)} is there twice: "
-                "keep one"
-            )
-        known[root.metadata.name] = root
-    return known
+        return msgspec.convert(document, _Namespace).metadata
+    except msgspec.ValidationError as error:
+        raise PolicyError(
+            f"{source}: the Namespace has no name, or labels that are not all text: put them in "
+            "quotes"
+        ) from error

@@ -20,7 +20,7 @@ from validator.policy.workload import Revalidation, Workload
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from validator.policy.cluster_rule import ClusterModelValidation, ClusterSpec
     from validator.policy.volumes import Model
@@ -88,6 +88,29 @@ def stand_in(
     made = _resolved(policy, beside=others, demanding=pinning)
     drivers = _fewer([made.csi_drivers, spec.csi_drivers])
     return msgspec.structs.replace(made, of_cluster=True, csi_drivers=drivers)
+
+
+def holds(
+    rule: ClusterModelValidation, namespace: str | None, labels: Mapping[str, str] | None
+) -> bool:
+    """Tell whether a rule holds in a namespace, offline.
+
+    Args:
+        rule: The rule.
+        namespace: The namespace's name, `None` where it is not known.
+        labels: Its labels, `None` where they are not known.
+
+    Raises:
+        PolicyError: It is not known.
+    """
+    selected = rule.spec.namespace_selector.selects_namespace(namespace, labels)
+    if selected is None:
+        where = "the policy's namespace" if namespace is None else f"namespace {quoted(namespace)}"
+        raise PolicyError(
+            f"the labels of {where} are not known, by which the {contract.CLUSTER_KIND} "
+            f"{quoted(rule.metadata.name)} selects namespaces: give its Namespace, with its labels"
+        )
+    return selected
 
 
 def _ordered(rules: Iterable[ClusterModelValidation]) -> list[ClusterModelValidation]:

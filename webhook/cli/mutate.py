@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy import yaml_documents
+from validator.policy.resolved import ResolvedPolicy
 from validator.text import quoted
 from validator.vllm.options import TABLE
 from webhook.admission import json_patch, mutation
@@ -22,7 +23,7 @@ from webhook.admission.pod import Manifest
 from webhook.cli import manifests, templates, untemplated
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused
-from webhook.policies import choice, exempted
+from webhook.policies import exempted, resolution
 from webhook.policies.directory import load_directory
 from webhook.policies.documents import KINDS as DECIDING
 from webhook.policies.documents import Documents, stored
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from validator.arguments import ArgumentParser
+    from validator.policy.document import ModelValidation
     from webhook.cli.templates import Document, Template
     from webhook.policies.store import Store
     from webhook.settings import GateSettings, Version
@@ -219,14 +221,16 @@ def _mutated(
     if not set(keys) & set(templates.labels(template.pod)):
         return template.pod, [_unlabelled(template, document)]
     name = options.namespace or templates.namespace_of(document) or "default"
-    namespace = known.namespace(name) or NamespaceOptions(name=name)
+    namespace = known.namespace(name) or NamespaceOptions(name=name, labels_known=False)
     try:
-        policy = choice.select(
+        chosen = resolution.chosen(
             templates.labels(template.pod),
             namespace=namespace,
             policies=known.policies(name),
             operator_compat=options.operator_compat,
         )
+        rules = known.rules(name)
+        policy = resolution.with_rules(chosen, rules, namespace=namespace)
         found = _exemptions(template, document, known=known, namespace=name)
         policy = found.applied_to(policy)
         result = mutation.mutate(Manifest(raw=template.pod), policy, gate=gate, namespace=namespace)
@@ -234,6 +238,7 @@ def _mutated(
         return None, [f"refused: {refusal}"]
     return result.pod, [
         f"admitted under {policy.reference} ({policy.spec.mode})",
+        *_beside(policy),
         *(f"warning: {each}" for each in (*exempted.warning(policy), found.note) if each),
         *([f"vLLM's arguments are read as {TABLE.reading} would read them"] if result.vllm else []),
         *(f"warning: {warning}" for warning in result.warnings),
@@ -254,6 +259,14 @@ def _exemptions(
         now=datetime.now(UTC),
         workloads=frozenset({(document["kind"], str(name))}),
     )
+
+
+def _beside(policy: ModelValidation) -> list[str]:
+    """Return the sentence on the rules of the cluster that hold beside a policy."""
+    if not isinstance(policy, ResolvedPolicy) or not policy.also_required:
+        return []
+    rules = ", ".join(quoted(each.rule) for each in policy.also_required)
+    return [f"beside it hold rules of the cluster: {rules}"]
 
 
 def _unlabelled(template: Template, document: Document) -> str:

@@ -18,6 +18,7 @@ from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.errors import NotReady
 from webhook.policies import cluster_rules, exemptions, server_version, trust_roots, watch
+from webhook.policies.choice import LeftOut
 from webhook.policies.cluster_watch import ClusterWatch
 from webhook.policies.cluster_wide import EXEMPTIONS, KINDS, ROOTS, RULES
 from webhook.policies.holdings import Bounds, key
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
     from validator.policy.exemption import ModelValidationExemption
     from webhook.metrics import Metrics
-    from webhook.policies.choice import LeftOut, Policy
+    from webhook.policies.choice import Policy
     from webhook.policies.cluster_rules import Rules
     from webhook.policies.cluster_wide import ClusterObjects
     from webhook.policies.store import Listing
@@ -169,12 +170,11 @@ class ClusterSource:
 
     def rules(self, namespace: str) -> Rules:  # noqa: ARG002 — which of them hold is decided later
         """Return the rules of the cluster."""
-        return cluster_rules.among(self.cluster_wide.of(RULES))
+        return _rules(self.cluster_wide)
 
     def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:  # noqa: ARG002 — see `rules`
         """Return the rules as they were until a moment ago, latest first."""
-        states = self.previously_cluster_wide()
-        return tuple(cluster_rules.among(state.of(RULES)) for state in states)
+        return tuple(map(_rules, self.previously_cluster_wide()))
 
     @property
     def gate_images(self) -> tuple[str, ...]:
@@ -322,6 +322,15 @@ class ClusterSource:
             case Removed(item):
                 for options in _namespaces([item]):
                     self._store.remove_namespace(options.name)
+
+
+def _rules(known: ClusterObjects) -> Rules:
+    """Return the rules of one moment, with the texts of the roots that they name."""
+    roots = trust_roots.among(known.of(ROOTS))
+    return tuple(
+        rule if isinstance(rule, LeftOut) else trust_roots.resolved_rule(rule, roots)
+        for rule in cluster_rules.among(known.of(RULES))
+    )
 
 
 def _policies(items: Iterable[Object]) -> Iterator[Policy]:

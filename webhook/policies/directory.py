@@ -59,8 +59,8 @@ class DirectorySource:
         return self._store.policies(namespace)
 
     def namespace(self, name: str) -> NamespaceOptions:
-        """Return the namespace as its document describes it, without labels where there is none."""
-        return self._store.namespace(name) or NamespaceOptions(name=name)
+        """Return the namespace as its document describes it; its name, where there is none."""
+        return self._store.namespace(name) or NamespaceOptions(name=name, labels_known=False)
 
     def previous(self, policy: ModelValidation) -> tuple[ModelValidation, ...]:
         """Return what this policy said until a moment ago, latest first."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy import exemption, trust_root
+from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
+from validator.policy.resolved import check_fits
 from validator.policy.trust_root import TrustRoot
 from validator.text import quoted
 from webhook.policies import trust_roots
@@ -19,6 +21,7 @@ from webhook.policies.holdings import key
 from webhook.policies.store import Store, namespace_options
 
 if TYPE_CHECKING:
+    from webhook.policies.cluster_rules import Rule
     from webhook.policies.holdings import Key
     from webhook.settings import NamespaceOptions
 
@@ -27,7 +30,7 @@ KINDS: Final = frozenset(
         ("v1", "Namespace"),
         *(
             (contract.API_VERSION, kind)
-            for kind in (contract.KIND, trust_root.KIND, exemption.KIND)
+            for kind in (contract.KIND, contract.CLUSTER_KIND, trust_root.KIND, exemption.KIND)
         ),
     }
 )
@@ -42,6 +45,7 @@ class Documents:
     namespaces: list[NamespaceOptions] = field(default_factory=list)
     roots: dict[str, TrustRoot] = field(default_factory=dict)
     exemptions: dict[str, ModelValidationExemption] = field(default_factory=dict)
+    rules: dict[str, ClusterModelValidation] = field(default_factory=dict)
 
     def add(self, document: object, *, source: str) -> None:
         """Take a decoded document in: a policy, unless it says another kind.
@@ -59,6 +63,10 @@ class Documents:
             case exemption.KIND, _:
                 made = ModelValidationExemption.from_object(document, source=source)
                 self.exemptions[made.metadata.name] = made
+            case contract.CLUSTER_KIND, _:
+                rule = ClusterModelValidation.from_object(document, source=source)
+                check_fits(rule)
+                self.rules[rule.metadata.name] = rule
             case _:
                 self.policies.append(ModelValidation.from_object(document, source=source))
 
@@ -93,6 +101,11 @@ class Documents:
                 by_key[key(made)] = made
         return list(by_key.values())
 
+    def resolved_rules(self) -> list[Rule]:
+        """Return the rules with the texts of the roots that they name, else broken."""
+        roots = tuple(self.roots.values())
+        return [trust_roots.resolved_rule(rule, roots) for rule in self.rules.values()]
+
     def fill(self, store: Store) -> None:
         """Have a store know exactly what is here.
 
@@ -102,6 +115,7 @@ class Documents:
         store.replace(self.resolved())
         store.replace_namespaces(self.namespaces)
         store.replace_exemptions(self.exemptions.values())
+        store.replace_rules(self.resolved_rules())
 
 
 def stored(documents: Documents) -> Store:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.cluster_rules import rule, rule_document
 from tests.support.signed_model import (
     Document,
+    Signer,
     statement,
     write,
 )
 from validator import contract
+from validator.policy.document import ModelValidation
+from validator.policy.resolution import resolve
 
 if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore
@@ -74,6 +78,33 @@ class TestPolicy:
         }
         ended = run("verify", "policy", "--format=json", environment=environment)
         assert json.loads(ended.out)["traceId"] == "9f1c0d9e3a514c2b8f0e6f6b1f3f4a10"
+
+    def test_rules_of_the_cluster_hold_beside_a_file(self, desk: Desk) -> None:
+        """In another file: one that accepts the signer, and one that does not."""
+        path, rules = desk.folder / "policy.json", desk.folder / "rules.json"
+        path.write_text(json.dumps(desk.policy()))
+        own = {"privateKeyConfig": {"publicKey": desk.site.signer.public_pem.decode()}}
+        rules.write_text(json.dumps(rule_document(config=own)))
+        ended = run("verify", "policy", path, rules, "--format", "json")
+        assert ended.code == 0, ended.text
+        assert json.loads(ended.out)["clusterRules"] == ["company"]
+        other = {"privateKeyConfig": {"publicKey": Signer().public_pem.decode()}}
+        rules.write_text(json.dumps(rule_document(config=other)))
+        ended = run("verify", "policy", path, rules, "--format", "json")
+        assert ended.code == 1
+        said = json.loads(ended.out)
+        assert said["code"] == "ClusterRule"
+        assert "the ClusterModelValidation 'company' does not" in said["reason"]
+
+    def test_a_gate_keeps_to_the_rules_of_its_document(self, desk: Desk) -> None:
+        """What the webhook resolved; the verdict names the rule that refuses."""
+        policy = ModelValidation.from_object(desk.policy(), source="policy")
+        other = {"privateKeyConfig": {"publicKey": Signer().public_pem.decode()}}
+        made = resolve(policy, [rule("company", config=other)])
+        environment = {contract.POLICY_VARIABLE: made.to_environment()}
+        ended = run("verify", "policy", "--format", "json", environment=environment)
+        assert ended.code == 1
+        assert json.loads(ended.out)["code"] == "ClusterRule"
 
     def test_a_path_that_leaves_its_volume_is_refused_in_a_gate(self, desk: Desk) -> None:
         """The workload may have another volume where the link leads; on a laptop there is none."""

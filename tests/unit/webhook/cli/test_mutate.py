@@ -272,6 +272,46 @@ def test_an_exempt_workload_is_said_to_be_so(run: Run) -> None:
         assert "skipped" not in err
 
 
+def test_rules_of_the_cluster_hold_beside_the_policies(run: Run, tmp_path: Path) -> None:
+    """From the directory or the manifests, where they select the namespace by its labels."""
+    key = {"config": {"privateKeyConfig": {"publicKey": "PEM of all"}}}
+    given = deployment(**{LABEL: "true"})
+    everywhere = document("ClusterModelValidation", "company", **key)
+    code, out, err = run(given, everywhere, options=("--output", "json"))
+    assert code == 0, err
+    assert "beside it hold rules of the cluster: 'company'" in err
+    assert "alsoRequired" in out
+    assert "PEM of all" in out
+    selector = {"matchLabels": {"stage": "prod"}}
+    prod = document("ClusterModelValidation", "prod", **key, namespaceSelector=selector)
+    (tmp_path / "policies" / "rule.yaml").write_text(yaml.safe_dump(prod))
+    code, _, err = run(given)
+    assert code == 1
+    assert "the labels of the namespace 'models' are not known" in err
+    for stage, held in (("prod", True), ("test", False)):
+        metadata = {"name": "models", "labels": {"stage": stage}}
+        code, _, err = run(given, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        assert code == 0, err
+        assert ("'prod'" in err) is held
+
+
+def test_a_rule_serves_a_namespace_without_a_policy(run: Run) -> None:
+    """Under its own name."""
+    volume = {"persistentVolumeClaim": {"claimName": "models"}}
+    serving = document(
+        "ClusterModelValidation",
+        "company",
+        config={"privateKeyConfig": {"publicKey": "PEM"}},
+        default=True,
+        model={"path": "/models/granite", "volume": volume},
+    )
+    given = deployment(**{LABEL: "true"})
+    given["metadata"]["namespace"] = "other"
+    code, _, err = run(given, serving)
+    assert code == 0, err
+    assert "admitted under ClusterModelValidation company (Enforce)" in err
+
+
 def test_a_broken_policy_among_the_manifests_is_exit_code_2(run: Run) -> None:
     """With the policy's own sentence."""
     policy = yaml.safe_load(POLICY)

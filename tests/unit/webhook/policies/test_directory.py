@@ -97,7 +97,7 @@ def test_policies_and_namespaces_are_read(
     assert names(found, "models") == {"granite"}
     assert names(found, "elsewhere") == {"granite", "other"}
     assert found.namespace("models").labels == {"validation.rhtas.redhat.com/policy": "granite"}
-    assert found.namespace("elsewhere") == NamespaceOptions(name="elsewhere")
+    assert found.namespace("elsewhere") == NamespaceOptions(name="elsewhere", labels_known=False)
 
 
 def test_one_name_may_live_in_several_namespaces(tmp_path: Path) -> None:

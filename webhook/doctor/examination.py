@@ -51,7 +51,7 @@ async def examine(api: Api, *, probe_namespace: str, now: dt.datetime) -> list[F
     """
     checks = (
         server.version(api),
-        server.resource_definition(api),
+        server.resource_definitions(api),
         configurations.ours(api),
         configurations.former(api),
         configurations.of_others(api),

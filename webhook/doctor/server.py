@@ -1,18 +1,18 @@
-"""The API server's version, and the definition of the ModelValidation that it holds."""
+"""The API server's version, and the definitions of our kinds that it holds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
-from validator.policy.crd import definition
+from validator.policy.crd import DEFINITIONS
 from validator.text import quoted
 from webhook.doctor.finding import error, warning
 from webhook.doctor.reading import APPLY_AGAIN, READ_SECONDS, found
 from webhook.policies.server_version import ANSWER_LIMIT, OLDEST, PATH, Version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from webhook.doctor.finding import Finding
     from webhook.doctor.reading import Api, Object
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 TRIED: Final = (1, 33), (1, 37)
 """The oldest and the newest Kubernetes on which the tests run: docs/compatibility.md."""
 
-CRD: Final = f"{contract.PLURAL}.{contract.GROUP}"
-CRD_PATH: Final = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}"
+CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 async def version(api: Api) -> AsyncGenerator[Finding]:
@@ -53,14 +52,22 @@ async def version(api: Api) -> AsyncGenerator[Finding]:
         )
 
 
-async def resource_definition(api: Api) -> AsyncGenerator[Finding]:
-    """Find a definition that is missing, not served, or another release's."""
-    subject = f"CustomResourceDefinition {CRD}"
-    stored = await found(api, CRD_PATH)
+async def resource_definitions(api: Api) -> AsyncGenerator[Finding]:
+    """Find definitions that are missing, not served, or another release's."""
+    for definition in DEFINITIONS.values():
+        made = definition()
+        stored = await found(api, f"{CRDS}/{made['metadata']['name']}")
+        for finding in _differences(made, stored):
+            yield finding
+
+
+def _differences(made: Object, stored: Object | None) -> Iterator[Finding]:
+    """Yield what is wrong with a definition, as it is compared with this release's."""
+    subject = f"CustomResourceDefinition {made['metadata']['name']}"
     if stored is None:
         yield error("crd-missing", subject, f"it is not there: {APPLY_AGAIN}")
         return
-    (ours,) = definition()["spec"]["versions"]
+    (ours,) = made["spec"]["versions"]
     served = [each for each in stored["spec"]["versions"] if each["name"] == ours["name"]]
     if not served or not served[0]["served"]:
         yield error(
@@ -70,7 +77,7 @@ async def resource_definition(api: Api) -> AsyncGenerator[Finding]:
         yield error(
             "crd-differs",
             subject,
-            f"its schema is not this release's, so that policies are read in two ways: "
+            f"its schema is not this release's, so that its objects are read in two ways: "
             f"{APPLY_AGAIN}, with the same release as the webhook's image",
         )
     elif trouble := _not_established(stored):

@@ -17,7 +17,7 @@ from certs.issuing import SERVING_LIFETIME, issue, new_authority
 from tests.support.certificates import CA, DAY, LASTING, Party
 from tests.support.fakes.fake_objects import FakeObjects
 from tests.support.policies import policy_document
-from validator.policy.crd import definition
+from validator.policy.crd import DEFINITIONS
 from webhook.cluster.api import ClusterApi
 from webhook.doctor.certificate import SECRET_PATH
 from webhook.doctor.examination import examine
@@ -53,7 +53,8 @@ OWN = "/api/v1/namespaces/model-validation"
 PODS_POLICY = (
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/model-validation-pods"
 )
-CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelvalidations.rhtas.redhat.com"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+CRD = f"{CRDS}/modelvalidations.rhtas.redhat.com"
 SAID = 'admission webhook "mutate.validation.rhtas.redhat.com" denied the request: no policy'
 GATE_IMAGE = "validation.rhtas.redhat.com/gate-image"
 
@@ -75,9 +76,9 @@ def whole() -> FakeObjects:
         if each.get("kind") == "Namespace":
             server.objects["/api/v1/namespaces/model-validation"] = each
     server.objects["/version"] = {"major": "1", "minor": "36+"}
-    crd = definition()
-    crd["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
-    server.objects[CRD] = crd
+    for made in DEFINITIONS.values():
+        crd = made() | {"status": {"conditions": [{"type": "Established", "status": "True"}]}}
+        server.objects[f"{CRDS}/{crd['metadata']['name']}"] = crd
     _issue(server)
     deployments = [each for path, each in server.objects.items() if path.startswith(DEPLOYMENTS)]
     for each in deployments:
@@ -211,6 +212,15 @@ async def test_without_its_definition_there_are_no_policies(
 ) -> None:
     """One finding, although their list is not there either."""
     del server.objects[CRD], server.collections[POLICIES]
+    assert codes(await examined()) == ["error crd-missing"]
+
+
+@pytest.mark.parametrize("plural", DEFINITIONS)
+async def test_each_kind_has_its_definition(
+    plural: str, server: FakeObjects, examined: Examined
+) -> None:
+    """Of those of the whole cluster, too: without one, nothing that it says holds."""
+    del server.objects[f"{CRDS}/{plural}.rhtas.redhat.com"]
     assert codes(await examined()) == ["error crd-missing"]
 
 

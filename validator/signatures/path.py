@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from OpenSSL import crypto
@@ -118,15 +118,29 @@ def _refused(
 def _paths(
     leaf: x509.Certificate, others: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> Iterator[tuple[tuple[x509.Certificate, ...], x509.Certificate]]:
-    """Yield paths by their names alone: the certificates after `leaf`, and an anchor."""
+    """Yield paths by their names, of which an anchor has signed the last certificate.
+
+    Each is the certificates after `leaf`, and the anchor. Without the anchor's word a hostile
+    chain would have OpenSSL verify a hundred paths of its making.
+    """
     pending: list[tuple[x509.Certificate, ...]] = [()]
     for _ in range(_STEPS):
         if not pending:
             return
         path = pending.pop()
-        issuer = (path or (leaf,))[-1].issuer
-        yield from ((path, anchor) for anchor in anchors if anchor.subject == issuer)
-        pending.extend((*path, one) for one in others if one.subject == issuer and one not in path)
+        last = (path or (leaf,))[-1]
+        yield from ((path, anchor) for anchor in anchors if _has_issued(anchor, last))
+        pending.extend(
+            (*path, one) for one in others if one.subject == last.issuer and one not in path
+        )
+
+
+def _has_issued(anchor: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(anchor)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

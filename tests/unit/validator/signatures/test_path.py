@@ -204,6 +204,19 @@ def test_certificates_that_certify_each_other_end_in_a_refusal() -> None:
     assert refused(Party.root("root"), circle[0].issue(), *circle)
 
 
+def test_only_what_an_anchor_has_signed_is_proposed_to_openssl() -> None:
+    """A chain may claim the anchor's name as often as it likes."""
+    root = Party.root("root")
+    forged = [Party.root("root").issue("middle", CA) for _ in range(DEFAULT.certificates - 2)]
+    middle = root.issue("middle", CA)
+    leaf = middle.issue().certificate
+    others = [one.certificate for one in (*forged, middle)]
+    assert list(path._paths(leaf, others, [root.certificate])) == [
+        ((middle.certificate,), root.certificate)
+    ]
+    assert not list(path._paths(leaf, others[:-1], [root.certificate]))
+
+
 def test_an_unknown_critical_extension_is_not_supported() -> None:
     """Whether in the leaf or above it; the sentence does not call it invalid."""
     root = Party.root()

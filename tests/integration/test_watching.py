@@ -12,7 +12,6 @@ from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
     RULES,
-    TOKEN,
     FakeApiServer,
     body,
     bookmark,
@@ -27,6 +26,7 @@ from tests.support.fakes.fake_api_server import (
     says_version,
     status,
 )
+from tests.support.fakes.loopback import TOKEN
 from tests.support.waiting import ended_task, until
 from validator.policy.document import ModelValidation
 from webhook.cluster.api import ClusterApi

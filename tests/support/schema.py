@@ -34,3 +34,17 @@ def flaws(document: object, schema: dict[str, Any], place: str = "") -> Iterator
     if isinstance(document, list):
         for item in document:
             yield from flaws(item, schema["items"], f"{place}[]")
+
+
+def rule_messages(definition: dict[str, Any]) -> list[str]:
+    """Return what the CEL rules anywhere in a CustomResourceDefinition say."""
+    found = []
+    pending: list[Any] = [definition]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            found += [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
+    return found

@@ -12,13 +12,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from webhook.doctor.finding import error
-from webhook.doctor.reading import ADMISSION, APPLY_AGAIN, CERTS, NAMESPACE, found
+from webhook.doctor.objects import ADMISSION, APPLY_AGAIN, CERTS, NAMESPACE, found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api, Object
+    from webhook.doctor.objects import Api, Object
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 PLURALS: Final = {

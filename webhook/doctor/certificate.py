@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import (
+from webhook.doctor.objects import (
     CONFIGURATION,
     NAMESPACE,
     SERVER_NAME,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api
+    from webhook.doctor.objects import Api
 
 SECRET_PATH: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
 SUBJECT: Final = f"Secret {SERVING_SECRET}"

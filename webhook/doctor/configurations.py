@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from validator import contract
 from validator.text import quoted
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import (
+from webhook.doctor.objects import (
     ADMISSION,
     APPLY_AGAIN,
     CONFIGURATION,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api, Object
+    from webhook.doctor.objects import Api, Object
 
 MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
 PLURALS: Final = {kind: f"{kind.lower()}s" for kind in (MUTATING, VALIDATING)}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api
+    from webhook.doctor.objects import Api
 
 CAUSES: Final = (
     "configuration-",

@@ -12,7 +12,7 @@ from validator.text import quoted
 from webhook.cluster.errors import ApiError
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import NAMESPACES, all_of, found
+from webhook.doctor.objects import NAMESPACES, all_of, found
 from webhook.errors import PodRefused
 from webhook.policies import choice
 from webhook.policies.choice import BrokenPolicy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api, Object
+    from webhook.doctor.objects import Api, Object
     from webhook.policies.choice import Policy
 
 REQUIRE_LABEL: Final = "validation.rhtas.redhat.com/require"

@@ -9,13 +9,13 @@ from validator import contract
 from webhook.cluster.errors import ApiError
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import CONFIGURATION, NAMESPACE, NAMESPACES, SERVICE, Object
+from webhook.doctor.objects import CONFIGURATION, NAMESPACE, NAMESPACES, SERVICE, Object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api
+    from webhook.doctor.objects import Api
 
 ENTRY: Final = configurations.entry_name(configurations.MUTATING, contract.LABEL)
 SUBJECT: Final = f"Service {SERVICE}"

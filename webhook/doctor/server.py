@@ -8,14 +8,14 @@ from validator import contract
 from validator.policy.crd import DEFINITIONS
 from validator.text import quoted
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import APPLY_AGAIN, READ_SECONDS, found
+from webhook.doctor.objects import APPLY_AGAIN, READ_SECONDS, found
 from webhook.policies.server_version import ANSWER_LIMIT, OLDEST, PATH, Version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api, Object
+    from webhook.doctor.objects import Api, Object
 
 TRIED: Final = (1, 33), (1, 37)
 """The oldest and the newest Kubernetes on which the tests run: docs/compatibility.md."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from validator.text import quoted
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.reading import (
+from webhook.doctor.objects import (
     APPLY_AGAIN,
     CERTS,
     NAMESPACE,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from webhook.doctor.finding import Finding
-    from webhook.doctor.reading import Api, Object
+    from webhook.doctor.objects import Api, Object
 
 DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 OURS: Final = {"labelSelector": "app.kubernetes.io/part-of=model-validation"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from tests.support.fakes.loopback import kubeconfig, listening
 from tests.support.policies import policy_document
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ CLUSTER_WIDE = (RULES, ROOTS, EXEMPTIONS)
 NAMESPACES = "/api/v1/namespaces"
 PODS = "/api/v1/pods"
 VERSION = "/version"
-TOKEN = "a-token"  # noqa: S105 — the fake's own
 
 Object = dict[str, Any]
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -82,28 +82,12 @@ class FakeApiServer:
         app.router.add_get("/{path:.*}", self._answer)
         app.router.add_patch("/{path:.*}", self._patched)
         app.router.add_post("/{path:.*}", self._created)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig that leads here."""
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "fake",
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-            "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
-            "users": [{"name": "fake", "user": {"token": TOKEN}}],
-        }
-        path = folder / "kubeconfig"
-        path.write_text(json.dumps(document))
-        return path
+        return kubeconfig(folder, self.url)
 
     # What is there
 

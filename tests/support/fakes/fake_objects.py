@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
+from tests.support.fakes.loopback import kubeconfig, listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,28 +42,12 @@ class FakeObjects:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._read)
         app.router.add_post("/{path:.*}", self._create)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig that leads here."""
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "fake",
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-            "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
-            "users": [{"name": "fake", "user": {"token": "a-token"}}],
-        }
-        path = folder / "kubeconfig"
-        path.write_text(json.dumps(document))
-        return path
+        return kubeconfig(folder, self.url)
 
     async def _read(self, request: web.Request) -> web.Response:
         path = request.path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.support.schema import rule_messages
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.crd import definition
@@ -175,7 +176,7 @@ def test_a_bad_policy_is_refused_by_both(
         ModelValidation.from_object(document, source="test")
     answer = installed.create(document)
     assert answer.status == 422, answer.message
-    for message in _messages():
+    for message in rule_messages(definition()):
         assert (message in str(refusal.value)) <= (message in answer.message), answer.message
 
 
@@ -229,16 +230,3 @@ def test_a_table_of_policies_says_who_may_sign_what(
     assert set(head.split()) == {*first, *counts, *wide, "AGE"}
     assert head.split()[:4] == first
     assert all(word in row for word in shown)
-
-
-def _messages() -> list[str]:
-    found = []
-    pending: list[Any] = [definition()]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            found += [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
-            pending += node.values()
-        elif isinstance(node, list):
-            pending += node
-    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.cluster_rules import rule_document
+from tests.support.schema import rule_messages
 from validator.errors import PolicyError
 from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.crd import cluster_rule_definition
@@ -126,7 +127,7 @@ def test_a_bad_rule_is_refused_by_both(case: str, installed: ControlPlane, name:
         ClusterModelValidation.from_object(document, source="test")
     answer = installed.create(document)
     assert answer.status == 422, answer.message
-    for message in _messages():
+    for message in rule_messages(cluster_rule_definition()):
         assert (message in str(refusal.value)) <= (message in answer.message), answer.message
 
 
@@ -149,16 +150,3 @@ def test_a_table_of_rules_says_who_must_sign_where(installed: ControlPlane, name
     assert head.split()[:4] == ["NAME", "MODE", "ARGUMENTS", "IDENTITY"]
     shown = (name, "Enforce", "a@example.com", "https://example.com", "red")
     assert all(word in row for word in shown)
-
-
-def _messages() -> list[str]:
-    found = []
-    pending: list[Any] = [cluster_rule_definition()]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            found += [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
-            pending += node.values()
-        elif isinstance(node, list):
-            pending += node
-    return found

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
+from tests.support.fakes.loopback import listening
 from webhook.cluster.access import Access
 from webhook.cluster.api import ClusterApi
 from webhook.cluster.errors import ApiError, Conflict
@@ -35,24 +37,16 @@ def client(url: str) -> ClusterApi:
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Start a server that answers everything by one function; return a client of it."""
-    runners: list[web.AppRunner] = []
-    clients: list[ClusterApi] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(answer: Answer) -> ClusterApi:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        clients.append(client(f"http://127.0.0.1:{runner.addresses[0][1]}"))
-        return clients[-1]
+        async def start(answer: Answer) -> ClusterApi:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", answer)
+            made = client(await stack.enter_async_context(listening(app)))
+            stack.push_async_callback(made.close)
+            return made
 
-    yield start
-    for each in clients:
-        await each.close()
-    for runner in runners:
-        await runner.cleanup()
+        yield start
 
 
 def status(code: int, message: str = "") -> web.Response:

@@ -22,7 +22,7 @@ from webhook.cluster.api import ClusterApi
 from webhook.doctor.certificate import SECRET_PATH
 from webhook.doctor.examination import examine
 from webhook.doctor.finding import SHOWN_OF_A_KIND
-from webhook.doctor.reading import SERVER_NAME
+from webhook.doctor.objects import SERVER_NAME
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from validator import contract
 from validator.bundle import Method
 from validator.cli import injected
 from validator.policy.document import ModelValidation
+from validator.policy.exemption import ModelValidationExemption
 from validator.policy.resolved import ResolvedPolicy
 from validator.report import Report, Verdict, termination_message
 from validator.signatures import ProvenSigner
@@ -137,12 +137,20 @@ def seen(pod: Document) -> Observed:
     return observed(msgspec.convert(pod, Pod), images=(IMAGE,))
 
 
-def exempt(pod: Document, *, name: str = "until-signed", expires: str = EXPIRES) -> Document:
-    """Return a pod under Audit whose gate's policy says by which exemption it is."""
-    changed = deepcopy(pod)
-    for each in pods.gate_of(changed)["env"]:
-        if each["name"] == contract.POLICY_VARIABLE:
-            policy = json.loads(each["value"])
-            policy["resolved"] = {"exemption": {"name": name, "expires": expires}}
-            each["value"] = json.dumps(policy)
-    return changed
+def exempted(policy: Document) -> ModelValidation:
+    """Return a policy as it holds for a workload that is exempt."""
+    exemption = {
+        "apiVersion": contract.API_VERSION,
+        "kind": "ModelValidationExemption",
+        "metadata": {"name": "until-signed"},
+        "spec": {
+            "namespace": "team",
+            "workload": {"kind": "Pod", "name": "llm"},
+            "images": [f"sha256:{DIGEST}"],
+            "expires": EXPIRES,
+            "requestedBy": "jane@models.corp",
+            "reason": "the signer is down",
+        },
+    }
+    chosen = ModelValidation.from_object(policy, source="test")
+    return ModelValidationExemption.from_object(exemption, source="test").applied_to(chosen)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from webhook.observe.report import Model, Report
     from webhook.observe.wire import ContainerStatus, Ended, Owner, Pod
 
+_EXEMPTION: Final = contract.EXEMPTION_ANNOTATION
 THE_ONE: Final = "true"
 UNDECIDED: Final = "Undecided"
 BEGUN_AGAIN: Final = "RestartingAllContainers"
@@ -109,6 +110,7 @@ def observed(pod: Pod, *, images: Collection[str]) -> Observed:
             policy=_named(pod),
             verdict=Verdict.UNPROVEN,
             sentence=report.sentence(str(why)),
+            exemption=report.name((metadata.annotations or {}).get(_EXEMPTION, "")),
             owner=pod.owner,
         )
     found = _found(pod, policy)

@@ -166,7 +166,8 @@ class Page:
         verdict = self._verdict(pod)
         code = f" {_text(pod.code)}" if pod.code else ""
         why = f"exempt by {_text(pod.exemption)}" if pod.exemption else "Audit"
-        runs = f" ({why}: it runs)" if pod.audit and verdict is Verdict.REFUSED else ""
+        is_let_run = verdict in BAD and (pod.audit or pod.exemption)
+        runs = f" ({why}: it runs)" if is_let_run else ""
         named = f"{_text(pod.namespace)}/{_text(pod.name)}"
         lines = [f'<b class="{verdict}">{verdict}{code}</b> {named}{runs}']
         if why := reason(pod, uid=self._uid(pod)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.api_server.admission.test_exemptions import COLLECTION, exemption, is_exempt, pod
 from tests.e2e.api_server.observe.running import USER, rights, running_observer
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy, workload
@@ -192,6 +193,22 @@ def test_re_validation_makes_a_pod_unready(control_plane: ControlPlane, team: Te
             partial(_counts, control_plane, name, {verdict: 1}),
             what=f"it is {verdict}",
         )
+
+
+@pytest.mark.usefixtures("observer")
+def test_an_exemption_is_shown(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """By whose leave a refused pod runs, in the policy's status."""
+    name = team()
+    control_plane.created(exemption(name))
+    try:
+        until(lambda: is_exempt(control_plane, pod(name)), what="the webhook has seen it")
+        made_here = control_plane.created(pod(name))
+        say(control_plane, ended(made_here, [refused()], code=1))
+        until(lambda: counted(control_plane, name) == {"refused": 1}, what="it is counted")
+        (found,) = status_of(control_plane, name)["refusals"]
+        assert found["exemption"].startswith(f"{name} until 20")
+    finally:
+        control_plane.call("DELETE", f"{COLLECTION}/{name}")
 
 
 @pytest.mark.usefixtures("observer")

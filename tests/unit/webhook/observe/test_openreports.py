@@ -10,7 +10,7 @@ import pytest
 from tests.support import observed as made
 from tests.support.observed import (
     ended,
-    exempt,
+    exempted,
     gated,
     refused,
     seen,
@@ -77,7 +77,7 @@ def test_a_pod_that_does_not_pass(
 
 def test_an_exempt_pod_is_a_warning() -> None:
     """With the exemption's name and end."""
-    pod = exempt(ended(gated(policy=stored_policy(mode="Audit")), [refused()], code=1))
+    pod = ended(gated(policy=exempted(stored_policy())), [refused()], code=1)
     (found,) = results(pod)
     assert found["result"] == "warn"
     assert found["properties"]["exemption"] == f"until-signed until {made.EXPIRES}"

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.support import observed as made
-from tests.support.observed import ended, exempt, gated, refused, seen, stored_policy, verified
+from tests.support.observed import ended, exempted, gated, refused, seen, stored_policy, verified
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
 from webhook.observe.site.listener import site
@@ -91,7 +91,8 @@ def test_who_let_it_run() -> None:
     policies = (stored_policy(mode="Audit"),)
     text = read(page(seen(audit), policies=policies).pods(Asked())).text
     assert "(Audit: it runs)" in text
-    text = read(page(seen(exempt(audit)), policies=policies).pods(Asked())).text
+    exempt = ended(gated(policy=exempted(stored_policy())), [refused()], code=1)
+    text = read(page(seen(exempt), policies=policies).pods(Asked())).text
     assert f"(exempt by until-signed until {made.EXPIRES}: it runs)" in text
     text = read(
         page(replace(seen(audit), policy="", policy_uid="", rule="base")).pods(Asked())

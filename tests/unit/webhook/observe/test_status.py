@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.support import observed as made
-from tests.support.observed import ended, exempt, gated, refused, seen, stored_policy, verified
+from tests.support.observed import ended, exempted, gated, refused, seen, stored_policy, verified
 from validator.policy.document import ModelValidation
 from validator.policy.status import CONDITIONS_LIMIT, MODELS_SHOWN, REFUSALS_SHOWN, Status
 from webhook.admission.injected.restart_rules import in_force, stops
@@ -95,9 +95,12 @@ def test_refusals_are_the_latest_ones() -> None:
 
 def test_an_exemption_is_in_the_status() -> None:
     """Of the pod that runs by it, and of no other."""
-    audit = stored_policy(mode="Audit")
-    pods = [ended(gated(name, policy=audit), [refused()], code=1) for name in "ab"]
-    found = status(known(audit), [seen(pods[0]), seen(exempt(pods[1]))], now=NOW).refusals or ()
+    policy = stored_policy()
+    pods = [
+        ended(gated("a", policy=policy), [refused()], code=1),
+        ended(gated("b", policy=exempted(policy)), [refused()], code=1),
+    ]
+    found = status(known(policy), [*map(seen, pods)], now=NOW).refusals or ()
     assert {each.pod: each.exemption for each in found} == {
         "a": None,
         "b": f"until-signed until {made.EXPIRES}",

@@ -14,7 +14,7 @@ from tests.support import pods
 from tests.support.cluster_rules import rule
 from tests.support.observed import (
     ended,
-    exempt,
+    exempted,
     gated,
     message,
     refused,
@@ -90,12 +90,19 @@ def test_a_policy_that_says_it_is_the_clusters_has_no_namespace() -> None:
 
 def test_an_exempt_pod() -> None:
     """It runs whatever its gate has found, by whose leave, and until when."""
-    pod = exempt(ended(gated(policy=made.stored_policy(mode="Audit")), [refused()], code=1))
-    found = judged(pod)
+    found = judged(ended(gated(policy=exempted(made.stored_policy())), [refused()], code=1))
     assert (found.verdict, found.audit) == (Verdict.REFUSED, True)
     assert found.exemption == f"until-signed until {made.EXPIRES}"
-    assert judged(exempt(pod, name="x" * 254)).verdict is Verdict.UNPROVEN
     assert judged(ended(gated(), [verified()])).exemption == ""
+
+
+def test_an_exempt_pod_without_a_gate() -> None:
+    """One that can have none is admitted all the same; the webhook has left the name on it."""
+    pod = gated()
+    pod["spec"]["initContainers"] = []
+    pod["metadata"]["annotations"] = {contract.EXEMPTION_ANNOTATION: "until-signed"}
+    found = judged(pod)
+    assert (found.verdict, found.exemption) == (Verdict.UNPROVEN, "until-signed")
 
 
 def test_a_pod_that_is_not_verified_yet_waits() -> None:

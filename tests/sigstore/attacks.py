@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +46,11 @@ CHECKPOINT: Final = f"{PROOF}.checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A lie: `forge` makes the bundle over a statement, `refusal` is why it fails."""
+    """A lie: `forge` makes the bundle over a statement, `refusal` is why it fails.
+
+    Where the supported releases of sigstore-python and cryptography say it in different words,
+    those are separated by " | ".
+    """
 
     name: str
     forge: Forge
@@ -53,6 +58,11 @@ class Attack:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def expression(self) -> str:
+        """A regular expression for the refusal."""
+        return "|".join(map(re.escape, self.refusal.split(" | ")))
 
 
 def at(document: Any, path: str) -> Any:
@@ -190,7 +200,9 @@ def over_a_message(bundle: Bundle) -> None:
     bundle["messageSignature"] = {"signature": signature}
 
 
-_EXPIRED: Final = "cert is not valid at validation time"
+_EXPIRED: Final = "cert is not valid at validation time | certificate has expired"
+_TOO_EARLY: Final = "cert is not valid at validation time | certificate is not yet valid"
+_NO_ISSUER: Final = "signature does not match | unable to get local issuer certificate"
 _FOREIGN_CHECKPOINT: Final = "invalid log entry: checkpoint: invalid signature"
 _FOREIGN_PROMISE: Final = "invalid log entry: SET: invalid inclusion promise"
 _NO_TIME: Final = "not enough sources of verified time"
@@ -203,8 +215,8 @@ ON_THE_LEAF: Final = (
     Attack("foreign identity", edited(identity=MALLORY), "Certificate's SANs do not match"),
     Attack("foreign issuer", edited(identity=FOREIGN_ISSUER), "OIDCIssuer does not match"),
     Attack("leaf expired", profiled(LeafProfile(age=timedelta(hours=1))), _EXPIRED),
-    Attack("leaf not valid yet", profiled(LeafProfile(age=timedelta(hours=-1))), _EXPIRED),
-    Attack("leaf of a foreign authority", of_foreign_authority, "signature does not match"),
+    Attack("leaf not valid yet", profiled(LeafProfile(age=timedelta(hours=-1))), _TOO_EARLY),
+    Attack("leaf of a foreign authority", of_foreign_authority, _NO_ISSUER),
     Attack(
         "leaf without digitalSignature",
         profiled(LeafProfile(digital_signature=False)),

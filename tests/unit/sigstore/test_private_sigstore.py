@@ -153,7 +153,7 @@ def test_an_attack_is_refused_for_what_it_is(
     """sigstore-python refuses each lie, and names the lie."""
     bundle = attack.forge(private_sigstore, STATEMENT)
     refusals = (VerificationError, InvalidBundle, InvalidEnvelope)
-    with pytest.raises(refusals, match=re.escape(attack.refusal)):
+    with pytest.raises(refusals, match=attack.expression):
         verify(bundle)
 
 

@@ -33,7 +33,7 @@ Besides wrong types, unknown words and paths that are not canonical, these are r
 
 TAIL: Final = """
 ## Who chooses the policy
-The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy, several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read. Another label of the admin's, `validation.rhtas.redhat.com/host-path: "true"`, lets policies of the namespace name a `hostPath`; and `csi-driver.validation.rhtas.redhat.com/DRIVER: "true"` lets them add volumes of that CSI driver to pods.
+The pod's label `validation.rhtas.redhat.com/ml` is `"true"` for the namespace's only ModelValidation (or the one with `default: true`), or a ModelValidation's name. A namespace label `validation.rhtas.redhat.com/policy: NAME`, which belongs to the cluster's admin, pins the policy whatever pods say. No policy (unless a [ClusterModelValidation](#clustermodelvalidation) with `default: true` serves the namespace), several without a default, one that is being deleted, `"false"` or an empty value: the pod is refused, with the candidates and the fix. Annotations of a pod are never read. Another label of the admin's, `validation.rhtas.redhat.com/host-path: "true"`, lets policies of the namespace name a `hostPath`; and `csi-driver.validation.rhtas.redhat.com/DRIVER: "true"` lets them add volumes of that CSI driver to pods.
 
 ## Trust anchors
 Keys, authorities and roots of trust are best written into the policy itself (`publicKey`, `certificateAuthorities`, `trust.trustedRoot`), or into a [TrustRoot](#trustroot) that several policies name (`trustRootRef`). A path is accepted if it is in a volume that the policy itself declares by its source, and not within a model. `allowPodTrustAnchors: true` accepts a path in a volume of the pod; then the pod's author chooses whom to trust.
@@ -41,6 +41,52 @@ Keys, authorities and roots of trust are best written into the policy itself (`p
 
 
 OTHERS: Final = {
+    "clustermodelvalidations": """
+## ClusterModelValidation
+Group and version are the same, short name `cmv`; of the whole cluster, so that a namespace's users cannot write one. It is a rule that holds in each namespace which `namespaceSelector` selects, **beside** the namespace's policy and never in its place ([decision 0051](decisions/0051-a-rule-only-takes-away.md)). Several rules may select one namespace, at most 16: all of them hold. The gate gets policy and rules as one document.
+
+```yaml
+apiVersion: rhtas.redhat.com/v1alpha1
+kind: ClusterModelValidation
+metadata: {name: company}
+spec:
+  namespaceSelector:
+    matchExpressions:
+      - {key: kubernetes.io/metadata.name, operator: NotIn, values: [playground]}
+  config:
+    sigstoreConfig:
+      certificateIdentityRegexp: https://github[.]com/my-company/.+
+      certificateOidcIssuer: https://token.actions.githubusercontent.com
+  workload: {arguments: Strict}
+```
+
+**Who wins**, where a policy and a rule both say something; several rules are taken one after the other:
+
+| field | what holds |
+|---|---|
+| `config`, `trust` | both: the one signature of each model must be of a signer whom the policy accepts, by the policy's roots, and of one whom each rule accepts, by the rule's roots |
+| `digests` | both: a pin of the model, if the policy has any, and one of each rule that has any, wherever the model lies |
+| `mode` | `Enforce` over `Audit`, for the whole document: a rule in Audit is enforced where the policy is, and the other way round. To try a rule, have it select one namespace in Audit |
+| `workload.arguments` | `Strict` over `Check` |
+| `workload.images`, `workload.otherImages` | the images that are in each list which was given. A rule without a list says nothing; a policy under `Check` without one says nothing |
+| `allowPrivileged`, `allowPodTrustAnchors` | `true` only where policy and rules all say so |
+| `ignorePaths` | what lies at or below a path of each list; a rule without a list lets nothing be ignored |
+| `ignoreGitPaths`, `ignoreUnsignedFiles` | `true` only where policy and rules all say so (a rule that does not mention them says `true` and `false`) |
+| `trustRoots` | with a list, only TrustRoots that are in it vouch for the policy's signers |
+| `csiDrivers` | with a list, an inline CSI volume of a model is of a driver that is in it, whether policy or pod brings the volume |
+| `onRestart` | `Verify`, if one says so; else what the policy says |
+| `revalidation` | by field: the shorter interval, `Stop` over `Unready` over `Report`, the higher rate |
+| `resources`, `securityContext`, `model`, `models` | the policy's |
+
+**A namespace without a policy** is refused. With `default: true` and its own `model` or `models`, a rule serves pods there that are labelled `"true"`; other rules hold beside it. Of two such rules neither serves.
+
+**What cannot be known refuses.** A rule that is broken or being deleted refuses the labelled pods of the namespaces that it selects, and of all, if its selector cannot be read. So does a namespace whose labels are not known. The refusal of a gate has the code `ClusterRule` and names the rule; its report lists the rules that held (`clusterRules: ["NAME/GENERATION"]`), and so does the API server's audit log (`cluster-rules`).
+
+**In files**, rules stand beside the policy (`model-validator verify policy FILE [FILE...]`, `python -m webhook mutate`), together with the Namespace, by whose labels they select it.
+
+The check inside vLLM ([vllm.md](vllm.md)) reads the policy that it is given, and knows no rules but those in the same file: the gate keeps to them.
+
+""",
     "trustroots": """
 ## TrustRoot
 Group and version are the same; of the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod. The gate's report says which state of it was used (`trustRoots: ["NAME/GENERATION"]`).

@@ -81,8 +81,11 @@ def context(policy: ModelValidation) -> dict[str, Any]:
         "generation": policy.metadata.generation,
         "mode": policy.spec.mode,
     }
-    if policy.resolved is not None and policy.resolved.trust_roots:
-        context["trustRoots"] = [each.shown for each in policy.resolved.trust_roots]
+    if policy.resolved is not None:
+        if policy.resolved.trust_roots:
+            context["trustRoots"] = [each.shown for each in policy.resolved.trust_roots]
+        if policy.resolved.exemption is not None:
+            context["exemption"] = policy.resolved.exemption.name
     if isinstance(policy, ResolvedPolicy) and policy.also_required:
         context["clusterRules"] = [each.shown for each in policy.also_required]
     # A UUID without its dashes is the id of a trace.

@@ -112,7 +112,7 @@ async def _answered(request: web.Request) -> web.Response:
     metrics = request.app[METRICS]
     metrics.reviews.labels(request.path, verdict).inc()
     metrics.seconds.labels(request.path).observe(seconds)
-    if "exemption" in line and request.path == VALIDATE:
+    if "exemption" in line and request.path == VALIDATE and not line["dry_run"]:
         metrics.exempt_pods.inc()
     finished = tracing.Finished(
         path=request.path,

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
 from tests.support.fakes.fake_cluster import FakeCluster
 from tests.support.fakes.fake_cluster import stored_policy as policy
@@ -14,7 +16,11 @@ from tests.unit.webhook.admission.test_reviewer import patched, review
 from tests.unit.webhook.admission.test_reviewer import pod as plain_pod
 from tests.unit.webhook.policies.test_exempted import IMAGE, NOW, OTHER, exemption
 from validator import contract
+from validator.policy.cluster_rule import ClusterModelValidation
 from webhook.admission.reviewer import Reviewer
+from webhook.metrics import Metrics
+from webhook.serving.connections import Connections
+from webhook.serving.review_app import Lifecycle, init_app
 from webhook.settings import GateSettings
 
 if TYPE_CHECKING:
@@ -146,6 +152,49 @@ async def test_a_policy_in_audit_needs_no_exemption(
     assert "exemption" not in answer.audit
     annotations = patched(pod(), answer)["metadata"]["annotations"]
     assert annotations == {contract.AUDIT_ANNOTATION: "granite"}
+
+
+async def test_rules_of_the_cluster_stop_nothing_for_an_exempt_pod(
+    cluster: FakeCluster, reviewer: Reviewer
+) -> None:
+    """They hold beside the policy as ever: what they demand is verified and reported."""
+    document = {
+        "apiVersion": contract.API_VERSION,
+        "kind": "ClusterModelValidation",
+        "metadata": {"name": "company"},
+        "spec": {"config": {"privateKeyConfig": {"publicKey": "PEM"}}},
+    }
+    cluster.known_rules = (ClusterModelValidation.from_object(document, source="r"),)
+    answer = await reviewer.mutate(review(pod()))
+    assert (answer.audit["mode"], answer.audit["exemption"]) == ("Audit", "incident-7")
+    (gate,) = patched(pod(), answer)["spec"]["initContainers"]
+    assert '"alsoRequired":[{' in gate["env"][0]["value"]
+    assert '"exemption":{' in gate["env"][0]["value"]
+
+
+@pytest.mark.parametrize(("dry_run", "counted"), [(False, 1), (True, 0)])
+async def test_it_is_counted_and_logged(
+    *, dry_run: bool, counted: int, reviewer: Reviewer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once for each pod that is stored."""
+    made = patched(pod(), await reviewer.mutate(review(pod())))
+    metrics = Metrics(CollectorRegistry())
+    app = init_app(reviewer, metrics=metrics, lifecycle=Lifecycle(), connections=Connections())
+    request = {
+        "uid": "1",
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "operation": "CREATE",
+        "namespace": "models",
+        "dryRun": dry_run,
+        "object": made,
+    }
+    body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    async with TestClient(TestServer(app)) as client:
+        response = await client.post("/validate", json=body)
+        assert (await response.json())["response"]["allowed"] is True
+    name = "model_validation_webhook_exempt_pods_total"
+    assert metrics.registry.get_sample_value(name) == counted
+    assert "incident-7" in capsys.readouterr().out
 
 
 async def test_one_that_is_made_counts_for_the_next_pod(

@@ -10,6 +10,7 @@ import pytest
 from tests.support import pods
 from tests.support.policies import policy_document
 from validator import contract
+from validator.cli import injected
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import LONGEST, ModelValidationExemption
@@ -226,4 +227,6 @@ def test_an_exempt_policy_stops_nothing_and_says_why() -> None:
     assert '"exemption":{"expires":"2026-12-01T13:00:00Z","name":"incident-7","uid":"u1"}' in (
         made.to_environment()
     )
+    assert injected.context(made)["exemption"] == "incident-7"
+    assert "exemption" not in injected.context(policy)
     assert pods.mutated(pods.pod(), made) != pods.mutated(pods.pod(), policy)

@@ -209,7 +209,7 @@ def _retired(what: str, period: TimeRange | None, times: Iterable[datetime]) -> 
     """Return the refusal of a key that was not in use at one of the times."""
     start = f"{period.start:%Y-%m-%d}" if period else "the beginning"
     end = f"to {period.end:%Y-%m-%d}" if period and period.end else "on"
-    signed = ", ".join(f"{time:%Y-%m-%d %H:%M} UTC" for time in times)
+    signed = ", ".join(dict.fromkeys(f"{time:%Y-%m-%d %H:%M} UTC" for time in times))
     return SignatureError(
         f"the {what} was in use from {start} {end} by the trusted root, and the signature is of "
         f"{signed}: sign again, or {UPDATE}"

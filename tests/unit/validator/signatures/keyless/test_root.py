@@ -27,6 +27,7 @@ from validator.signatures.keyless import (
     identities,
     issuers,
 )
+from validator.signatures.keyless.root import _retired
 from validator.signatures.trusted_root import TrustedRoot
 
 if TYPE_CHECKING:
@@ -92,6 +93,15 @@ def test_a_retired_key_is_not_believed(
         assert said.startswith(f"the {PERIODS[place]}")
         assert "was in use from" in said
         assert said.endswith("sign again, or update the validator, or name the right root")
+
+
+def test_a_time_that_log_and_timestamp_agree_on_is_said_once() -> None:
+    """Two proofs of one minute are one time for a person."""
+    times = [datetime(2026, 1, 2, 3, 4, second, tzinfo=UTC) for second in (5, 6)]
+    said = str(_retired("log", None, times))
+    assert "and the signature is of 2026-01-02 03:04 UTC: sign again" in said
+    later = datetime(2026, 1, 2, 4, 4, tzinfo=UTC)
+    assert "03:04 UTC, 2026-01-02 04:04 UTC: " in str(_retired("log", None, [*times, later]))
 
 
 @pytest.mark.parametrize("rekor", [1, 2])

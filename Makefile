@@ -147,6 +147,9 @@ bench: venv ## Measure, side by side with the reference
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.webhook_throughput --json build/webhook-throughput.json --plot
 	$(BIN)/python -m benchmarks.webhook_start --plot
+	$(BIN)/python -m benchmarks.growth
+	@$(BIN)/python -m tests.e2e.api_server.building
+	$(BIN)/python -m benchmarks.api_server --json build/api-server.json
 	@$(MAKE) --no-print-directory plots
 
 .PHONY: plots

@@ -34,15 +34,21 @@ CONTENT: Final = b"x"
 TYPE: Final = "application/vnd.in-toto+json"
 
 
-def make(folder: Path, count: int) -> str:
-    """Write `model` with its signature, and return the public key."""
+def make(folder: Path, count: int, *, links: bool = False) -> str:
+    """Write `model` with its signature, and return the public key.
+
+    With `links`, all files but the first are symbolic links to it.
+    """
     digest = hashlib.sha256(CONTENT)
     names = [f"{number // PER_FOLDER:04}/{number:07}.safetensors" for number in range(count)]
     for number, name in enumerate(names):
         path = folder / "model" / name
         if number % PER_FOLDER == 0:
             path.parent.mkdir(parents=True)
-        path.write_bytes(CONTENT)
+        if links and number:
+            path.symlink_to(folder / "model" / names[0])
+        else:
+            path.write_bytes(CONTENT)
     algorithm = {"algorithm": "sha256", "digest": digest.hexdigest()}
     root = hashlib.sha256(digest.digest() * count).hexdigest()
     statement = {
@@ -50,7 +56,7 @@ def make(folder: Path, count: int) -> str:
         "subject": [{"name": "model", "digest": {"sha256": root}}],
         "predicateType": "https://model_signing/signature/v1.0",
         "predicate": {
-            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": links},
             "resources": [{"name": name, **algorithm} for name in names],
         },
     }

@@ -24,6 +24,7 @@ from webhook.cluster.probes import probe_app
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
 from webhook.policies.cluster import ClusterSource
+from webhook.policies.directory import DirectorySource
 from webhook.serving.certificate import ServingCertificate
 from webhook.serving.connections import Connections, Listener
 from webhook.serving.review_app import WORKER, Lifecycle, init_app
@@ -108,9 +109,6 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
 
 async def _source(settings: ServerSettings, *, metrics: Metrics, stack: AsyncExitStack) -> Source:
     if settings.policies is not None:
-        # In a cluster nothing is read from files, and YAML need not be loaded.
-        from webhook.policies.directory import DirectorySource  # noqa: PLC0415 — as above
-
         source = DirectorySource(settings.policies, metrics=metrics)
         source.load()
         return source

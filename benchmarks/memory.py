@@ -46,7 +46,7 @@ def make(folder: Path, count: int, *, links: bool = False) -> str:
         if number % PER_FOLDER == 0:
             path.parent.mkdir(parents=True)
         if links and number:
-            path.symlink_to(folder / "model" / names[0])
+            path.symlink_to(Path("..", names[0]))
         else:
             path.write_bytes(CONTENT)
     algorithm = {"algorithm": "sha256", "digest": digest.hexdigest()}

@@ -1,6 +1,7 @@
 """Asks as a client does; runs in a pod, by the plain Python that is there.
 
 python3 - get URL [TOKEN]              # prints the status and the body
+python3 - post URL JSON [TOKEN]        # likewise
 python3 - connect HOST PORT            # prints `connected`, or `refused` and why
 python3 - chat URL MODEL TEXT [TOKEN]  # prints a streamed answer: its pieces, JSON, a line each
 python3 - sign-in URL EMAIL PASSWORD   # prints Open WebUI's token
@@ -39,6 +40,12 @@ def request(url: str, document: Any = None, token: str = "") -> Any:
 def get(url: str, token: str = "") -> None:
     """Print the status and the body of an answer."""
     with request(url, token=token) as answer:
+        say(f"{answer.status} {answer.read().decode()}")
+
+
+def post(url: str, document: str, token: str = "") -> None:
+    """Send a document; print the status and the body of the answer."""
+    with request(url, json.loads(document), token) as answer:
         say(f"{answer.status} {answer.read().decode()}")
 
 
@@ -87,6 +94,7 @@ def say(line: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "get": get,
+    "post": post,
     "connect": connect,
     "chat": chat,
     "sign-in": sign_in,

@@ -41,6 +41,11 @@ class Session:
             raise ValueError(f"{path}: {status} {body}")
         return json.loads(body)
 
+    def post(self, path: str, document: Any) -> str:
+        """Return the status of an answer and its body; the path is below the host's root."""
+        url = f"{URL.removesuffix('/api')}/{path}"
+        return self.stack.ask("post", url, json.dumps(document), self.token).strip()
+
     def models(self) -> list[str]:
         """Return the models that one can choose."""
         return [str(model["id"]) for model in self.get("models")["data"]]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,11 +42,18 @@ class LlamaStack:
     url: str
     vllm_port: int
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
-        """Return status and text of an answer."""
-        data = None if body is None else json.dumps(body).encode()
+    def ask(
+        self, path: str, body: dict[str, Any] | None = None, *, kind: str = "application/json"
+    ) -> tuple[int, str]:
+        """Return status and text of an answer; the body is JSON, or a form with JSON in it."""
+        written = None if body is None else json.dumps(body)
+        if body is not None and kind != "application/json":
+            written = urllib.parse.urlencode(
+                {name: v if isinstance(v, str) else json.dumps(v) for name, v in body.items()}
+            )
+        data = None if written is None else written.encode()
         request = urllib.request.Request(  # noqa: S310 — to our own program
-            f"{self.url}{path}", data, {"Content-Type": "application/json"}
+            f"{self.url}{path}", data, {"Content-Type": kind}
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 — as above
@@ -159,6 +169,69 @@ def test_open_webui_s_search_without_a_key_says_what_to_do(keyless: LlamaStack) 
     (result,) = json.loads(text)
     assert status == 200
     assert result["snippet"].startswith("The web search is not set up: Llama Stack has no key")
+
+
+@contextmanager
+def mcp_server() -> Iterator[tuple[str, list[str]]]:
+    """Listen where a request's MCP server is; yield its address, and a list of what was asked."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.requestline)
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+
+        def do_GET(self) -> None:
+            self.do_POST()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/mcp", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_no_request_has_it_connect_to_an_mcp_server(
+    keyless: LlamaStack, vllm: Asked, kind: str
+) -> None:
+    """Whoever may chat can send it: it is answered without a connection to the address in it."""
+    with mcp_server() as (url, asked):
+        tools = [
+            {"type": "mcp", "server_label": "x", "server_url": url, "require_approval": "never"}
+        ]
+        request = SEARCH | {"tools": tools}
+        answer = keyless.ask("/v1/responses", request, kind=kind)
+    refusal = "Tools of the type 'mcp' are not allowed here."
+    assert answer == (400, json.dumps({"detail": refusal}, separators=(",", ":")))
+    assert (asked, vllm) == ([], [])
+
+
+def test_no_request_continues_the_answer_of_another(keyless: LlamaStack, vllm: Asked) -> None:
+    """An answer's id is no right to it: it is not continued, and no route reads or lists it."""
+    plain = {"model": MODEL, "input": "Is it?"}
+    status, text = keyless.ask("/v1/responses", plain)
+    answer = json.loads(text)["id"]
+    asked = len(vllm)
+    for name in ("previous_response_id", "conversation"):
+        refused, said = keyless.ask("/v1/responses", plain | {name: answer})
+        assert (refused, f"'{name}' is not allowed here" in said) == (400, True)
+    assert (status, len(vllm)) == (200, asked)
+    for path in (
+        "responses",
+        f"responses/{answer}",
+        "conversations",
+        "prompts",
+        "connectors",
+        "files",
+    ):
+        assert keyless.ask(f"/v1/{path}")[0] in (404, 405), path
 
 
 @pytest.mark.usefixtures("programs")

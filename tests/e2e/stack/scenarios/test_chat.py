@@ -51,6 +51,24 @@ def test_a_chat_streams_tokens_through_all_three(stack: Stack) -> None:
     assert _generated(stack) >= before + len(pieces)
 
 
+def test_a_user_cannot_have_llama_stack_connect_to_an_mcp_server(stack: Stack) -> None:
+    """Open WebUI passes the request on, and Llama Stack refuses it, though it reaches vLLM."""
+    session = Session.begin(stack)
+    asked = {"model": session.models()[0], "input": "Is it?"}
+    server = {"type": "mcp", "server_label": "x", "server_url": "http://vllm:8000/mcp"}
+    before = _connections(stack)
+    refused = session.post("openai/responses", asked | {"tools": [server]})
+    assert refused == '400 {"detail":"Tools of the type \'mcp\' are not allowed here."}'
+    assert _connections(stack) == before
+    assert session.post("openai/responses", asked).startswith("200 ")
+
+
+def _connections(stack: Stack) -> int:
+    """Return how often vLLM was asked for the path of the MCP server, by its log."""
+    (pod,) = stack.ready("vllm")
+    return stack.cluster.logs(NAMESPACE, pod, "vllm").count("/mcp")
+
+
 def _generated(stack: Stack) -> float:
     """Return how many tokens vLLM says it has generated, asked in its own pod."""
     (pod,) = stack.ready("vllm")

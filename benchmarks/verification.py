@@ -1,10 +1,12 @@
-"""Measure `model-validator verify key` side by side with the reference and a floor.
+"""Measure `model-validator verify key` side by side with its peers and a floor.
 
-    python -m benchmarks.verification [--scale small|full] [--rounds N] [--folder DIR]
+    python -m benchmarks.verification [--scale small|full] [--rounds N] [--only MODEL...]
+        [--cold] [--go PROGRAM] [--model-signing PROGRAM] [--folder DIR] [--json FILE]
 
 Whole processes, wall-clock time and peak memory; the contenders take turns, and
 medians are compared, so that a noisy neighbour hits all of them. Warm: the
-files have just been read by the signer.
+files have just been read by the signer; with `--cold` they are dropped from the
+page cache before each turn.
 """
 
 from __future__ import annotations
@@ -13,18 +15,22 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-CONTENDERS: Final = ("floor", "ours", "reference")
+from benchmarks import processes
+from benchmarks.processes import GIB, KIB, MIB, Sample
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-GIB: Final = 1024 * MIB
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMPORTS: Final = (
+    "import argparse, hashlib; from cryptography.hazmat.primitives.asymmetric import ec"
+)
+"""The least that any verifier by key in Python loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,78 +66,73 @@ SCALES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One process: seconds from start to end and of all cores, MiB at its peak, exit code."""
-
-    seconds: float
-    cpu: float
-    memory: float
-    code: int
-
-
-def measure(command: list[str], log: Path) -> Sample:
-    """Run a process to its end, its output in a file."""
-    with log.open("wb") as output:
-        to_log = [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
-        began = time.perf_counter()
-        process = os.posix_spawn(command[0], command, os.environ, file_actions=to_log)
-        _, status, usage = os.wait4(process, 0)
-        seconds = time.perf_counter() - began
-    cpu = usage.ru_utime + usage.ru_stime
-    return Sample(seconds, cpu, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
-
-
-def commands(shape: Shape, place: str) -> dict[str, list[str]]:
+def commands(shape: Shape, place: str, asked: argparse.Namespace) -> dict[str, list[str]]:
     """Return each contender's command line."""
-    model, signature, key = (f"{place}/{name}" for name in ("model", "model.sig", "key.pub"))
+    model = f"{place}/model"
     shards = [str(shape.shard_bytes)] if shape.shard_bytes else []
     python = sys.executable
-    ours = [python, "-I", "-m", "validator", "verify", "key", model, "--progress=none"]
-    reference = [python, "-m", "model_signing", "verify", "key", model]
-    return {
+    reference = [asked.model_signing] if asked.model_signing else [python, "-m", "model_signing"]
+    key = f"{place}/key.pub"
+    options = ["verify", "key", model, f"--signature={place}/model.sig"]
+    found = {
         "floor": [python, "-m", "benchmarks.floor", model, *shards],
-        "ours": [*ours, f"--signature={signature}", f"--public-key={key}"],
-        "reference": [*reference, f"--signature={signature}", f"--public_key={key}"],
+        "ours": processes.ours(Path(place)),
+        "reference": [*reference, *options, f"--public_key={key}"],
     }
+    if asked.go:
+        found["go"] = [asked.go, *options, f"--public-key={key}"]
+    if shape.name == "tiny":
+        found["imports"] = [python, "-I", "-c", IMPORTS]
+    return found
 
 
-def compare(shape: Shape, folder: Path, rounds: int) -> dict[str, list[Sample]]:
+def compare(shape: Shape, asked: argparse.Namespace) -> dict[str, list[Sample]]:
     """Make a model, let the contenders take turns, and return their samples."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=folder) as place:
-        sizes = [str(size) for size in (shape.files, shape.file_bytes, shape.shard_bytes)]
-        made = measure(
-            [sys.executable, "-m", "benchmarks.models", place, *sizes], Path(place, "log")
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=asked.folder) as name:
+        place = Path(name)
+        processes.make_model(
+            place, files=shape.files, file_bytes=shape.file_bytes, shard_bytes=shape.shard_bytes
         )
-        if made.code:
-            sys.exit(f"{shape.name} could not be made: {Path(place, 'log').read_text()}")
-        samples: dict[str, list[Sample]] = {name: [] for name in CONTENDERS}
-        log = Path(place, "log")
-        for _ in range(rounds):
-            for name, command in commands(shape, place).items():
-                sample = measure(command, log)
-                if sample.code and name != "reference":
-                    sys.exit(f"{name} failed on {shape.name}: {log.read_text()}")
-                samples[name].append(sample)
+        contenders = commands(shape, name, asked)
+        samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+        log = place / "log"
+        for _ in range(asked.rounds):
+            for contender, command in contenders.items():
+                if asked.cold:
+                    processes.forget(place / "model")
+                sample = processes.measure(command, log)
+                if sample.code and contender in {"floor", "ours"}:
+                    sys.exit(f"{contender} failed on {shape.name}: {log.read_text()}")
+                samples[contender].append(sample)
     return samples
 
 
-def row(shape: Shape, samples: dict[str, list[Sample]]) -> str:
-    """Return a table's row: medians, and ratios of ours to the others by time and by CPU."""
-    refused = any(sample.code for sample in samples["reference"])
-    wall = {name: median(sample.seconds for sample in samples[name]) for name in CONTENDERS}
-    cpu = {name: median(sample.cpu for sample in samples[name]) for name in CONTENDERS}
-    memory = {name: max(sample.memory for sample in samples[name]) for name in CONTENDERS}
+def medians(samples: list[Sample]) -> dict[str, Any]:
+    """Return seconds, CPU seconds and MiB of a contender; and whether it refused."""
+    return {
+        "seconds": median(sample.seconds for sample in samples),
+        "cpu": median(sample.cpu for sample in samples),
+        "memory": max(sample.memory for sample in samples),
+        "refused": any(sample.code for sample in samples),
+    }
 
-    def cell(name: str) -> str:
-        note = " (refuses)" if refused and name == "reference" else ""
-        return f"{wall[name]:.2f} / {cpu[name]:.2f} / {memory[name]:.0f}{note}"
 
-    def ratio(name: str) -> str:
-        return f"{wall['ours'] / wall[name]:.2f} ({cpu['ours'] / cpu[name]:.2f})"
+def row(name: str, found: dict[str, dict[str, Any]], others: list[str]) -> list[str]:
+    """Return a table's row: figures, and ratios of ours to the others by time and by CPU."""
 
-    ratios = [ratio("floor"), "" if refused else ratio("reference")]
-    return f"| {' | '.join([shape.name, *map(cell, CONTENDERS), *ratios])} |"
+    def cell(contender: str) -> str:
+        if (one := found.get(contender)) is None:
+            return ""
+        note = " (refuses)" if one["refused"] else ""
+        return f"{one['seconds']:.2f} / {one['cpu']:.2f} / {one['memory']:.0f}{note}"
+
+    def ratio(contender: str) -> str:
+        if (one := found.get(contender)) is None or one["refused"]:
+            return ""
+        mine = found["ours"]
+        return f"{mine['seconds'] / one['seconds']:.2f} ({mine['cpu'] / one['cpu']:.2f})"
+
+    return [name, cell("ours"), *map(cell, others), *map(ratio, others)]
 
 
 def main() -> None:
@@ -141,20 +142,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=[shape.name for shape in SCALES["small"]], nargs="*")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    arguments = parser.parse_args()
-    shapes = [s for s in SCALES[arguments.scale] if not arguments.only or s.name in arguments.only]
+    parser.add_argument("--cold", action="store_true", help="not from the page cache")
+    parser.add_argument("--go", metavar="PROGRAM", help="the Go implementation's command")
+    parser.add_argument("--model-signing", metavar="PROGRAM", help="the reference's command")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    shapes = [s for s in SCALES[asked.scale] if not asked.only or s.name in asked.only]
     needed = max(shape.total for shape in shapes) + 256 * MIB
-    if disk_usage(arguments.folder).free < needed:
-        sys.exit(f"{arguments.folder} has less than {needed // MIB:,} MiB left: name another")
+    if disk_usage(asked.folder).free < needed:
+        sys.exit(f"{asked.folder} has less than {needed // MIB:,} MiB left: name another")
+    others = ["floor", "imports", "reference", *(["go"] if asked.go else [])]
     sys.stdout.write(
-        f"{arguments.scale}, {len(os.sched_getaffinity(0))} cores, {arguments.rounds} rounds; "
-        "seconds / CPU seconds (medians) / MiB (peak); ratios by time (by CPU)\n\n"
-        "| model | floor | ours | reference | ours : floor | ours : reference |\n"
-        "|---|---|---|---|---|---|\n"
+        f"{asked.scale}, {'cold' if asked.cold else 'warm'}, {len(os.sched_getaffinity(0))} cores, "
+        f"{asked.rounds} rounds; seconds / CPU seconds (medians) / MiB (peak); ratios of ours by "
+        "time (by CPU)\n\n"
     )
-    for shape in shapes:
-        sys.stdout.write(row(shape, compare(shape, arguments.folder, arguments.rounds)) + "\n")
-        sys.stdout.flush()
+    found = {}
+
+    def rows() -> Iterator[list[str]]:
+        for shape in shapes:
+            samples = compare(shape, asked)
+            found[shape.name] = {name: medians(each) for name, each in samples.items()}
+            yield row(shape.name, found[shape.name], others)
+
+    processes.table(["model", "ours", *others, *(f"ours : {name}" for name in others)], rows())
+    processes.write_json(asked.json, found)
 
 
 if __name__ == "__main__":

@@ -143,14 +143,21 @@ fuzz: venv ## Search for input that ends in anything but our own errors (SECONDS
 
 .PHONY: bench
 bench: venv ## Measure, side by side with the reference
-	$(BIN)/python -m benchmarks.verification
 	@mkdir -p build
+	$(BIN)/python -m benchmarks.verification --json build/verification.json
 	$(BIN)/python -m benchmarks.webhook_throughput --json build/webhook-throughput.json --plot
 	$(BIN)/python -m benchmarks.webhook_start --plot
 	$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m tests.e2e.api_server.building
 	$(BIN)/python -m benchmarks.api_server --json build/api-server.json
 	@$(MAKE) --no-print-directory plots
+
+.PHONY: bench-storage
+bench-storage: venv ## Measure starts, slow storage, and little CPU (root, /dev/fuse, cgroups; minutes)
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.granted_cpu --json build/granted-cpu.json
+	$(BIN)/python -m benchmarks.storage --json build/storage.json
+	$(BIN)/python -m benchmarks.start_cost --json build/start-cost.json
 
 .PHONY: plots
 plots: venv ## Draw the plots of docs/performance.md from the figures that the benchmarks wrote

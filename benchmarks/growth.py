@@ -20,8 +20,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import memory, series
+from benchmarks.processes import MIB, measure
 from benchmarks.series import Line, Plot
-from benchmarks.verification import MIB, measure
 from validator import contract
 
 if TYPE_CHECKING:

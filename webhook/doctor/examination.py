@@ -10,6 +10,7 @@ from webhook.cluster.errors import ApiError
 from webhook.doctor import (
     admission_policies,
     certificate,
+    cluster_rules,
     configurations,
     namespaces,
     reach,
@@ -59,6 +60,7 @@ async def examine(api: Api, *, probe_namespace: str, now: dt.datetime) -> list[F
         certificate.serving(api, now=now),
         workloads.deployments(api),
         workloads.endpoints(api),
+        cluster_rules.rules(api),
         namespaces.policies(api),
         namespaces.labels(api),
         namespaces.pods(api),

@@ -10,11 +10,11 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.cluster.errors import ApiError
-from webhook.doctor import configurations
+from webhook.doctor import cluster_rules, configurations
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import NAMESPACES, all_of, found
 from webhook.errors import PodRefused
-from webhook.policies import choice
+from webhook.policies import resolution
 from webhook.policies.choice import BrokenPolicy
 from webhook.policies.cluster import POLICIES
 from webhook.policies.store import namespace_options, read
@@ -92,6 +92,7 @@ async def pods(api: Api) -> AsyncGenerator[Finding]:
         known[_key(policy)[0]].append(policy)
     options = {each.name: each for each in await _namespaces(api)}
     compat = await _honours_operator(api)
+    rules = await cluster_rules.known(api)
     groups = Counter(
         [
             (namespace, labels)
@@ -100,13 +101,12 @@ async def pods(api: Api) -> AsyncGenerator[Finding]:
         ]
     )
     for (namespace, labels), number in groups.items():
+        where = options.get(namespace) or NamespaceOptions(name=namespace)
         try:
-            choice.select(
-                dict(labels),
-                namespace=options.get(namespace) or NamespaceOptions(name=namespace),
-                policies=known[namespace],
-                operator_compat=compat,
+            chosen = resolution.chosen(
+                dict(labels), namespace=where, policies=known[namespace], operator_compat=compat
             )
+            resolution.with_rules(chosen, rules, namespace=where)
         except PodRefused as refusal:
             yield warning(
                 "pods-without-policy",

@@ -15,8 +15,10 @@ from cryptography import x509
 
 from certs.issuing import SERVING_LIFETIME, issue, new_authority
 from tests.support.certificates import CA, DAY, LASTING, Party
+from tests.support.cluster_rules import rule_document
 from tests.support.fakes.fake_objects import FakeObjects
 from tests.support.policies import policy_document
+from validator import contract
 from validator.policy.crd import DEFINITIONS
 from webhook.cluster.api import ClusterApi
 from webhook.doctor.certificate import SECRET_PATH
@@ -48,6 +50,7 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/model-validation/endpointslices"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 OURS = f"{MUTATING}/zz-model-validation"
 POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+RULES = "/apis/rhtas.redhat.com/v1alpha1/clustermodelvalidations"
 FORMER = f"{MUTATING}/model-validation"
 OWN = "/api/v1/namespaces/model-validation"
 PODS_POLICY = (
@@ -407,6 +410,43 @@ async def test_pods_that_would_not_be_created_again(
     ]
     (found,) = await examined()
     assert (found.code, found.subject) == ("pods-without-policy", "Namespace other")
+
+
+async def test_rules_that_do_not_what_they_say(server: FakeObjects, examined: Examined) -> None:
+    """One that is broken, one that selects nothing, and one of the examples."""
+    nowhere = {"namespaceSelector": {"matchLabels": {"stage": "prod"}}}
+    signer = {"certificateIdentity": "a@b.invalid", "certificateOidcIssuer": "https://b.invalid"}
+    server.collections[RULES] = [
+        rule_document("good"),
+        rule_document("bad", config={}),
+        rule_document("nowhere", **nowhere),
+        rule_document("example", config={"sigstoreConfig": signer}),
+    ]
+    found = await examined()
+    assert [(each.code, each.subject.rpartition(" ")[2]) for each in found] == [
+        ("rule-broken", "bad"),
+        ("rule-selects-nothing", "nowhere"),
+        ("signer-placeholder", "example"),
+    ]
+    assert "labelled pods of the 1 namespaces" in found[0].sentence
+
+
+async def test_pods_whose_namespace_a_rule_serves_or_refuses(
+    server: FakeObjects, examined: Examined
+) -> None:
+    """What the webhook would say of them now, with all rules."""
+    server.collections["/api/v1/pods"] = [
+        {"metadata": {"namespace": "team", "labels": {contract.LABEL: "true"}}}
+    ]
+    serving = rule_document(default=True, model={"path": "/models/granite"})
+    server.collections[RULES] = [rule_document("other")]
+    (found,) = await examined()
+    assert found.code == "pods-without-policy"
+    server.collections[RULES] = [serving]
+    assert await examined() == []
+    server.collections[RULES] = [serving, serving | {"metadata": {"name": "second"}}]
+    (found,) = await examined()
+    assert "several ClusterModelValidations with default: true" in found.sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""The rules of the cluster: those that cannot be used, select nothing, or are the examples'."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from validator import contract
+from validator.errors import PolicyError
+from webhook.cluster.errors import ApiError
+from webhook.doctor.finding import error, warning
+from webhook.doctor.objects import NAMESPACES, all_of
+from webhook.policies.cluster_rules import BrokenRule, may_hold, read
+from webhook.policies.cluster_wide import RULES
+from webhook.policies.store import namespace_options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from webhook.doctor.finding import Finding
+    from webhook.doctor.objects import Api
+    from webhook.policies.cluster_rules import Rule
+
+
+async def rules(api: Api) -> AsyncGenerator[Finding]:
+    """Find rules that do not do what they seem to say."""
+    found = await known(api)
+    items = await all_of(api, NAMESPACES, metadata_only=True) if found else []
+    namespaces = [namespace_options(item, source="the API server's list") for item in items]
+    for rule in found:
+        name = f"{contract.CLUSTER_KIND} {rule.metadata.name}"
+        selected = sum(may_hold(rule, each) for each in namespaces)
+        if isinstance(rule, BrokenRule):
+            yield error(
+                "rule-broken",
+                name,
+                f"it cannot be used, so that labelled pods of the {selected} namespaces in which "
+                f"it holds are refused: {rule.reason}",
+            )
+        elif not selected:
+            yield warning(
+                "rule-selects-nothing",
+                name,
+                "its spec.namespaceSelector selects no namespace, so that it holds nobody back: "
+                "compare it with `kubectl get namespaces --show-labels`",
+            )
+        if not isinstance(rule, BrokenRule) and any(
+            signer.is_placeholder for signer in rule.spec.config.signers
+        ):
+            yield warning(
+                "signer-placeholder",
+                name,
+                "it accepts the placeholder of the examples as signer, as whom nobody can sign: "
+                "write your signer's identity and issuer into spec.config",
+            )
+
+
+async def known(api: Api) -> list[Rule]:
+    """Return all rules; none where their definition is missing, which is a finding elsewhere."""
+    shared = {"apiVersion": contract.API_VERSION, "kind": RULES.kind}
+    try:
+        items = await all_of(api, RULES.path)
+    except ApiError as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+        return []
+    found: list[Rule] = []
+    for item in items:
+        try:
+            found.append(read(shared | item))
+        except PolicyError:
+            continue  # without a name; the API server keeps no such object
+    return found

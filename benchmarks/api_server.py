@@ -5,7 +5,8 @@
 etcd and kube-apiserver are those of the tests (`make cluster-tools`). Pods are created as a dry
 run, so that nothing but admission differs: without webhooks, with ours, and with a handler that
 answers a recorded patch at once. The handler also shows what a patch costs the API server, by
-its operations and bytes. Contenders take turns, and medians are compared.
+its operations and bytes. Contenders take turns, and medians are compared. CPU is that of the API
+server and etcd for each pod.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from contextlib import AsyncExitStack, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import msgspec
@@ -45,8 +46,16 @@ Object = dict[str, Any]
 IN_FLIGHT: Final = (1, 16)
 WARM_UP: Final = 20
 
-Creations = dict[str, dict[int, float]]
-"""Pods a second, by contender and number in flight."""
+
+class Made(NamedTuple):
+    """Pods a second, and the milliseconds of CPU that the API server took for each."""
+
+    rate: float
+    cpu: float
+
+
+Creations = dict[str, dict[int, Made]]
+"""By contender and number in flight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +143,7 @@ async def _in_turns(
     ours: ServingWebhook,
     options: argparse.Namespace,
 ) -> Creations:
-    runs: dict[str, dict[int, list[float]]] = {
+    runs: dict[str, dict[int, list[Made]]] = {
         each.name: {count: [] for count in IN_FLIGHT} for each in contenders
     }
     for _, each in itertools.product(range(options.rounds), contenders):
@@ -145,12 +154,15 @@ async def _in_turns(
         )
         with asked:
             for in_flight in IN_FLIGHT:
-                rate = await _created(api, each, count=options.creations, in_flight=in_flight)
-                runs[each.name][in_flight].append(rate)
+                made = await _created(api, each, count=options.creations, in_flight=in_flight)
+                runs[each.name][in_flight].append(made)
         if not each.labelled and _reviews(ours) != before:
             raise SystemExit("the webhook was asked about a pod without the label")
     return {
-        name: {count: statistics.median(rates) for count, rates in of.items()}
+        name: {
+            count: Made(*(statistics.median(values) for values in zip(*made, strict=True)))
+            for count, made in of.items()
+        }
         for name, of in runs.items()
     }
 
@@ -162,8 +174,8 @@ def _reviews(webhook: ServingWebhook) -> int:
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(name))
 
 
-async def _created(api: ControlPlane, of: Contender, *, count: int, in_flight: int) -> float:
-    """Return pods a second."""
+async def _created(api: ControlPlane, of: Contender, *, count: int, in_flight: int) -> Made:
+    """Create pods."""
     body = pod(labelled=of.labelled)
     trust = ssl.create_default_context(cafile=api.folder / "ca.pem")
     url = f"{api.url}/api/v1/namespaces/{reviews.NAMESPACE}/pods?dryRun=All"
@@ -181,10 +193,15 @@ async def _created(api: ControlPlane, of: Contender, *, count: int, in_flight: i
     connector = aiohttp.TCPConnector(ssl=trust, limit=in_flight)
     async with aiohttp.ClientSession(connector=connector) as client:
         await create(range(WARM_UP))
-        start = time.perf_counter()
+        used, start = _cpu(api), time.perf_counter()
         each = range(count // in_flight)
         await asyncio.gather(*(create(each) for _ in range(in_flight)))
-        return len(each) * in_flight / (time.perf_counter() - start)
+        seconds, pods = time.perf_counter() - start, len(each) * in_flight
+        return Made(rate=pods / seconds, cpu=(_cpu(api) - used) / pods * 1000)
+
+
+def _cpu(api: ControlPlane) -> float:
+    return sum(map(servers.cpu_seconds, api.pids))
 
 
 def _print_table(found: Creations) -> None:
@@ -192,12 +209,15 @@ def _print_table(found: Creations) -> None:
         name: f"{len(msgspec.json.decode(text))} | {len(text):,}"
         for name, text in patches().items()
     }
-    columns = " | ".join(f"{count} in flight, pods/s | of recorded" for count in IN_FLIGHT)
+    columns = " | ".join(f"{n} in flight, pods/s | of recorded | CPU ms" for n in IN_FLIGHT)
     sys.stdout.write(f"| who is asked | operations | bytes | {columns} |\n")
-    sys.stdout.write(f"|---|---|---|{'---|' * 2 * len(IN_FLIGHT)}\n")
+    sys.stdout.write(f"|---|---|---|{'---|' * 3 * len(IN_FLIGHT)}\n")
     least = found["recorded patch"]
-    for name, rates in found.items():
-        cells = " | ".join(f"{rate:.0f} | {rate / least[n]:.2f}" for n, rate in rates.items())
+    for name, of in found.items():
+        cells = " | ".join(
+            f"{made.rate:.0f} | {made.rate / least[n].rate:.2f} | {made.cpu:.1f}"
+            for n, made in of.items()
+        )
         sys.stdout.write(f"| {name} | {sizes.get(name, ' | ')} | {cells} |\n")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.support.cluster_rules import rule_document
 from tests.support.desk import run
 from tests.support.schema import flaws
 from tests.support.signed_model import Signer, resource, statement, statement_of
@@ -60,6 +61,14 @@ def _outside(desk: Desk) -> Ended:
     return desk.gate("--format=json", cover=["/elsewhere"])
 
 
+def _another_rule(desk: Desk) -> Ended:
+    policy, rule = desk.folder / "policy.json", desk.folder / "rule.json"
+    policy.write_text(json.dumps(desk.policy()))
+    other = {"privateKeyConfig": {"publicKey": Signer().public_pem.decode()}}
+    rule.write_text(json.dumps(rule_document(config=other)))
+    return run("verify", "policy", policy, rule, "--format=json")
+
+
 WAYS: Final[dict[str, Callable[[Desk, PrivateSigstore], Ended]]] = {
     "InvalidPolicy": lambda desk, _: desk.verify("--format=json", "--digest=sha256:none"),
     "InvalidBundle": lambda desk, _: _no_signature(desk),
@@ -72,6 +81,7 @@ WAYS: Final[dict[str, Callable[[Desk, PrivateSigstore], Ended]]] = {
     "InvalidStatement": lambda desk, _: _another_statement(desk),
     "NotPinned": lambda desk, _: desk.verify("--format=json", f"--digest=sha256:{'0' * 64}"),
     "ModelDiffers": lambda desk, _: _another_model(desk),
+    "ClusterRule": lambda desk, _: _another_rule(desk),
     "OutsideModel": lambda desk, _: _outside(desk),
     # ENAMETOOLONG: a file that cannot be read, for root as well.
     "Undecided": lambda desk, _: desk.verify("--format=json", f"--public-key={300 * 'x'}"),
@@ -89,7 +99,8 @@ def test_each_code_is_reached(
 ) -> None:
     """Programs read it from standard output, whether a verdict was reached or not."""
     ended = WAYS[code](desk, private_sigstore)
-    said = json.loads(ended.out)
+    printed = json.loads(ended.out)
+    (said,) = printed.get("models", [printed])  # `verify policy` lists each model's report
     assert (said["code"], ended.code) == (code, int(exit_code))
     assert said["reason"]
     assert said["verdict"] == ("refused" if exit_code == "1" else "undecided")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.installation.manifests import COMPONENT, built, on_top
+from tests.e2e.images.building import project_version
 from tests.e2e.node.cluster import ended
 from tests.e2e.node.installing import NAMESPACE, ROLLOUT_SECONDS
 from tests.e2e.node.models import WEIGHTS, serving
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from tests.e2e.node.fixtures import SpaceFactory, StoreFactory
 
 IMAGES = [
-    {"name": f"model-validation/{name}", "newTag": "0.1.0"} for name in ("validator", "webhook")
+    {"name": f"model-validation/{name}", "newTag": project_version()}
+    for name in ("validator", "webhook")
 ]
 
 

@@ -14,9 +14,10 @@ from webhook.doctor import cluster_rules, configurations
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import NAMESPACES, all_of, found
 from webhook.errors import PodRefused
-from webhook.policies import resolution
+from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
 from webhook.policies.cluster import POLICIES
+from webhook.policies.cluster_wide import ROOTS
 from webhook.policies.store import namespace_options, read
 from webhook.settings import NamespaceOptions
 
@@ -135,15 +136,22 @@ async def _honours_operator(api: Api) -> bool:
 
 
 async def _policies(api: Api) -> list[Policy]:
-    """Return all policies; none where their definition is missing, which is a finding elsewhere."""
+    """Return all policies, broken where a root that they name cannot be used."""
+    shared = {"apiVersion": contract.API_VERSION, "kind": ROOTS.kind}
+    known = [trust_roots.read(shared | item) for item in await _installed(api, ROOTS.path)]
     shared = {"apiVersion": contract.API_VERSION, "kind": contract.KIND}
+    items = [shared | item for item in await _installed(api, POLICIES)]
+    return [trust_roots.resolved(policy, tuple(known)) for policy in _read(items)]
+
+
+async def _installed(api: Api, path: str) -> list[Object]:
+    """Return objects of a kind; none where its definition is missing, a finding elsewhere."""
     try:
-        items = await all_of(api, POLICIES)
+        return await all_of(api, path)
     except ApiError as refusal:
         if refusal.status != HTTPStatus.NOT_FOUND:
             raise
         return []
-    return list(_read([shared | item for item in items]))
 
 
 def _read(items: list[Object]) -> Iterator[Policy]:

@@ -32,12 +32,14 @@ class BrokenPolicy:
 
     Attributes:
         reason: Why, as one sentence.
+        remedy: What to do, where the reason does not say it.
         default: Whether it claims to be its namespace's default.
     """
 
     name: str
     namespace: str | None
     reason: str
+    remedy: str = "correct the policy"
     default: bool = False
     deleted: bool = False
     uid: str | None = None
@@ -193,9 +195,9 @@ def _usable(policy: Policy) -> ModelValidation:
         case ModelValidation():
             return policy
         case BrokenPolicy():
+            remedy = f": {policy.remedy}" if policy.remedy else ""
             raise PodRefused(
-                f"the {contract.KIND} {quoted(policy.name)} cannot be used: {policy.reason}: "
-                "correct the policy"
+                f"the {contract.KIND} {quoted(policy.name)} cannot be used: {policy.reason}{remedy}"
             )
     assert_never(policy)
 

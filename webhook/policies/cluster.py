@@ -138,7 +138,8 @@ class ClusterSource:
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace, with the texts of the roots that are named."""
         return tuple(
-            trust_roots.resolved(policy, self._roots) for policy in self._store.policies(namespace)
+            policy if isinstance(policy, LeftOut) else trust_roots.resolved(policy, self._roots)
+            for policy in self._store.policies(namespace)
         )
 
     def namespace(self, name: str) -> NamespaceOptions | None:

@@ -58,7 +58,7 @@ def among(known: Iterable[object] | LeftOut) -> Roots:
     return tuple(each for each in known if isinstance(each, TrustRoot | BrokenRoot))
 
 
-def resolved(policy: Policy | LeftOut, roots: Roots) -> Policy | LeftOut:
+def resolved(policy: Policy, roots: Roots) -> Policy:
     """Return a policy with the texts of the roots that it names; broken, where that fails."""
     if not isinstance(policy, ModelValidation):
         return policy
@@ -70,6 +70,7 @@ def resolved(policy: Policy | LeftOut, roots: Roots) -> Policy | LeftOut:
             name=named.name,
             namespace=named.namespace,
             reason=str(error),
+            remedy="",
             default=policy.spec.default,
             deleted=named.deletion_timestamp is not None,
             uid=named.uid,
@@ -110,7 +111,7 @@ def previous(
         earlier: As they were known until a moment ago, latest first.
     """
     states = (roots, *earlier)
-    said: list[Policy | LeftOut] = []
+    said: list[Policy] = []
     for generation in (present, *replaced):
         if not isinstance(generation, ModelValidation):
             continue

@@ -210,6 +210,18 @@ async def test_the_servers_version(
     assert codes(await examined()) == expected
 
 
+async def test_a_root_that_a_policy_names_must_be_there(
+    server: FakeObjects, examined: Examined
+) -> None:
+    """Else the policy cannot be used; where it is there, nothing is found."""
+    named = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
+    server.collections[POLICIES] = [policy_document(config=named)]
+    assert codes(await examined()) == ["error policy-broken"]
+    root = {"metadata": {"name": "corp"}, "spec": {"publicKey": "k"}}
+    server.collections["/apis/rhtas.redhat.com/v1alpha1/trustroots"] = [root]
+    assert codes(await examined()) == []
+
+
 async def test_without_its_definition_there_are_no_policies(
     server: FakeObjects, examined: Examined
 ) -> None:

@@ -58,6 +58,18 @@ class Metrics:
             "Namespaces whose ModelValidations are more than is held; their pods are refused.",
             registry=registry,
         )
+        self._cluster_objects = Gauge(
+            f"{PREFIX}_cluster_objects",
+            "Objects of the whole cluster that are known, by resource and usability.",
+            ("resource", "state"),
+            registry=registry,
+        )
+        self._kinds_left_out = Gauge(
+            f"{PREFIX}_cluster_kinds_left_out",
+            "Whether a cluster-scoped resource has more objects than are held, by resource.",
+            ("resource",),
+            registry=registry,
+        )
         self.policy_reload_failures = Counter(
             f"{PREFIX}_policy_reload_failures",
             "Looks at the policies' directory that failed; the last good state stays.",
@@ -87,3 +99,11 @@ class Metrics:
         self._policies.labels("broken").set(broken)
         self._policies_size.set(size)
         self._left_out.set(left_out)
+
+    def count_cluster_objects(
+        self, resource: str, *, usable: int, broken: int, left_out: bool
+    ) -> None:
+        """Show how many objects of a cluster-scoped resource are known."""
+        self._cluster_objects.labels(resource, "usable").set(usable)
+        self._cluster_objects.labels(resource, "broken").set(broken)
+        self._kinds_left_out.labels(resource).set(left_out)

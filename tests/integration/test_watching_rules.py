@@ -58,14 +58,19 @@ async def server() -> AsyncIterator[FakeApiServer]:
 
 
 @pytest.fixture
-async def start(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Start]:
+def metrics() -> Metrics:
+    """Collectors of a registry of their own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Start]:
     """Start a source on the fake API server; it runs until the test ends."""
     async with AsyncExitStack() as stack:
 
         async def make(bounds: Bounds | None = None) -> ClusterSource:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
-            metrics = Metrics(CollectorRegistry())
             source = ClusterSource(api, metrics=metrics, timing=TIMING, bounds=bounds)
             running = asyncio.create_task(source.run())
             stack.push_async_callback(ended_task, running)
@@ -112,6 +117,25 @@ async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None
     await server.delete(RULES, "company")
     await until(lambda: known(source) == {"team": 1})
     assert server.lists_of(RULES) == 1
+
+
+async def test_they_are_counted(server: FakeApiServer, start: Start, metrics: Metrics) -> None:
+    """By whether they can be used; and where they are left out."""
+    source = await start(Bounds(kind=10_000))
+    await until(lambda: source.ready)
+    await server.put(RULES, stored("bad", config={}))
+    await until(lambda: known(source) == {"bad": 1, "company": 1})
+
+    def value(name: str, **labels: str) -> float | None:
+        labels["resource"] = "clustermodelvalidations"
+        return metrics.registry.get_sample_value(f"model_validation_webhook_{name}", labels)
+
+    states = [value("cluster_objects", state=state) for state in ("usable", "broken")]
+    assert states == [1, 1]
+    assert value("cluster_kinds_left_out") == 0
+    for number in range(20):
+        await server.put(RULES, stored(f"r{number}"))
+    await until(lambda: value("cluster_kinds_left_out") == 1)
 
 
 async def test_what_was_known_before_is_remembered(server: FakeApiServer, start: Start) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from webhook.metrics import Metrics
     from webhook.policies.choice import Policy
     from webhook.policies.cluster_rules import Rules
-    from webhook.policies.cluster_wide import ClusterObjects
+    from webhook.policies.cluster_wide import ClusterKind, ClusterObjects
     from webhook.policies.store import Listing
     from webhook.policies.trust_roots import Roots
     from webhook.policies.watch import Change, Object
@@ -116,7 +116,11 @@ class ClusterSource:
         bounds = bounds or Bounds()
         self._store = Store(bounds=bounds)
         self._cluster_wide = ClusterWatch(
-            api, timing=self._timing, bounds=bounds, failed=self._failed, heard=self._hear
+            api,
+            timing=self._timing,
+            bounds=bounds,
+            failed=self._failed,
+            heard=self._hear_kind,
         )
         self._listing = self._store.listing()
         self._listed_namespaces: list[NamespaceOptions] = []
@@ -273,6 +277,19 @@ class ClusterSource:
         level = "info" if error.status == GONE else "warning"
         remedy = REMEDIES.get(error.status or 0)
         getattr(_log, level)("watching anew", reason=f"{error}: {remedy}" if remedy else str(error))
+
+    def _hear_kind(self, kind: ClusterKind) -> None:
+        """Show that something was said of a kind, and how many objects of it are held."""
+        self._hear(kind.path)
+        objects = self.cluster_wide.of(kind)
+        known = () if isinstance(objects, LeftOut) else objects
+        broken = sum(hasattr(each, "reason") for each in known)
+        self._metrics.count_cluster_objects(
+            kind.plural,
+            usable=len(known) - broken,
+            broken=broken,
+            left_out=isinstance(objects, LeftOut),
+        )
 
     def _hear(self, path: str) -> None:
         self._heard[path] = time.monotonic()

@@ -46,7 +46,7 @@ class ClusterWatch:
         timing: See `Timing`.
         bounds: See `Bounds`.
         failed: Is told of each failure, with the collection's path.
-        heard: Is told of each word from the API server, with the collection's path.
+        heard: Is told of each word from the API server, with the kind.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ClusterWatch:
         timing: Timing,
         bounds: Bounds,
         failed: Callable[[str, ApiError], None],
-        heard: Callable[[str], None],
+        heard: Callable[[ClusterKind], None],
     ) -> None:
         self.store = ClusterStore(bounds=bounds)
         self._api = api
@@ -82,7 +82,7 @@ class ClusterWatch:
                 if isinstance(change, Listed):
                     self._absent.discard(kind)
                 if not isinstance(change, Begun | Found):  # still the old state
-                    self._heard(kind.path)
+                    self._heard(kind)
 
     async def refresh(self, *, seconds: float) -> None:
         """Read the objects of all kinds live.

@@ -232,7 +232,6 @@ class ClusterModelValidation(
     kind: Literal["ClusterModelValidation"]
     metadata: Metadata
     spec: ClusterSpec
-    status: dict[str, Any] | None = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

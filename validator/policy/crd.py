@@ -19,7 +19,7 @@ from validator.policy.cluster_rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
 from validator.policy.schema import Document
-from validator.policy.status import RuleStatus, Status
+from validator.policy.status import Status
 from validator.policy.trust_root import TrustRoot
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def cluster_rule_definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition of the cluster's rules as JSON-ready values."""
     return _definition(
         ClusterModelValidation,
-        RuleStatus,
+        None,
         names={
             "kind": contract.CLUSTER_KIND,
             "plural": contract.CLUSTER_PLURAL,

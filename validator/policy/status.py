@@ -102,10 +102,3 @@ class Status(Document, frozen=True, kw_only=True):
     pods: PodCounts | None = None
     models: Annotated[tuple[VerifiedModel, ...], Meta(max_length=MODELS_SHOWN)] | None = None
     refusals: Annotated[tuple[RefusedPod, ...], Meta(max_length=REFUSALS_SHOWN)] | None = None
-
-
-class RuleStatus(Document, frozen=True, kw_only=True):
-    """What `python -m webhook observe` says of a rule of the cluster; nothing decides by it."""
-
-    observed_generation: _Count | None = None
-    conditions: Annotated[tuple[Condition, ...], Meta(max_length=CONDITIONS_LIMIT)] | None = None

@@ -61,7 +61,7 @@ def among(known: tuple[object, ...] | LeftOut) -> Rules:
 def read(document: Mapping[str, Any]) -> Rule:
     """Return the rule that a document holds, usable or broken.
 
-    One that is too large for a gate's environment is broken. Its status is not kept.
+    One that is too large for a gate's environment is broken.
 
     Raises:
         PolicyError: It does not even say which rule it is.
@@ -75,7 +75,7 @@ def read(document: Mapping[str, Any]) -> Rule:
             reason=str(error),
             selector=selector_of(document),
         )
-    return msgspec.structs.replace(rule, status=None)
+    return rule
 
 
 def metadata_of(document: Mapping[str, Any], *, otherwise: PolicyError) -> Metadata:

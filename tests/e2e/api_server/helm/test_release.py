@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.api_server import building
 from tests.e2e.api_server.helm.chart import CHART, SECONDS, environment, helm
+from tests.e2e.api_server.installation.installing import wait_until_gone
 from tests.e2e.api_server.installation.test_installation_again import (
     inventory,
     write_certificates,
@@ -48,7 +49,7 @@ def test_a_release_lives_and_leaves_nothing(empty: ControlPlane, tmp_path: Path)
         assert empty.call("GET", DEPLOYMENT).document["spec"]["replicas"] == 2
         assert_written(empty)
         assert_tested(empty, tmp_path)
-    until(lambda: inventory(empty) == before, what="nothing is left", seconds=30)
+    wait_until_gone(empty, lambda: inventory(empty) == before)
 
 
 @contextmanager

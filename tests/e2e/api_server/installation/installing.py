@@ -11,15 +11,13 @@ from tests.e2e.api_server.control_plane import ControlPlane
 from tests.e2e.api_server.processes import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.e2e.api_server.control_plane import Document
 
 NAMESPACE = "model-validation"
-DEFINITION = (
-    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelvalidations.rhtas.redhat.com"
-)
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OF_OTHERS = {
     "Certificate": ("cert-manager.io", "v1", "certificates"),
     "Issuer": ("cert-manager.io", "v1", "issuers"),
@@ -55,27 +53,35 @@ def delete(cluster: ControlPlane, folder: Path) -> None:
     cluster.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--wait=false")
     look = ("get", "-k", str(folder), "--ignore-not-found", "-o", "name")
     own = f"namespace/{NAMESPACE}\n"
+    wait_until_gone(cluster, lambda: cluster.kubectl(*look).stdout == own)
+    cluster.remove_namespace(NAMESPACE)
+
+
+def wait_until_gone(cluster: ControlPlane, is_gone: Callable[[], bool]) -> None:
+    """Return when what was deleted is gone, definitions among it.
+
+    A definition's finalizer fails where its storage is made anew ("storage is (re)initializing" in
+    the server's log), and may then not try again for minutes, unless the definition is changed.
+    """
     seen = itertools.count(1)
 
     def gone() -> bool:
-        if cluster.kubectl(*look).stdout == own:
+        if is_gone():
             return True
         if (number := next(seen)) % 10 == 0:
             _remind(cluster, number)
         return False
 
     until(gone, what="all is gone", seconds=120, pause=0.3)
-    cluster.remove_namespace(NAMESPACE)
 
 
 def _remind(cluster: ControlPlane, number: int) -> None:
-    """Change the definition that is to go, so that the API server looks at it again.
-
-    Its finalizer fails where the definition's storage is made anew ("storage is (re)initializing"
-    in the server's log), and may then not try again for minutes.
-    """
+    """Change the definitions that are to go, so that the API server looks at them again."""
     change = {"metadata": {"annotations": {"tests/reminded": str(number)}}}
-    cluster.call("PATCH", DEFINITION, change, content_type="application/merge-patch+json")
+    for each in cluster.call("GET", DEFINITIONS).document["items"]:
+        if "deletionTimestamp" in each["metadata"]:
+            path = f"{DEFINITIONS}/{each['metadata']['name']}"
+            cluster.call("PATCH", path, change, content_type="application/merge-patch+json")
 
 
 def stored(cluster: ControlPlane, folder: Path) -> list[Document]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ class Crew:
 
     def __init__(self) -> None:
         self.stop = Event()
+        self._lock = Lock()
         self._threads: list[Thread] = []
         self._failures: list[BaseException] = []
 
-    def __len__(self) -> int:
-        """Return the number of threads that were started."""
-        return len(self._threads)
-
-    def start(self, work: Callable[[], None]) -> None:
-        """Have a thread do some work; one of the threads may ask for it, too."""
-        thread = Thread(target=self._run, args=(work,), name=f"hashing-{len(self._threads)}")
-        thread.start()
-        self._threads.append(thread)
+    def start(self, work: Callable[[], None], *, most: int | None = None) -> None:
+        """Have a thread do some work, if there are fewer than `most`; each of them may ask, too."""
+        with self._lock:
+            number = len(self._threads)
+            if most is None or number < most:
+                thread = Thread(target=self._run, args=(work,), name=f"hashing-{number}")
+                thread.start()
+                self._threads.append(thread)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:

@@ -202,8 +202,8 @@ def hash_ranges(
                 waits = time.perf_counter() - began > SLOW_SECONDS * len(batch)
                 if helps and not waits:
                     return
-                if waits and len(batches) > 1 and jobs > 1 and len(crew) < max(jobs, READERS):
-                    crew.start(partial(hash_batches, batches, helps=True))
+                if waits and len(batches) > 1 and jobs > 1:
+                    crew.start(partial(hash_batches, batches, helps=True), most=jobs + READERS)
 
         def work_off() -> None:
             for task in _taken(tasks):

@@ -61,7 +61,7 @@ class ListedFiles(Mapping[str, Entry]):
             state: What it is.
             place: Where it lies, if a link may be on the way.
         """
-        number = self.signed.number(name) if self.signed else None
+        number = None if self.signed is None else self.signed.number(name)
         if number is not None:
             _STATE.pack_into(self._states, number * _STATE.size, *state)
             if place is not None and place != self._natural(name):
@@ -126,7 +126,7 @@ class ListedFiles(Mapping[str, Entry]):
 
     def __getitem__(self, name: str) -> Entry:
         """Return a file by its name."""
-        number = self.signed.number(name) if self.signed else None
+        number = None if self.signed is None else self.signed.number(name)
         found = self._others.get(name) if number is None else self.entry(number)
         if found is None:
             raise KeyError(name)

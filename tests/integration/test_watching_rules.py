@@ -114,8 +114,10 @@ async def test_changes_are_followed(server: FakeApiServer, start: Start) -> None
     broken, usable = held(source.cluster_wide)
     assert isinstance(broken, BrokenRule)
     assert isinstance(usable, ClusterModelValidation)
+    assert source.rules("models") == (broken, usable)
     await server.delete(RULES, "company")
     await until(lambda: known(source) == {"team": 1})
+    assert source.rules("models") == (usable,)
     assert server.lists_of(RULES) == 1
 
 

@@ -122,6 +122,7 @@ class ClusterSource:
             failed=self._failed,
             heard=self._hear_kind,
         )
+        self._known_rules: tuple[ClusterObjects | None, Rules] = (None, ())
         self._listing = self._store.listing()
         self._listed_namespaces: list[NamespaceOptions] = []
         self._left_out: dict[str | None, LeftOut] = {}
@@ -175,7 +176,13 @@ class ClusterSource:
 
     def rules(self, namespace: str) -> Rules:  # noqa: ARG002 — which of them hold is decided later
         """Return the rules of the cluster."""
-        return _rules(self.cluster_wide)
+        state, rules = self._known_rules
+        if state is not self.cluster_wide:
+            # Once for each state, and not for each review.
+            state = self.cluster_wide
+            rules = _rules(state)
+            self._known_rules = state, rules
+        return rules
 
     def earlier_rules(self, namespace: str) -> tuple[Rules, ...]:  # noqa: ARG002 — see `rules`
         """Return the rules as they were until a moment ago, latest first."""

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.processes import limited
 from validator.limits.cgroup import granted_cpus, granted_memory
 
 if TYPE_CHECKING:
@@ -123,3 +126,19 @@ def test_without_cgroups_nothing_is_limited(kernel: Callable[..., None], tmp_pat
     assert granted_memory() is None
     (tmp_path / "own").unlink()
     assert granted_cpus() == 16
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1, 1)])
+def test_the_kernel_says_what_it_grants(cpus: float, threads: int) -> None:
+    """In a real cgroup, whichever version this machine has."""
+    code = (
+        "from validator.limits.cgroup import granted_memory as memory;"
+        "from validator.tree.hashing import default_jobs as jobs; print(jobs(), memory())"
+    )
+    try:
+        with limited(cpus=cpus, memory=128 * MIB) as within:
+            command = [*within, sys.executable, "-c", code]
+            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except SystemExit as refused:
+        pytest.skip(f"a cgroup needs root, and a hierarchy that may be written: {refused}")
+    assert said.split() == [str(threads), str(128 * MIB)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.api_server.installation.installing import delete_definition
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy
 from validator.policy.crd import definition
@@ -47,7 +48,7 @@ def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
     empty.make_namespace(SPACE)
     yield empty
     empty.remove_namespace(SPACE)
-    empty.kubectl("delete", "crd", NAME, "--timeout=60s")
+    delete_definition(empty, NAME)
 
 
 def test_the_next_version_is_served_stored_and_left_alone(cluster: ControlPlane) -> None:

@@ -147,10 +147,11 @@ bench: venv ## Measure, side by side with the reference
 	$(BIN)/python -m benchmarks.verification --json build/verification.json
 	$(BIN)/python -m benchmarks.webhook_throughput --json build/webhook-throughput.json --plot
 	$(BIN)/python -m benchmarks.webhook_start --plot
+	$(BIN)/python -m benchmarks.webhook_pods --plot
 	$(BIN)/python -m benchmarks.growth
+	@$(MAKE) --no-print-directory plots
 	@$(BIN)/python -m tests.e2e.api_server.building
 	$(BIN)/python -m benchmarks.api_server --json build/api-server.json
-	@$(MAKE) --no-print-directory plots
 
 .PHONY: bench-storage
 bench-storage: venv ## Measure starts, slow storage, and little CPU (root, /dev/fuse, cgroups; minutes)

@@ -108,18 +108,20 @@ async def _compared(
     }
 
 
-async def measured(contender: Contender, *, count: int, in_flight: int) -> Figures:
-    """Return the figures of one run over keep-alive connections."""
-    bodies = list(itertools.islice(contender.bodies, WARM_UP + count))
+async def measured(
+    contender: Contender, *, count: int, in_flight: int, warm_up: int = WARM_UP
+) -> Figures:
+    """Return the figures of one run over keep-alive connections, after some reviews more."""
+    bodies = list(itertools.islice(contender.bodies, warm_up + count))
     unverified = ssl.create_default_context()
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE  # on loopback, and of peers too
     connector = aiohttp.TCPConnector(ssl=unverified, limit=in_flight)
     async with aiohttp.ClientSession(connector=connector) as client:
         server = contender.server
-        await _asked(client, server.url, bodies[:WARM_UP], in_flight=in_flight)
+        await _asked(client, server.url, bodies[:warm_up], in_flight=in_flight)
         cpu, start = server.cpu_seconds(), time.perf_counter()
-        seconds = await _asked(client, server.url, bodies[WARM_UP:], in_flight=in_flight)
+        seconds = await _asked(client, server.url, bodies[warm_up:], in_flight=in_flight)
         whole, cpu = time.perf_counter() - start, server.cpu_seconds() - cpu
     hundredths = statistics.quantiles(seconds, n=100)
     return Figures(

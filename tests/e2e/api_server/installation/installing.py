@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 from contextlib import contextmanager
@@ -74,19 +73,6 @@ def wait_until_gone(cluster: ControlPlane, is_gone: Callable[[], bool]) -> None:
         return False
 
     until(gone, what="all is gone", seconds=120, pause=0.3)
-
-
-def delete_definition(cluster: ControlPlane, name: str) -> None:
-    """Delete one definition of a resource, with its objects; return when it is gone."""
-    path, seen = f"{DEFINITIONS}/{name}", itertools.count(1)
-    cluster.call("DELETE", path)
-
-    def gone() -> bool:
-        if (number := next(seen)) % 10 == 0:
-            _remind(cluster, number)
-        return cluster.call("GET", path).status == http.client.NOT_FOUND
-
-    until(gone, what=f"{name} is gone", seconds=120, pause=0.3)
 
 
 def _remind(cluster: ControlPlane, number: int) -> None:

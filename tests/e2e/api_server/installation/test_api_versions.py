@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.api_server.installation.installing import delete_definition
+from tests.e2e.api_server.installation.installing import wait_until_gone
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy
 from validator.policy.crd import definition
@@ -48,7 +49,8 @@ def cluster(empty: ControlPlane) -> Iterator[ControlPlane]:
     empty.make_namespace(SPACE)
     yield empty
     empty.remove_namespace(SPACE)
-    delete_definition(empty, NAME)
+    empty.call("DELETE", CRD)
+    wait_until_gone(empty, lambda: empty.call("GET", CRD).status == http.client.NOT_FOUND)
 
 
 def test_the_next_version_is_served_stored_and_left_alone(cluster: ControlPlane) -> None:

@@ -50,6 +50,16 @@ FIRES: dict[str, tuple[str, str, str]] = {
         "1x60",
         "0x60",
     ),
+    "ModelValidationClusterObjectBroken": (
+        f'model_validation_webhook_cluster_objects{{{JOB},resource="x",state="broken"}}',
+        "1x60",
+        "0x60",
+    ),
+    "ModelValidationClusterKindLeftOut": (
+        f'model_validation_webhook_cluster_kinds_left_out{{{JOB},resource="x"}}',
+        "1x60",
+        "0x60",
+    ),
     "ModelRefused": (f'{OBSERVED}"refused"}}', "2x60", "0x60"),
     "ModelChanged": (f'{OBSERVED}"unready"}}', "1x60", "0x60"),
     "ModelUnproven": (f'{OBSERVED}"unproven"}}', "1x60", "0x60"),

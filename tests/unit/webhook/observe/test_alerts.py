@@ -33,6 +33,7 @@ def known() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     webhook = of_webhook.Metrics(registry)
     webhook.count_policies(usable=1, broken=0)
+    webhook.count_cluster_objects("x", usable=1, broken=0, left_out=False)
     webhook.reviews.labels("/mutate", "allowed")
     webhook.seconds.labels("/mutate")
     webhook.watch.heard("modelvalidations")

@@ -118,6 +118,17 @@ def names(config: Config, trust: Trust | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.name for each in references if each))
 
 
+def names_one(config: Config, trust: Trust | None) -> bool:
+    """Tell whether there are such names; each review asks it of each policy of a namespace."""
+    if trust is not None and trust.trust_root_ref is not None:
+        return True
+    return any(
+        method is not None and method.trust_root_ref is not None
+        for signer in (config, *(config.any_of or ()))
+        for method in (signer.private_key_config, signer.public_key_config, signer.pki_config)
+    )
+
+
 def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelValidation:
     """Return the policy with the texts of the roots that it names, and which ones they are.
 
@@ -129,7 +140,7 @@ def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelV
         PolicyError: A root is missing, cannot be used, or is of another kind than is needed.
     """
     spec = policy.spec
-    if not names(spec.config, spec.trust):
+    if not names_one(spec.config, spec.trust):
         return policy
     config, trust, origins = with_texts(spec.config, spec.trust, find)
     return msgspec.structs.replace(

@@ -22,6 +22,7 @@ from webhook.policies.choice import LeftOut
 from webhook.policies.cluster_watch import ClusterWatch
 from webhook.policies.cluster_wide import EXEMPTIONS, KINDS, ROOTS, RULES
 from webhook.policies.holdings import Bounds, key
+from webhook.policies.resolved_policies import ResolvedPolicies
 from webhook.policies.store import Store, namespace_options, read
 from webhook.policies.watch import (
     GONE,
@@ -123,6 +124,7 @@ class ClusterSource:
             heard=self._hear_kind,
         )
         self._known_rules: tuple[ClusterObjects | None, Rules] = (None, ())
+        self._resolved = ResolvedPolicies()
         self._listing = self._store.listing()
         self._listed_namespaces: list[NamespaceOptions] = []
         self._left_out: dict[str | None, LeftOut] = {}
@@ -142,10 +144,7 @@ class ClusterSource:
 
     def policies(self, namespace: str) -> tuple[Policy | LeftOut, ...]:
         """Return what is known for a namespace, with the texts of the roots that are named."""
-        return tuple(
-            policy if isinstance(policy, LeftOut) else trust_roots.resolved(policy, self._roots)
-            for policy in self._store.policies(namespace)
-        )
+        return self._resolved.all(self._store.policies(namespace), self.cluster_wide)
 
     def namespace(self, name: str) -> NamespaceOptions | None:
         """Return a namespace's options, `None` where it is not known."""

@@ -58,7 +58,9 @@ def parsed(**changes: Any) -> Policy:
 
 def names(policy: Policy) -> tuple[str, ...]:
     """Return the names of the roots that a policy names."""
-    return trust_root.names(policy.spec.config, policy.spec.trust)
+    found = trust_root.names(policy.spec.config, policy.spec.trust)
+    assert trust_root.names_one(policy.spec.config, policy.spec.trust) is bool(found)
+    return found
 
 
 def holding(**spec: str) -> Callable[[str], TrustRoot]:
@@ -106,7 +108,10 @@ def test_each_of_several_signers_may_name_one() -> None:
         name: TrustRoot.from_object(root_document(name, generation=n, publicKey=name), source="r")
         for n, name in enumerate(("one", "two"), 1)
     }
-    made = trust_root.resolve(parsed(config={"anyOf": signers}), roots.__getitem__)
+    named = parsed(config={"anyOf": signers})
+    assert names(named) == ("one", "two")
+    made = trust_root.resolve(named, roots.__getitem__)
+    assert names(made) == ()
     keys = [getattr(each.method, "public_key", None) for each in made.spec.config.signers]
     assert keys == ["one", "two", "one", None]
     assert injected.context(made)["trustRoots"] == ["one/1", "two/2"]

@@ -15,6 +15,8 @@ from validator.policy.signers import PrivateKeyConfig
 from webhook.policies import trust_roots
 from webhook.policies.choice import BrokenPolicy, LeftOut
 from webhook.policies.cluster_rules import BrokenRule
+from webhook.policies.cluster_wide import ClusterObjects
+from webhook.policies.resolved_policies import ResolvedPolicies
 from webhook.policies.trust_roots import (
     BrokenRoot,
     Roots,
@@ -29,7 +31,7 @@ NAMED = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
 
 def policy(generation: int = 1, **changes: Any) -> ModelValidation:
     """Return a policy that names a root."""
-    metadata = {"uid": "u", "generation": generation}
+    metadata = {"uid": "u", "generation": generation} | changes.pop("metadata", {})
     document = policy_document(metadata=metadata, **{"config": NAMED} | changes)
     return ModelValidation.from_object(document, source="p")
 
@@ -138,3 +140,19 @@ def test_a_rule_of_the_cluster_gets_the_texts_as_policies_do() -> None:
     assert "the TrustRoot 'corp' does not exist" in broken.reason
     assert broken.selector == rule.spec.namespace_selector
     assert resolved_rule(broken, roots(3)) is broken
+
+
+def test_a_policy_is_resolved_once_for_each_state() -> None:
+    """The same object comes back until the policy or the cluster's objects have changed."""
+    plain, named = policy(config={"privateKeyConfig": {"publicKey": "k"}}), policy()
+    left_out, made = LeftOut("many"), ResolvedPolicies()
+    before = ClusterObjects({"trustroots": roots(3)})
+    first = made.all([plain, named, left_out], before)
+    assert (first[0], first[2]) == (plain, left_out)
+    assert keys(first[1]) == ["key 3"]
+    assert made.all([named], before)[0] is first[1]
+    assert keys(*made.all([named], ClusterObjects({"trustroots": roots(4)}))) == ["key 4"]
+    assert isinstance(made.all([named], ClusterObjects())[0], BrokenPolicy)
+    assert made.all([policy(2)], before)[0] is not first[1]
+    many = [policy(metadata={"name": f"p{n}"}) for n in range(3)]
+    assert keys(*made.all(many, before)) == ["key 3"] * 3

@@ -118,14 +118,16 @@ def workloads_of(pod: JSON) -> frozenset[Workload]:
 
 def _has_only(pod: JSON, allowed: tuple[str, ...]) -> bool:
     """Tell whether each image of a pod is named, by its digest; those of our containers aside."""
-    for image in _images(pod):
-        reference = by_digest(image)
-        if reference is None or {
-            reference.digest,
-            f"{reference.repository}@{reference.digest}",
-        }.isdisjoint(allowed):
-            return False
-    return True
+    images = list(_images(pod))
+    return bool(images) and all(_is_among(image, allowed) for image in images)
+
+
+def _is_among(image: Any, allowed: tuple[str, ...]) -> bool:
+    reference = by_digest(image)
+    return reference is not None and not {
+        reference.digest,
+        f"{reference.repository}@{reference.digest}",
+    }.isdisjoint(allowed)
 
 
 def _images(pod: JSON) -> Iterator[Any]:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support import pods
 from tests.support.policies import policy_document
@@ -141,6 +143,39 @@ def test_a_pod_that_is_not_the_deployments_is_not_exempt(given: Document) -> Non
 def test_a_pod_with_any_other_image_is_not_exempt(images: list[Any]) -> None:
     """Also where only one of its containers has it."""
     assert found(pod(*images)) == Found()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["ReplicaSet", "triton-6b9", IMAGE]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "kind", "controller", "image", "pod-template-hash", "labels"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50)
+@given(
+    metadata=st.fixed_dictionaries({"ownerReferences": JSON, "labels": JSON, "name": JSON}) | JSON,
+    spec=st.fixed_dictionaries({"containers": JSON, "initContainers": JSON}) | JSON,
+)
+def test_whatever_a_pods_author_writes_there_is_an_answer(metadata: Any, spec: Any) -> None:
+    """Nothing that is written in the place of owners, labels or images is an error."""
+    assert isinstance(found({"metadata": metadata, "spec": spec}), Found)
+
+
+@pytest.mark.parametrize("containers", [[], None, {"image": IMAGE}])
+def test_a_pod_without_images_is_not_exempt(containers: Any) -> None:
+    """It is no pod; but what is not seen is not taken for what was named."""
+    assert found(pod() | {"spec": {"containers": containers}}) == Found()
 
 
 def test_images_are_named_by_digest() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.api_server.installation.manifests import COMPONENT, built, on_top
+from tests.e2e.api_server.processes import until
 from tests.e2e.images.building import project_version
 from tests.e2e.node.cluster import ended
 from tests.e2e.node.installing import NAMESPACE, ROLLOUT_SECONDS
@@ -88,9 +89,13 @@ def test_verdicts_appear(
     status = cluster.api.call("GET", _path(namespace)).document["status"]
     (bad,) = status["refusals"]
     assert (bad["pod"], bad["code"]) == ("other", "ModelDiffers")
-    described = cluster.api.kubectl("-n", namespace, "describe", "mv", "granite").stdout
-    assert "ModelRefused" in described
-    assert "ModelVerified" in described
+
+    def announced() -> bool:
+        described = cluster.api.kubectl("-n", namespace, "describe", "mv", "granite").stdout
+        return "ModelRefused" in described and "ModelVerified" in described
+
+    # An event is written after the status, by a task of its own.
+    until(announced, what="both verdicts are events of the policy", seconds=60, pause=0.5)
 
 
 def _path(namespace: str) -> str:

@@ -63,7 +63,11 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         allow_abbrev=False,
     )
     add_cluster(parser)
-    parser.add_argument("--namespace", metavar="NAME", help="(default: the pod's own)")
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        help="of the Secrets and the Service (default: the pod's own)",
+    )
     parser.add_argument(
         "--service",
         metavar="NAME",

@@ -43,7 +43,7 @@ Keys, authorities and roots of trust are best written into the policy itself (`p
 OTHERS: Final = {
     "clustermodelvalidations": """
 ## ClusterModelValidation
-Group and version are the same, short name `cmv`; of the whole cluster, so that a namespace's users cannot write one. It is a rule that holds in each namespace which `namespaceSelector` selects, **beside** the namespace's policy and never in its place ([decision 0051](decisions/0051-a-rule-only-takes-away.md)). Several rules may select one namespace, at most 16: all of them hold. The gate gets policy and rules as one document.
+Group and version are the same, the short name is `cmv`, and it belongs to the whole cluster, so that a namespace's users cannot write one. It is a rule that holds in each namespace which `namespaceSelector` selects, **beside** the namespace's policy and never in its place ([decision 0051](decisions/0051-a-rule-only-takes-away.md)). Several rules may select one namespace, at most 16: all of them hold. The gate gets policy and rules as one document.
 
 ```yaml
 apiVersion: rhtas.redhat.com/v1alpha1
@@ -89,7 +89,7 @@ The check inside vLLM ([vllm.md](vllm.md)) reads the policy that it is given, an
 """,
     "trustroots": """
 ## TrustRoot
-Group and version are the same; of the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod. The gate's report says which state of it was used (`trustRoots: ["NAME/GENERATION"]`).
+Group and version are the same, and it belongs to the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod. The gate's report says which state of it was used (`trustRoots: ["NAME/GENERATION"]`).
 
 ```yaml
 apiVersion: rhtas.redhat.com/v1alpha1
@@ -114,7 +114,7 @@ spec:
 """,
     "modelvalidationexemptions": """
 ## ModelValidationExemption
-Group and version are the same; of the whole cluster, so that a namespace's users cannot make one. Until it ends, pods of the workload that it names are treated as under `mode: Audit`: their models are verified and reported, and nothing is stopped ([decision 0056](decisions/0056-an-exempt-pod-keeps-its-gate.md), [threat model](threat-model.md#what-is-not-protected)).
+Group and version are the same, and it belongs to the whole cluster, so that a namespace's users cannot make one. Until it ends, pods of the workload that it names are treated as under `mode: Audit`: their models are verified and reported, and nothing is stopped ([decision 0056](decisions/0056-an-exempt-pod-keeps-its-gate.md), [threat model](threat-model.md#what-is-not-protected)). `python -m webhook mutate` reads it beside the policies; `model-validator verify policy` does not accept it in its files, since it verifies a model and admits no pod.
 
 ```yaml
 apiVersion: rhtas.redhat.com/v1alpha1

@@ -84,13 +84,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         *spelled("ignore-git-paths"),
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="ignore .git, .gitattributes, .github and .gitignore at the top level",
+        help="ignore .git, .gitattributes, .github and .gitignore at the top level; done "
+        "unless --no-ignore-git-paths is given",
     )
     parser.add_argument(
         *spelled("ignore-unsigned-files"),
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="let files lie beside the signed ones",
+        help="let unsigned files lie beside the signed ones",
     )
     parser.add_argument(
         "--digest",

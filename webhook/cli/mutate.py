@@ -91,8 +91,10 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "--policies",
         metavar="DIR",
         type=Path,
-        help=f"directory of YAML files: {contract.KIND}s, and Namespaces whose labels matter "
-        "(default: those among the manifests, which count in any case)",
+        help="directory of YAML files: "
+        + ", ".join(f"{kind}s" for _, kind in sorted(DECIDING) if kind != "Namespace")
+        + ", and Namespaces whose labels matter (default: those among the "
+        "manifests, which count in any case)",
     )
     parser.add_argument(
         "--namespace",

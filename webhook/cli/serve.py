@@ -34,7 +34,10 @@ def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         "--policies", metavar="DIR", type=Path, help="directory of YAML files, re-read on change"
     )
     either.add_argument(
-        "--kubeconfig", metavar="FILE", type=Path, help="the cluster's, outside of it"
+        "--kubeconfig",
+        metavar="FILE",
+        type=Path,
+        help="of the cluster, for a webhook that runs outside of it",
     )
     add_gate(parser)
     parser.add_argument(

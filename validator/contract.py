@@ -16,6 +16,7 @@ KIND: Final = "ModelValidation"
 PLURAL: Final = "modelvalidations"
 CLUSTER_KIND: Final = "ClusterModelValidation"
 CLUSTER_PLURAL: Final = "clustermodelvalidations"
+EXEMPTION_KIND: Final = "ModelValidationExemption"
 
 LABEL: Final = "validation.rhtas.redhat.com/ml"
 """The pod label that asks for the gate; its value is "true" or a policy's name."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from validator import contract
 from validator.policy.document import Metadata, ModelValidation, converted
 from validator.policy.origins import AppliedExemption, Resolved
 from validator.policy.schema import Document, Name, Part, Text, VolumeName
@@ -20,7 +21,7 @@ from validator.policy.workload import IMAGES_LIMIT, Image
 if TYPE_CHECKING:
     from typing import Self
 
-KIND: Final = "ModelValidationExemption"
+KIND: Final = contract.EXEMPTION_KIND
 PLURAL: Final = "modelvalidationexemptions"
 
 LONGEST: Final = timedelta(days=90)

@@ -83,6 +83,10 @@ class _Documents:
         elif kind == "Namespace":
             metadata = _namespace(document, source=source)
             _put(self.namespaces, metadata.name, metadata.labels, kind=kind, source=source)
+        elif kind == contract.EXEMPTION_KIND:
+            raise PolicyError(
+                f"{source}: a {kind} is about pods and does not count here: leave it out"
+            )
         else:
             self.policies.append(ModelValidation.from_object(document, source=source))
 

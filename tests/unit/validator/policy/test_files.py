@@ -111,6 +111,7 @@ def test_a_rule_stands_in_for_a_policy() -> None:
         ([namespace(), namespace()], "'team' is there twice: keep one"),
         ([namespace(stage=1)], "labels that are not all text"),
         ([{"kind": "Namespace"}], "has no name"),
+        ([{"kind": "ModelValidationExemption"}], "does not count here: leave it out"),
         ([policy_document("b")], "expected one ModelValidation, found 2"),
     ],
 )

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.cluster_rules import stored
 from tests.support.fakes.fake_api_server import (
+    EXEMPTIONS,
     GROUP,
     NAMESPACES,
     RULES,
@@ -210,6 +211,44 @@ async def test_a_live_read_sees_what_the_watch_does_not(
     await server.delete(RULES, "team")
     await source.refresh("models")
     assert known(source) == {"company": 2}
+
+
+async def test_an_exemption_that_cannot_be_read_is_said_once(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It exempts nobody, and nothing else tells its author; not again with each list or review."""
+
+    def told() -> list[str]:
+        text.append(capsys.readouterr().out)
+        return [line for line in "".join(text).splitlines() if "cannot be used" in line]
+
+    text: list[str] = []
+    await server.put(EXEMPTIONS, {"metadata": {"name": "until-signed"}, "spec": {"expires": 7}})
+    server.watches[EXEMPTIONS].extend([status(410), status(410)])
+    source = await start()
+    await until(lambda: source.ready and server.lists_of(EXEMPTIONS) > 2)
+    await source.refresh("models")
+    (line,) = told()
+    assert "until-signed" in line
+    assert "ModelValidationExemption" in line
+    assert "it exempts nobody: as the API server has it: " in line
+    await server.put(EXEMPTIONS, {"metadata": {"name": "other"}, "spec": {"reason": "x"}})
+    await until(lambda: len(told()) > 1)
+    assert "other" in told()[1]
+    assert source.exemptions("models") == ()
+
+
+async def test_many_that_cannot_be_used_are_counted(
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log has a few of them by name, and how many there are besides."""
+    for number in range(25):
+        await server.put(EXEMPTIONS, {"metadata": {"name": f"e{number:02}"}, "spec": {}})
+    source = await start()
+    await until(lambda: source.ready)
+    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be used" in line]
+    assert len(told) == 11
+    assert "more=15" in told[-1] or '"more": 15' in told[-1]
 
 
 async def test_too_many_rules_are_left_out_whole(

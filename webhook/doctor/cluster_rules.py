@@ -1,17 +1,16 @@
-"""The rules of the cluster: those that cannot be used, select nothing, or are the examples'."""
+"""The cluster's rules and exemptions: those that do not do what they seem to say."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from validator import contract
 from validator.errors import PolicyError
-from webhook.cluster.errors import ApiError
 from webhook.doctor.finding import error, warning
-from webhook.doctor.objects import NAMESPACES, all_of
+from webhook.doctor.objects import NAMESPACES, all_of, installed
 from webhook.policies.cluster_rules import BrokenRule, may_hold, read
-from webhook.policies.cluster_wide import RULES
+from webhook.policies.cluster_wide import EXEMPTIONS, RULES
+from webhook.policies.exemptions import BrokenExemption
 from webhook.policies.store import namespace_options
 
 if TYPE_CHECKING:
@@ -55,17 +54,24 @@ async def rules(api: Api) -> AsyncGenerator[Finding]:
             )
 
 
+async def exemptions(api: Api) -> AsyncGenerator[Finding]:
+    """Find exemptions that cannot be read."""
+    shared = {"apiVersion": contract.API_VERSION, "kind": EXEMPTIONS.kind}
+    for item in await installed(api, EXEMPTIONS.path):
+        try:
+            found = EXEMPTIONS.read(shared | item)
+        except PolicyError:
+            continue  # without a name; the API server keeps no such object
+        if isinstance(found, BrokenExemption):
+            name = f"{EXEMPTIONS.kind} {found.metadata.name}"
+            yield warning("exemption-broken", name, found.reason)
+
+
 async def known(api: Api) -> list[Rule]:
     """Return all rules; none where their definition is missing, which is a finding elsewhere."""
     shared = {"apiVersion": contract.API_VERSION, "kind": RULES.kind}
-    try:
-        items = await all_of(api, RULES.path)
-    except ApiError as refusal:
-        if refusal.status != HTTPStatus.NOT_FOUND:
-            raise
-        return []
     found: list[Rule] = []
-    for item in items:
+    for item in await installed(api, RULES.path):
         try:
             found.append(read(shared | item))
         except PolicyError:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
-from webhook.cluster.errors import ApiError
 from webhook.doctor import cluster_rules, configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.objects import NAMESPACES, all_of, found
+from webhook.doctor.objects import NAMESPACES, all_of, found, installed
 from webhook.errors import PodRefused
 from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
@@ -138,20 +136,10 @@ async def _honours_operator(api: Api) -> bool:
 async def _policies(api: Api) -> list[Policy]:
     """Return all policies, broken where a root that they name cannot be used."""
     shared = {"apiVersion": contract.API_VERSION, "kind": ROOTS.kind}
-    known = [trust_roots.read(shared | item) for item in await _installed(api, ROOTS.path)]
+    known = [trust_roots.read(shared | item) for item in await installed(api, ROOTS.path)]
     shared = {"apiVersion": contract.API_VERSION, "kind": contract.KIND}
-    items = [shared | item for item in await _installed(api, POLICIES)]
+    items = [shared | item for item in await installed(api, POLICIES)]
     return [trust_roots.resolved(policy, tuple(known)) for policy in _read(items)]
-
-
-async def _installed(api: Api, path: str) -> list[Object]:
-    """Return objects of a kind; none where its definition is missing, a finding elsewhere."""
-    try:
-        return await all_of(api, path)
-    except ApiError as refusal:
-        if refusal.status != HTTPStatus.NOT_FOUND:
-            raise
-        return []
 
 
 def _read(items: list[Object]) -> Iterator[Policy]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from webhook.cluster.errors import ApiError
 from webhook.cluster.reader import Reader
 
 if TYPE_CHECKING:
@@ -98,6 +100,20 @@ async def all_of(
     """
     async with aclosing(listed(api, path, query=query, metadata_only=metadata_only)) as items:
         return [item async for item in items]
+
+
+async def installed(api: Api, path: str) -> list[Object]:
+    """Return objects of a kind of ours; none where its definition is missing, a finding elsewhere.
+
+    Raises:
+        ApiError: They cannot be read.
+    """
+    try:
+        return await all_of(api, path)
+    except ApiError as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+        return []
 
 
 def name_of(item: Object) -> str:

@@ -34,6 +34,9 @@ PREVIOUS_SECONDS: Final = 30
 PREVIOUS_LIMIT: Final = 8
 """States that are remembered for that time."""
 
+TOLD: Final = 10
+"""Objects that the log names at once as unusable; the others are counted."""
+
 _log = structlog.get_logger()
 
 
@@ -181,6 +184,7 @@ class ClusterStore:
         known = self._held.get(kind.plural)
         if isinstance(held, LeftOut) and held != known:
             _log.error("left out", kind=kind.kind, reason=held.reason)
+        _tell_broken(kind, known, held)
         self._held[kind.plural] = held
         ordered = held if isinstance(held, LeftOut) else tuple(held[name] for name in sorted(held))
         if kind.plural in self.now.by_kind and ordered == self.now.of(kind):
@@ -223,6 +227,26 @@ class Listing:
             )
             return
         self.held[given.metadata.name] = given
+
+
+def _tell_broken(
+    kind: ClusterKind,
+    before: dict[str, ClusterObject] | LeftOut | None,
+    now: dict[str, ClusterObject] | LeftOut,
+) -> None:
+    """Log which objects cannot be used any more: who wrote an exemption is told nowhere else."""
+    if isinstance(now, LeftOut):
+        return
+    known = before if isinstance(before, dict) else {}
+    broken = [
+        (name, each.reason)
+        for name, each in now.items()
+        if hasattr(each, "reason") and known.get(name) != each
+    ]
+    for name, reason in broken[:TOLD]:
+        _log.warning("cannot be used", kind=kind.kind, name=name, reason=reason)
+    if len(broken) > TOLD:
+        _log.warning("cannot be used", kind=kind.kind, more=len(broken) - TOLD)
 
 
 def _read(kind: ClusterKind, items: Iterable[Object]) -> Iterator[ClusterObject]:

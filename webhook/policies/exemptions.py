@@ -20,7 +20,7 @@ class BrokenExemption(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         metadata: As far as it can be read.
-        reason: Why, as one sentence.
+        reason: What follows, and why, as one sentence.
     """
 
     metadata: Metadata
@@ -45,4 +45,6 @@ def read(document: Mapping[str, Any]) -> ModelValidationExemption | BrokenExempt
     try:
         return ModelValidationExemption.from_object(document, source="as the API server has it")
     except PolicyError as error:
-        return BrokenExemption(metadata=metadata_of(document, otherwise=error), reason=str(error))
+        return BrokenExemption(
+            metadata=metadata_of(document, otherwise=error), reason=f"it exempts nobody: {error}"
+        )

@@ -23,7 +23,7 @@ from validator.policy.crd import DEFINITIONS
 from webhook.cluster.api import ClusterApi
 from webhook.doctor.certificate import SECRET_PATH
 from webhook.doctor.examination import examine
-from webhook.doctor.finding import SHOWN_OF_A_KIND
+from webhook.doctor.finding import SHOWN_OF_A_KIND, Level
 from webhook.doctor.objects import SERVER_NAME
 from webhook.errors import SetupError
 
@@ -441,6 +441,16 @@ async def test_rules_that_do_not_what_they_say(server: FakeObjects, examined: Ex
         ("signer-placeholder", "example"),
     ]
     assert "labelled pods of the 1 namespaces" in found[0].sentence
+
+
+async def test_an_exemption_that_exempts_nobody(server: FakeObjects, examined: Examined) -> None:
+    """Since it cannot be read; its author sees a refused pod, and no reason."""
+    path = "/apis/rhtas.redhat.com/v1alpha1/modelvalidationexemptions"
+    server.collections[path] = [{"metadata": {"name": "until-signed"}, "spec": {"expires": 7}}]
+    (found,) = await examined()
+    assert (found.code, found.level) == ("exemption-broken", Level.WARNING)
+    assert found.subject == "ModelValidationExemption until-signed"
+    assert found.sentence.startswith("it exempts nobody: as the API server has it: ")
 
 
 async def test_pods_whose_namespace_a_rule_serves_or_refuses(

@@ -19,6 +19,7 @@ from tests.support.cluster_rules import rule
 from tests.support.fakes.fake_api_server import (
     PODS,
     POLICIES,
+    ROOTS,
     FakeApiServer,
     cut_off,
     says_version,
@@ -26,6 +27,7 @@ from tests.support.fakes.fake_api_server import (
 )
 from tests.support.observed import ended, gated, refused, stored_policy, verified, with_monitor
 from tests.support.pods import MODEL
+from tests.support.policies import KEY
 from tests.support.waiting import ended_task, until
 from validator import contract
 from validator.policy.resolution import stand_in
@@ -55,6 +57,7 @@ Document = dict[str, Any]
 NOW = dt.datetime(2026, 11, 28, 20, 30, tzinfo=dt.UTC)
 """Half an hour after the gates of the tests' pods have ended."""
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
+NOT_LISTED = "policies, pods and roots of trust are not listed yet"
 STATUS = f"{POLICIES.rpartition('/')[0]}/namespaces/team/modelvalidations/granite/status"
 
 
@@ -228,7 +231,7 @@ async def test_nothing_is_written_before_all_is_listed(server: FakeApiServer, st
     observer = await start()
     await until(lambda: len(server.lists[PODS]) < 15)
     assert server.patches == []
-    assert observer.complaint == "policies and pods are not listed yet"
+    assert observer.complaint == NOT_LISTED
     server.lists[PODS].clear()
     await until(lambda: counts(server) == {"verified": 1})
 
@@ -323,6 +326,96 @@ async def test_the_api_servers_version_is_followed(server: FakeApiServer, start:
     await start()
     await until(lambda: said() == "ServerOlder")
     await until(lambda: said() == "Verify")
+
+
+NAMED = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
+
+
+def root(*, deleted: bool = False, **spec: str) -> Document:
+    """Return the root that the policy names; without `spec`, with the key that it needs."""
+    metadata: Document = {"name": "corp", "uid": "uid-of-corp"}
+    if deleted:
+        metadata["deletionTimestamp"] = "2026-11-28T20:00:00Z"
+    return {"metadata": metadata, "spec": spec or {"publicKey": KEY}}
+
+
+def accepted(server: FakeApiServer) -> tuple[str, str, str] | None:
+    """Return what the status that was written last says: whether the policy is accepted, and why.
+
+    `Ready` says the same.
+    """
+    if not server.patches:
+        return None
+    said = {each["type"]: each for each in server.patches[-1][1]["status"]["conditions"]}
+    assert said["Ready"]["status"] == said["Accepted"]["status"]
+    assert "Stalled" not in said
+    return said["Accepted"]["status"], said["Accepted"]["reason"], said["Accepted"]["message"]
+
+
+async def test_a_root_that_a_policy_names_is_followed(server: FakeApiServer, start: Start) -> None:
+    """The webhook refuses the policy's pods for as long as it cannot be used: the status says so.
+
+    With the webhook's own sentence; once the root is there again, the policy is in force again.
+    """
+    await server.put(POLICIES, stored_policy(config=NAMED))
+    observer = await start()
+
+    async def says(reason: str) -> None:
+        named = f"privateKeyConfig.trustRootRef: the TrustRoot 'corp' {reason}"
+        await until(lambda: accepted(server) == ("False", "TrustRootNotUsable", named))
+
+    async def holds() -> None:
+        await until(lambda: accepted(server) == ("True", "Valid", "the policy can be used"))
+
+    await says("does not exist: create it, or name another")
+    await server.put(ROOTS, root())
+    await holds()
+    await server.put(ROOTS, root(deleted=True))
+    await says("is being deleted: create it anew, or name another")
+    await server.delete(ROOTS, "corp")
+    await says("does not exist: create it, or name another")
+    await server.put(ROOTS, root())
+    await holds()
+    await server.put(ROOTS, root(trustedRoot="{}"))
+    await says(
+        "holds a Sigstore trusted root (trustedRoot), and here it takes a public key (publicKey): "
+        "name another TrustRoot"
+    )
+    await server.put(ROOTS, root(publicKey=KEY, trustedRoot="{}"))
+    await until(lambda: "'corp' cannot be used: as the API server" in str(accepted(server)))
+    await server.put(POLICIES, stored_policy())
+    await holds()
+    assert observer.complaint is None
+
+
+async def test_nothing_is_written_before_the_roots_are_listed(
+    server: FakeApiServer, start: Start
+) -> None:
+    """A policy would be called broken that is not."""
+    await server.put(POLICIES, stored_policy(config=NAMED))
+    await server.put(ROOTS, root())
+    server.lists[ROOTS].extend([status(403)] * 20)
+    observer = await start()
+    await until(lambda: len(server.lists[ROOTS]) < 15)
+    assert server.patches == []
+    assert observer.complaint == NOT_LISTED
+    server.lists[ROOTS].clear()
+    await until(lambda: accepted(server) == ("True", "Valid", "the policy can be used"))
+    assert len(server.patches) == 1
+
+
+async def test_a_cluster_without_the_kind_has_no_roots(server: FakeApiServer, start: Start) -> None:
+    """An older installation's; the webhook takes it so, too. A 404 alone does not mean it."""
+    await server.put(POLICIES, stored_policy(config=NAMED))
+    await server.put(ROOTS, root())
+    server.lists[ROOTS].extend([status(404)] * 5)
+    observer = await start()
+    await until(lambda: accepted(server) == ("True", "Valid", "the policy can be used"))
+    assert len(server.patches) == 1
+    server.absent.add(ROOTS)
+    server.watches[ROOTS].append(status(410))
+    await until(lambda: "does not exist" in str(accepted(server)))
+    assert observer.complaint is None
 
 
 async def test_a_policy_that_was_made_anew_meanwhile(server: FakeApiServer, start: Start) -> None:

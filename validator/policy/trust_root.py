@@ -7,7 +7,7 @@ resolved before it reaches a gate: `resolve` writes the text into the policy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from validator.policy.signers import Config, Trust, TrustRootRef
+    from validator.policy.signers import AcceptedSigner, Config, Trust
 
 KIND: Final = "TrustRoot"
 PLURAL: Final = "trustroots"
@@ -41,6 +41,11 @@ _HELD: Final = {
     "public_key": "a public key (publicKey)",
 }
 """The fields of a root, of which it has one, and how a sentence calls what they hold."""
+
+_KEY: Final = "public_key", "privateKeyConfig.trustRootRef"
+_PKI: Final = "certificate_authorities", "pkiConfig.trustRootRef"
+_TRUST: Final = "trusted_root", "trust.trustRootRef"
+"""By where a policy names a root: the field that is needed of it, and the place in a sentence."""
 
 
 class TrustRootSpec(Part, frozen=True, kw_only=True):
@@ -111,11 +116,48 @@ class TrustRoot(
         return converted(document, cls, kind=KIND, source=source)
 
 
+class Reference(NamedTuple):
+    """A root that a policy names.
+
+    Attributes:
+        name: Of the root.
+        field: That is needed of it.
+        place: Of the reference in the policy, for a sentence.
+    """
+
+    name: str
+    field: str
+    place: str
+
+
+def references(config: Config, trust: Trust | None) -> tuple[Reference, ...]:
+    """Return what accepted signers and their root need of which roots, each once."""
+    signers: tuple[Config | AcceptedSigner, ...] = (config, *(config.any_of or ()))
+    needs = dict.fromkeys(
+        Reference(method.trust_root_ref.name, *needed)
+        for signer in signers
+        for method, needed in _methods(signer)
+        if method is not None and method.trust_root_ref is not None
+    )
+    if trust is not None and trust.trust_root_ref is not None:
+        needs[Reference(trust.trust_root_ref.name, *_TRUST)] = None
+    return tuple(needs)
+
+
+def _methods(
+    signer: Config | AcceptedSigner,
+) -> tuple[tuple[PrivateKeyConfig | PkiConfig | None, tuple[str, str]], ...]:
+    """Return the methods that may name a root, in the order in which they are resolved."""
+    return (
+        (signer.private_key_config, _KEY),
+        (signer.public_key_config, _KEY),
+        (signer.pki_config, _PKI),
+    )
+
+
 def names(config: Config, trust: Trust | None) -> tuple[str, ...]:
     """Return the names of the roots that accepted signers and their root name, each once."""
-    references = [getattr(each.method, "trust_root_ref", None) for each in config.signers]
-    references.append(trust.trust_root_ref if trust else None)
-    return tuple(dict.fromkeys(each.name for each in references if each))
+    return tuple(dict.fromkeys(each.name for each in references(config, trust)))
 
 
 def names_one(config: Config, trust: Trust | None) -> bool:
@@ -177,6 +219,29 @@ def with_texts(
     return *made, tuple(held.used[name] for name in sorted(held.used))
 
 
+def found(reference: Reference, find: Callable[[str], TrustRoot]) -> TrustRoot:
+    """Return the root that is named.
+
+    Args:
+        reference: To it.
+        find: Returns the root of a name, and raises `PolicyError` where there is none.
+
+    Raises:
+        PolicyError: See `resolve`; the sentence begins with the field.
+    """
+    try:
+        root = find(reference.name)
+    except PolicyError as error:
+        raise PolicyError(f"{reference.place}: {error}") from error
+    if getattr(root.spec, reference.field) is None:
+        (other,) = (each for each in _HELD if getattr(root.spec, each) is not None)
+        raise PolicyError(
+            f"{reference.place}: the {KIND} {quoted(reference.name)} holds {_HELD[other]}, and "
+            f"here it takes {_HELD[reference.field]}: name another {KIND}"
+        )
+    return root
+
+
 class _Held:
     """The roots that a policy names, looked up as they are met."""
 
@@ -184,23 +249,14 @@ class _Held:
         self._find = find
         self.used: dict[str, Origin] = {}
 
-    def text(self, reference: TrustRootRef, field: str, *, place: str) -> str:
+    def text(self, reference: Reference) -> str:
         """Return the text that is needed.
 
         Raises:
             PolicyError: There is none.
         """
-        try:
-            root = self._find(reference.name)
-        except PolicyError as error:
-            raise PolicyError(f"{place}: {error}") from error
-        text: str | None = getattr(root.spec, field)
-        if text is None:
-            (other,) = (each for each in _HELD if getattr(root.spec, each) is not None)
-            raise PolicyError(
-                f"{place}: the {KIND} {quoted(reference.name)} holds {_HELD[other]}, and here it "
-                f"takes {_HELD[field]}: name another {KIND}"
-            )
+        root = found(reference, self._find)
+        text: str = getattr(root.spec, reference.field)
         self.used[reference.name] = Origin(
             name=root.metadata.name, uid=root.metadata.uid, generation=root.metadata.generation
         )
@@ -229,19 +285,19 @@ def _config(config: Config, held: _Held) -> Config:
 def _key(key: PrivateKeyConfig | None, held: _Held) -> PrivateKeyConfig | None:
     if key is None or key.trust_root_ref is None:
         return key
-    text = held.text(key.trust_root_ref, "public_key", place="privateKeyConfig.trustRootRef")
+    text = held.text(Reference(key.trust_root_ref.name, *_KEY))
     return PrivateKeyConfig(public_key=text)
 
 
 def _pki(pki: PkiConfig | None, held: _Held) -> PkiConfig | None:
     if pki is None or pki.trust_root_ref is None:
         return pki
-    text = held.text(pki.trust_root_ref, "certificate_authorities", place="pkiConfig.trustRootRef")
+    text = held.text(Reference(pki.trust_root_ref.name, *_PKI))
     return msgspec.structs.replace(pki, trust_root_ref=None, certificate_authorities=text)
 
 
 def _trust(trust: Trust | None, held: _Held) -> Trust | None:
     if trust is None or trust.trust_root_ref is None:
         return trust
-    text = held.text(trust.trust_root_ref, "trusted_root", place="trust.trustRootRef")
+    text = held.text(Reference(trust.trust_root_ref.name, *_TRUST))
     return msgspec.structs.replace(trust, trust_root_ref=None, trusted_root=text)

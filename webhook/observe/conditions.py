@@ -50,10 +50,17 @@ def conditions(policy: Known, *, server: Version | None) -> list[Said]:
         policy: The policy.
         server: The API server's version, `None` where it does not tell it.
     """
+    refused = "pods that choose this policy are refused"
+    if policy.flaw is not None and policy.roots:
+        # Not stalled: it is in force once the root is there, and who applies both may wait for it.
+        return [
+            Said("Accepted", "False", "TrustRootNotUsable", policy.flaw),
+            Said("Ready", "False", "TrustRootNotUsable", refused),
+        ]
     if policy.flaw is not None:
         return [
             Said("Accepted", "False", "Invalid", policy.flaw),
-            Said("Ready", "False", "Invalid", "pods that choose this policy are refused"),
+            Said("Ready", "False", "Invalid", refused),
             Said("Stalled", "True", "Invalid", policy.flaw),
         ]
     accepted = Said("Accepted", "True", "Valid", "the policy can be used")
@@ -61,7 +68,7 @@ def conditions(policy: Known, *, server: Version | None) -> list[Said]:
     if policy.mode == "Audit":
         ready = Said("Ready", "True", "Audit", "pods are verified, and started whatever is found")
     if policy.deleted:
-        ready = Said("Ready", "False", "Deleted", "pods that choose this policy are refused")
+        ready = Said("Ready", "False", "Deleted", refused)
     restarts = _restarts(policy, server)
     return [accepted, ready, _pinned(policy), _signer(policy), restarts, *_stops(policy, server)]
 

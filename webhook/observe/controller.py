@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import time
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -22,12 +23,15 @@ from webhook.cluster.errors import ApiError, Conflict
 from webhook.observe import openreports
 from webhook.observe.openreports import Reports
 from webhook.observe.pods import Pods
-from webhook.observe.policies import Policies, known
+from webhook.observe.policies import Policies, known, with_roots
 from webhook.observe.status import status
 from webhook.observe.verdict import Verdict, observed
 from webhook.observe.wire import Pod
 from webhook.observe.writer import Writer
-from webhook.policies import watch
+from webhook.policies import trust_roots, watch
+from webhook.policies.cluster_watch import ClusterWatch
+from webhook.policies.cluster_wide import ROOTS
+from webhook.policies.holdings import Bounds
 from webhook.policies.server_version import versions
 from webhook.policies.watch import Absent, Begun, Changed, Found, Listed, Removed, Timing
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from webhook.observe.settings import ObserveSettings
     from webhook.observe.verdict import Observed
     from webhook.observe.wire import Key
+    from webhook.policies.cluster_wide import ClusterKind, ClusterObjects
     from webhook.policies.watch import Change, Object
     from webhook.settings import Version
 
@@ -49,7 +54,7 @@ RUNNING: Final = "status.phase!=Succeeded"
 
 REMEDIES: Final = {
     403: "apply components/observe again, which gives our ServiceAccount its rights",
-    404: f"install the {contract.KIND} resource definition",
+    404: "install its resource definition",
 }
 """By HTTP status, what the API server's sentence leaves unsaid."""
 
@@ -104,6 +109,15 @@ class Observer:
         self._version_asked = False
         self.pods = Pods()
         self.policies = Policies()
+        self._roots = ClusterWatch(
+            api,
+            timing=self._timing,
+            bounds=Bounds(),
+            failed=self._failed,
+            heard=self._hear_roots,
+        )
+        self._judged_by: ClusterObjects | None = None
+        self._find_root = trust_roots.finder(())
         self._statuses = Writer(
             self._put_status,
             what="status",
@@ -128,14 +142,14 @@ class Observer:
     def complaint(self) -> str | None:
         """Why what we have written may be outdated; `None` where it is not."""
         if not self._is_known():
-            return "policies and pods are not listed yet"
+            return "policies, pods and roots of trust are not listed yet"
         if min(self._heard.values()) < time.monotonic() - self._timing.stale:
             return "no word from the API server"
         return self._statuses.complaint
 
     def _is_known(self) -> bool:
         """Whether all is known that statuses depend on."""
-        return self._version_asked and len(self._heard) == 1 + len(self._selectors)
+        return self._version_asked and len(self._heard) == 2 + len(self._selectors)
 
     async def run(self) -> None:
         """Follow and write until cancelled.
@@ -146,6 +160,7 @@ class Observer:
         policies = self._follow(POLICIES, POLICIES, None)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_version())
+            tasks.create_task(self._roots.follow(ROOTS))
             tasks.create_task(
                 self._keep(policies, put=self._put_policy, remove=self._remove_policies)
             )
@@ -171,25 +186,42 @@ class Observer:
         self, path: str, key: str, selection: Mapping[str, str] | None
     ) -> AsyncGenerator[Change]:
         """Yield the changes of a collection; a word from the server counts as news of it."""
-        resource = path.rpartition("/")[2]
-
-        def failed(error: ApiError) -> None:
-            if error.status != watch.GONE:
-                self._metrics.watch.restarted(resource)
-            remedy = REMEDIES.get(error.status or 0)
-            reason = f"{error}: {remedy}" if remedy else str(error)
-            _log.warning("watching anew", reason=reason)
-
         stream = watch.forever(
-            self._api, path, timing=self._timing, failed=failed, selection=selection
+            self._api,
+            path,
+            timing=self._timing,
+            failed=partial(self._failed, path),
+            selection=selection,
         )
         async with aclosing(stream):
             async for change in stream:
                 yield change
                 if not isinstance(change, Begun | Found | Absent):
-                    self._heard[key] = time.monotonic()
-                    self._metrics.watch.heard(resource)
-                    self._wake()
+                    self._hear(path, key)
+
+    def _hear(self, path: str, key: str) -> None:
+        self._heard[key] = time.monotonic()
+        self._metrics.watch.heard(path.rpartition("/")[2])
+        self._wake()
+
+    def _failed(self, path: str, error: ApiError) -> None:
+        if error.status != watch.GONE:
+            self._metrics.watch.restarted(path.rpartition("/")[2])
+        remedy = REMEDIES.get(error.status or 0)
+        _log.warning("watching anew", reason=f"{error}: {remedy}" if remedy else str(error))
+
+    def _hear_roots(self, kind: ClusterKind) -> None:
+        """Judge the policies that name roots anew, where the roots have changed."""
+        state = self._roots.store.now
+        if state is not self._judged_by:
+            self._judged_by = state
+            self._find_root = trust_roots.finder(trust_roots.among(state.of(kind)))
+            for policy in list(self.policies):
+                judged = with_roots(policy, self._find_root)
+                if judged is not policy:
+                    self.policies.put(judged)
+                    self._wake(judged.key)
+        self._hear(kind.path, kind.path)
 
     async def _keep(
         self,
@@ -231,7 +263,7 @@ class Observer:
         """Take a policy in; return whether it is held now."""
         shared = {"apiVersion": contract.API_VERSION, "kind": contract.KIND}
         try:
-            policy = known(shared | item)
+            policy = with_roots(known(shared | item), self._find_root)
         except PolicyError as error:
             _log.error("a policy without a name", reason=str(error))
             return False

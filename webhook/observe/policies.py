@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from validator.errors import PolicyError
+from validator.policy import trust_root
 from validator.policy.document import ModelValidation
 from validator.policy.signers import SigstoreConfig
 from validator.policy.status import Status
@@ -18,8 +20,9 @@ from webhook.observe import report
 from webhook.policies.store import read
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterator
 
+    from validator.policy.trust_root import Reference, TrustRoot
     from webhook.observe.wire import Key
 
 
@@ -49,6 +52,7 @@ class Known:
         placeholder: The signer or issuer that is an example's; `None` for none.
         on_restart: As in the specification; `None` where it has none.
         stops: Whether a changed model is to end the pod's containers.
+        roots: The roots of trust that it names; where one cannot be used, `flaw` says so.
         status: As the API server has it; `None` where there is none, or not in our form.
     """
 
@@ -65,6 +69,7 @@ class Known:
     placeholder: str | None = None
     on_restart: str | None = None
     stops: bool = False
+    roots: tuple[Reference, ...] = ()
     status: Status | None = None
 
     @property
@@ -166,8 +171,27 @@ def known(document: Mapping[str, Any]) -> Known:
         placeholder=_placeholder(policy),
         on_restart=policy.spec.on_restart,
         stops=again is not None and again.action == "Stop",
+        roots=trust_root.references(policy.spec.config, policy.spec.trust),
         status=status,
     )
+
+
+def with_roots(policy: Known, find: Callable[[str], TrustRoot]) -> Known:
+    """Return the policy as the roots of trust that it names let it be used, or not.
+
+    Args:
+        policy: The policy.
+        find: Returns the root of a name; raises `PolicyError` where it cannot be used.
+    """
+    if not policy.roots:
+        return policy
+    flaw = None
+    try:
+        for each in policy.roots:
+            trust_root.found(each, find)
+    except PolicyError as error:
+        flaw = report.sentence(str(error))
+    return policy if flaw == policy.flaw else replace(policy, flaw=flaw)
 
 
 def _status(document: object) -> Status | None:

@@ -63,7 +63,7 @@ def resolved(policy: Policy, roots: Roots) -> Policy:
     if not isinstance(policy, ModelValidation):
         return policy
     try:
-        return trust_root.resolve(policy, _finder(roots))
+        return trust_root.resolve(policy, finder(roots))
     except PolicyError as error:
         named = policy.metadata
         return BrokenPolicy(
@@ -85,7 +85,7 @@ def resolved_rule(
     if isinstance(rule, BrokenRule) or not trust_root.names(rule.spec.config, rule.spec.trust):
         return rule
     try:
-        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, _finder(roots))
+        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, finder(roots))
     except PolicyError as error:
         selector = rule.spec.namespace_selector
         return BrokenRule(metadata=rule.metadata, reason=str(error), selector=selector)
@@ -128,7 +128,7 @@ def previous(
     return tuple(usable[int(says) : PREVIOUS_LIMIT])
 
 
-def _finder(roots: Roots) -> Callable[[str], TrustRoot]:
+def finder(roots: Roots) -> Callable[[str], TrustRoot]:
     """Return the function that finds a root by its name."""
     by_name = {} if isinstance(roots, LeftOut) else {each.metadata.name: each for each in roots}
 

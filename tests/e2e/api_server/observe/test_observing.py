@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.api_server.admission.test_exemptions import COLLECTION, exemption, is_exempt, pod
+from tests.e2e.api_server.admission.test_trust_roots import COLLECTION as ROOTS
+from tests.e2e.api_server.admission.test_trust_roots import gates_policy, root
 from tests.e2e.api_server.observe.running import USER, rights, running_observer
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy, workload
@@ -212,6 +214,37 @@ def test_an_exemption_is_shown(control_plane: ControlPlane, team: TeamFactory) -
 
 
 @pytest.mark.usefixtures("observer")
+def test_a_root_that_goes_takes_its_policies_out_of_force(
+    control_plane: ControlPlane, namespace: NamespaceFactory
+) -> None:
+    """The status says what the webhook tells whoever creates a pod; it is back with the root."""
+    name = namespace()
+    config = {"privateKeyConfig": {"trustRootRef": {"name": name}}}
+    control_plane.created(policy(name, config=config))
+
+    def accepted() -> Document:
+        conditions = status_of(control_plane, name).get("conditions", ())
+        return next((each for each in conditions if each["type"] == "Accepted"), {})
+
+    control_plane.created(root(name))
+    try:
+        for _ in range(2):
+            until(lambda: accepted().get("reason") == "Valid", what="it is accepted")
+            control_plane.call("DELETE", f"{ROOTS}/{name}")
+            until(lambda: accepted()["reason"] == "TrustRootNotUsable", what="the root is missed")
+            assert f"the TrustRoot '{name}' does not exist" in accepted()["message"]
+            until(
+                lambda: accepted()["message"] in str(gates_policy(control_plane, name)),
+                what="pods are refused with the same sentence",
+            )
+            wait = ("wait", "-n", name, "mv/granite", "--timeout=20s")
+            control_plane.kubectl(*wait, "--for=condition=Ready=False")
+            control_plane.created(root(name))
+    finally:
+        control_plane.call("DELETE", f"{ROOTS}/{name}")
+
+
+@pytest.mark.usefixtures("observer")
 def test_a_status_is_not_written_with_the_policy(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
@@ -227,7 +260,7 @@ def test_a_status_is_not_written_with_the_policy(
 def test_its_rights(
     control_plane: ControlPlane, observer: ProbedProgram, team: TeamFactory
 ) -> None:
-    """It reads pods and policies and writes a status, and nothing else."""
+    """It reads pods, policies and roots, writes a status, and nothing else."""
     assert observer.ready
     name = team()
     pod = made(control_plane, name, "any")["metadata"]
@@ -235,6 +268,7 @@ def test_its_rights(
     allowed: list[tuple[str, str, Document | None]] = [
         ("GET", "/api/v1/pods?limit=1", None),
         ("GET", "/apis/rhtas.redhat.com/v1alpha1/modelvalidations?limit=1", None),
+        ("GET", f"{ROOTS}?limit=1", None),
         ("PATCH", f"{policies}/granite/status", {}),
     ]
     assert _created_event(control_plane, name) == 201
@@ -247,6 +281,8 @@ def test_its_rights(
         ("GET", f"/api/v1/namespaces/{name}/secrets", None),
         ("GET", f"/api/v1/namespaces/{name}/configmaps", None),
         ("GET", "/api/v1/namespaces", None),
+        ("POST", ROOTS, {}),
+        ("GET", COLLECTION, None),
         ("POST", f"/api/v1/namespaces/{name}/pods", {}),
         ("GET", f"/apis/events.k8s.io/v1/namespaces/{name}/events", None),
     ]

@@ -86,14 +86,19 @@ def test_the_text_of_the_root_takes_the_place_of_its_name(needed: str) -> None:
 def test_a_root_of_another_kind_is_refused(needed: str, given: str) -> None:
     """With what is needed, what is there, and where."""
     named, find = parsed(**NAMING[needed]), holding(**{given: HELD[given]})
+    (reference,) = trust_root.references(named.spec.config, named.spec.trust)
     if given == needed:
         trust_root.resolve(named, find)
+        trust_root.found(reference, find)
         return
     with pytest.raises(PolicyError) as caught:
         trust_root.resolve(named, find)
     said = str(caught.value)
     assert "trustRootRef: the TrustRoot 'corp' holds " in said
     assert f"holds {SHOWN[given]}, and here it takes {SHOWN[needed]}: name another" in said
+    with pytest.raises(PolicyError) as alone:
+        trust_root.found(reference, find)
+    assert str(alone.value) == said
 
 
 def test_each_of_several_signers_may_name_one() -> None:

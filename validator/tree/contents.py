@@ -16,10 +16,10 @@ from validator.text import quoted
 from validator.tree.hashing import AS_SIGNED, Outcome, Range, Ranges, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from validator.tree.listing import Listing
-    from validator.tree.tree import Tree
+    from validator.tree.tree import Identity, Tree
 
 READS: Final = 4
 """Times that a file is read at most; a relabelling of the volume moves each file's ctime once."""
@@ -65,7 +65,7 @@ def read_contents(
         list_again: Lists the model once more.
         digests: Hashes some ranges.
     """
-    time.sleep(seconds_until_told(_times(listing), now_ns=time.time_ns()))
+    _wait_until_told(state for _, state in listing.files.states())
     outcomes = digests(ranges)
     for reads in range(READS):
         again = list_again()
@@ -75,6 +75,7 @@ def read_contents(
         if not restless or reads == READS - 1:
             break
         latest = _Again(ranges, restless, again)
+        _wait_until_told(part.entry.identity for part in latest)  # they have moved just now
         for index, part, outcome in zip(restless, latest, digests(latest), strict=True):
             outcomes[index] = _agreed(outcomes[index], outcome, part)
     names = dict.fromkeys(ranges[index].entry.name for index in restless)
@@ -110,9 +111,10 @@ class _Again(Ranges):
         return part._replace(entry=self._listing.files[part.entry.name])
 
 
-def _times(listing: Listing) -> Iterator[int]:
-    """Yield the ctime of each signed file."""
-    return (state.changed_ns for _, state in listing.files.states())
+def _wait_until_told(states: Iterable[Identity]) -> None:
+    """Wait until a change of any file is sure to show: only then is it read."""
+    times = (state.changed_ns for state in states)
+    time.sleep(seconds_until_told(times, now_ns=time.time_ns()))
 
 
 def seconds_until_told(times: Iterable[int], *, now_ns: int) -> float:

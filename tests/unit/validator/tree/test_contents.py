@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -256,6 +257,33 @@ def test_a_change_within_the_second_of_the_last_one_is_found(site: Site, tmp_pat
         shown = replace(site, model=point, signature=point / "model.sig")
         with pytest.raises(ModelError, match="'a' was changed while the model was verified"):
             verified(shown.request(), None, lambda: overwrite(site.model / "a", b"evil a"))
+
+
+def test_a_file_is_read_again_when_a_further_change_would_show(site: Site) -> None:
+    """A new ctime is of just now: content that is written in the same tick would keep it."""
+    ages: list[int] = []
+    with Tree.open(site.model) as tree:
+        scope = Scope(signature="model.sig")
+        listing = list_files(tree, scope, limits=DEFAULT)
+
+        def digests(ranges: Sequence[Range]) -> list[Outcome]:
+            ages.extend(time.time_ns() - part.entry.identity.changed_ns for part in ranges)
+            found = hash_ranges(tree, ranges, hash_=Hash.SHA256, jobs=1, progress=lambda _: None)
+            if len(ages) == len(listing.files):
+                (site.model / "b").chmod(0o640)
+            return found
+
+        contents = read_contents(
+            tree,
+            [Range(entry, 0, entry.identity.size) for entry in listing.files.values()],
+            listing=listing,
+            list_again=lambda: list_files(tree, scope, limits=DEFAULT),
+            digests=digests,
+        )
+    assert not contents.changed
+    assert not contents.restless
+    assert len(ages) == len(listing.files) + 1
+    assert ages[-1] >= TICK_NS
 
 
 @pytest.mark.parametrize(

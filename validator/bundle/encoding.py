@@ -40,7 +40,8 @@ def decoded(text: bytes | memoryview, *, padding: bytes = b"") -> bytes | None:
             chunk = bytes(text[start : min(start + _CHUNK, end)])
             standard = standard or b"+" in chunk or b"/" in chunk
             url = url or b"-" in chunk or b"_" in chunk
-            if standard and url:
+            # Padding at the end of a chunk would be taken for that of the whole.
+            if (standard and url) or b"=" in chunk:
                 return None
             if url:
                 chunk = chunk.translate(_FOR_URLS)

@@ -337,6 +337,8 @@ def test_a_long_payload_is_the_same_payload(
         (put("dsseEnvelope.payload", "A" * 182 + "=A"), "payload is not base64"),
         (put("dsseEnvelope.payload", "A" * 182 + "==="), "payload is not base64"),
         (put("dsseEnvelope.payload", "A" * 182 + "+_"), "payload is not base64"),
+        (put("dsseEnvelope.payload", "A" * 63 + "=" + "A" * 120), "payload is not base64"),
+        (put("dsseEnvelope.payload", "A" * 126 + "==" + "A" * 56), "payload is not base64"),
         (
             put("dsseEnvelope.payload", "A" * 184 + "!"),
             "a text of 184 bytes that is not its payload",

@@ -26,13 +26,22 @@ class Crew:
         self._failures: list[BaseException] = []
 
     def start(self, work: Callable[[], None], *, most: int | None = None) -> None:
-        """Have a thread do some work, if there are fewer than `most`; each of them may ask, too."""
+        """Have a thread do some work, if there are fewer than `most`; each of them may ask, too.
+
+        Raises:
+            RuntimeError: Not even one thread can be started.
+        """
         with self._lock:
             number = len(self._threads)
             if most is None or number < most:
                 thread = Thread(target=self._run, args=(work,), name=f"hashing-{number}")
-                thread.start()
-                self._threads.append(thread)
+                try:
+                    thread.start()
+                except RuntimeError:  # the container's limit of processes: then fewer do it
+                    if not number:
+                        raise
+                else:
+                    self._threads.append(thread)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:

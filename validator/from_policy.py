@@ -116,7 +116,7 @@ def _accepting(config: Config, trust: Trust | None, *, reference: str) -> tuple[
         )
     signers = config.signers
     keyless = any(isinstance(signer.method, SigstoreConfig) for signer in signers)
-    root = _trusted_root(trust) if keyless else None
+    root = _trusted_root(trust, f"{reference}: trust") if keyless else None
     return tuple(
         _verifier(signer, f"{reference}: config{place}", root)
         for signer, place in zip(signers, _places(config), strict=True)
@@ -174,13 +174,13 @@ def _anchor(path: str | None, text: str | None, what: str) -> bytes:
     return read_anchor(Path(path), what=what)
 
 
-def _trusted_root(trust: Trust | None) -> TrustedRoot:
+def _trusted_root(trust: Trust | None, source: str) -> TrustedRoot:
     from validator.signatures.trusted_root import TrustedRoot
 
     if trust is None:
         return TrustedRoot.packaged()
     if trust.trusted_root is not None:
-        return TrustedRoot.from_json(trust.trusted_root.encode(), source="the policy's root")
+        return TrustedRoot.from_json(trust.trusted_root.encode(), source=source)
     if trust.tuf is None:
         raise AssertionError
     return TrustedRoot.fetched(trust.tuf.url, root=trust.tuf.root.encode())

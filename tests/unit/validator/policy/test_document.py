@@ -656,7 +656,7 @@ class TestVerifiers:
     def test_a_root_that_is_none_is_the_policys_mistake(self) -> None:
         """Only who signs keylessly needs one."""
         root = {"trustedRoot": "{}"}
-        with pytest.raises(PolicyError, match="the policy's root: not a Sigstore trusted root"):
+        with pytest.raises(PolicyError, match="granite: trust: not a Sigstore trusted root"):
             verifiers(parsed(keyless() | {"spec": keyless()["spec"] | {"trust": root}}))
         inline = {"privateKeyConfig": {"publicKey": Signer().public_pem.decode()}}
         assert verifiers(parsed(document(config=inline, trust=root)))

@@ -71,7 +71,7 @@ class KeyVerifier:
                 raise
             raise SignatureError(
                 f"the model was signed by another key, or changed since: the bundle names the key "
-                f"{quoted(bundle.key_hint)}, and the policy's is '{self.fingerprint}'"
+                f"{quoted(bundle.key_hint)}, and '{self.fingerprint}' is accepted"
             ) from error
         return Signed(
             payload=bundle.payload,

@@ -46,8 +46,10 @@ def test_one_signature_meets_both(site: Site) -> None:
 
 def test_a_signer_whom_the_rule_does_not_accept(site: Site) -> None:
     """The sentence names the rule, and says what it says of the signer."""
-    said = refusal(site, demand(Signer()))
+    signer = Signer()
+    said = refusal(site, demand(signer))
     assert said.startswith("the policy accepts the model, and the ClusterModelValidation 'company'")
+    assert said.endswith(f"and '{signer.verifier.fingerprint}' is accepted")
 
 
 def test_a_method_that_the_rule_does_not_accept(site: Site) -> None:

@@ -19,7 +19,7 @@ from webhook.admission.injected import (
     monitor_container,
     restart_rules,
 )
-from webhook.admission.pod import check_expansions
+from webhook.admission.pod import INJECTED_NAMES, check_expansions
 from webhook.admission.rules.case import Case
 from webhook.admission.rules.reserved import check_reserved_names
 from webhook.admission.volume import read_volumes
@@ -71,7 +71,8 @@ def mutate(
     """Return the pod with its gate.
 
     A policy in Audit refuses nothing: what would be refused is a warning, and a pod that
-    cannot get a gate stays as it is, but for the mark of Audit.
+    cannot get a gate stays as it is, but for the mark of Audit, and without init containers that
+    bear the injected names.
 
     Args:
         manifest: The pod.
@@ -111,11 +112,30 @@ def _audited(
         refusals = verdict.refusals
         mutation = _with_gate(manifest.pod, case, verdict, settings=settings)
     except PodRefused as refusal:
-        mutation = Mutation(pod=manifest.raw, warnings=(), unread=(), vllm=False)
+        mutation = Mutation(pod=_bare(manifest.raw), warnings=(), unread=(), vllm=False)
         refusals = (*refusals, str(refusal))
     warnings = (*(f"{AUDIT}{refusal}" for refusal in refusals), *mutation.warnings)
     pod = marked(mutation.pod, policy)
     return replace(mutation, pod=pod, warnings=warnings)
+
+
+def _bare(pod: Any) -> Any:
+    """Return a pod without init containers of the injected names.
+
+    Whoever brought one could speak in the gate's name, and an exemption does not look at its image.
+
+    Args:
+        pod: Any value; one that is no pod stays as it is.
+    """
+    spec = pod.get("spec") if isinstance(pod, dict) else None
+    if not isinstance(spec, dict) or not isinstance(init := spec.get("initContainers"), list):
+        return pod
+    others = [each for each in init if not _is_injected(each)]
+    return pod if len(others) == len(init) else {**pod, "spec": {**spec, "initContainers": others}}
+
+
+def _is_injected(container: object) -> bool:
+    return isinstance(container, dict) and container.get("name") in INJECTED_NAMES
 
 
 def _placed(

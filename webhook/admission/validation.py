@@ -180,7 +180,12 @@ def _misplaced(pod: JSON, at: int, wanted_at: int) -> str:
 def _injected(pod: JSON) -> list[tuple[int, JSON]]:
     """Return the containers that bear our names, each with its place."""
     init = enumerate(pod["spec"].get("initContainers") or ())
-    return [(index, container) for index, container in init if container["name"] in INJECTED_NAMES]
+    # Under Audit, others may be no containers at all.
+    return [
+        (index, each)
+        for index, each in init
+        if isinstance(each, dict) and each.get("name") in INJECTED_NAMES
+    ]
 
 
 def _sentence(pod: JSON, operation: Mapping[str, Any], *, injected: bool) -> str:

@@ -47,6 +47,38 @@ def test_a_pod_that_can_have_no_gate_stays_as_it_is(given: dict[str, object]) ->
     assert check_created(Manifest(raw=result.pod), chosen, gate=SETTINGS, namespace=NAMESPACE) == ()
 
 
+BROUGHT = [
+    container(contract.GATE_CONTAINER, image="registry.example/evil:1"),
+    container(contract.MONITOR_CONTAINER, image="registry.example/evil:1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "others"),
+    [
+        (pod(vllm(volumeMounts=[]), initContainers=[*BROUGHT, container("load")]), ["load"]),
+        (pod(vllm(volumeMounts=7), initContainers=BROUGHT), []),
+        (pod(vllm(volumeMounts=7), initContainers=[*BROUGHT, 7, {}]), [None, None]),
+    ],
+)
+def test_nobody_speaks_in_the_gates_name_where_there_is_none(
+    given: dict[str, Any], others: list[str | None]
+) -> None:
+    """Such a container could forge a verdict, and have any image under an exemption."""
+    chosen = policy(mode="Audit")
+    before = json.dumps(given)
+    made = run(given, chosen).pod
+    left = [
+        each.get("name") if isinstance(each, dict) else None
+        for each in made["spec"]["initContainers"]
+    ]
+    assert left == others
+    assert json.dumps(given) == before
+    assert check_created(Manifest(raw=made), chosen, gate=SETTINGS, namespace=NAMESPACE) == ()
+    (warning,) = check_created(Manifest(raw=given), chosen, gate=SETTINGS, namespace=NAMESPACE)
+    assert warning.startswith("would be refused under Enforce: ")
+
+
 def test_changes_nothing_in_the_workload() -> None:
     """A mount that becomes read-only can stop a workload; the gate learns of the mode itself."""
     given = pod(vllm(mount(), mount("x", "/x")), volumes=[claim(), claim("x")])

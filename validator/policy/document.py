@@ -160,8 +160,11 @@ class ModelValidation(
             source: Where it comes from, for the sentence.
 
         Raises:
-            PolicyError: It is not a valid ModelValidation.
+            PolicyError: It is not a valid ModelValidation, or says itself what only the webhook
+                finds out (`resolved`).
         """
+        if isinstance(document, Mapping) and "resolved" in document:
+            raise PolicyError(f"{source}: object contains unknown field `resolved`")
         return converted(document, cls, kind=contract.KIND, source=source)
 
     @classmethod
@@ -178,7 +181,9 @@ class ModelValidation(
                 f"${contract.POLICY_VARIABLE} is not JSON: it is written by the webhook, "
                 "not by hand"
             ) from error
-        return cls.from_object(document, source=f"${contract.POLICY_VARIABLE}")
+        return converted(
+            document, cls, kind=contract.KIND, source=f"${contract.POLICY_VARIABLE}"
+        )
 
     def to_environment(self) -> str:
         """Return the policy as the gate's environment variable: canonical JSON.

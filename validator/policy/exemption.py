@@ -6,7 +6,7 @@ models are verified and reported, and nothing is stopped (decision 0056).
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
@@ -26,6 +26,15 @@ PLURAL: Final = "modelvalidationexemptions"
 
 LONGEST: Final = timedelta(days=90)
 """From an exemption's creation to its end: whoever needs it for longer asks again."""
+
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def _utc(given: datetime) -> datetime:
+    """Return a moment in UTC; one that is beyond all years there, as the first or last one."""
+    return min(max(given, _FIRST), _LAST).astimezone(UTC)
 
 
 class ExemptedWorkload(Part, frozen=True, kw_only=True):
@@ -103,9 +112,12 @@ class ModelValidationExemption(
 
     @property
     def end(self) -> datetime:
-        """The moment from which it counts no more, never later than `LONGEST` allows."""
-        created = self.metadata.creation_timestamp
-        return self.spec.expires if created is None else min(self.spec.expires, created + LONGEST)
+        """The moment from which it counts no more, never later than `LONGEST` allows, in UTC."""
+        expires, created = _utc(self.spec.expires), self.metadata.creation_timestamp
+        if created is None:
+            return expires
+        created = _utc(created)
+        return min(expires, created + min(LONGEST, _LAST - created))
 
     def applied_to(self, policy: ModelValidation) -> ModelValidation:
         """Return a policy as it holds for the exempt workload: it reports, and stops nothing."""

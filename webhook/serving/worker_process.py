@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
+from validator import contract
 from validator.policy.cluster_rule import ClusterModelValidation
-from validator.policy.document import ModelValidation
+from validator.policy.document import ModelValidation, converted
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs
 from webhook.errors import NotReady, RequestError, WebhookError
@@ -116,8 +117,11 @@ class Asking:
 
 
 def _policy(text: bytes) -> ModelValidation:
+    """Return a policy of the other process, with what it says of the roots that it names."""
     document = msgspec.json.decode(text)
-    return ModelValidation.from_object(document, source="as the API server has it")
+    return converted(
+        document, ModelValidation, kind=contract.KIND, source="as the API server has it"
+    )
 
 
 def _rule(sent: SentRule) -> Rule | LeftOut:

@@ -123,3 +123,11 @@ def test_what_cannot_be_meant(documents: list[Any], said: str) -> None:
 def test_no_policy_at_all() -> None:
     """Nor a rule."""
     assert "expected one ModelValidation, found 0" in refusal([namespace()])
+
+
+def test_no_file_says_what_only_the_webhook_finds_out() -> None:
+    """Else a policy could say that a TrustRoot vouches for its own key."""
+    forged = policy_document() | {"resolved": {"trustsNothingElse": True}}
+    assert refusal([forged, rule_document("a", trustRoots=["corp"]), namespace()]) == (
+        "0.yaml: object contains unknown field `resolved`"
+    )

@@ -225,6 +225,27 @@ def test_it_lasts_no_longer_than_it_may() -> None:
     assert found(pod(IMAGE), exemption(**far)).valid
 
 
+@pytest.mark.parametrize(
+    ("expires", "created", "end"),
+    [
+        ("2026-12-01T13:00:00+05:00", None, "2026-12-01T08:00:00Z"),
+        ("2026-12-01T13:00:00-05:00", "2026-11-01T00:00:00+01:00", "2026-12-01T18:00:00Z"),
+        ("9999-12-31T23:59:59-05:00", None, "9999-12-31T23:59:59Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_its_end_is_said_in_utc(expires: str, created: str | None, end: str) -> None:
+    """Whatever the zone in which somebody wrote it, and however far away it is."""
+    made = exemption(expires=expires, metadata=created and {"creationTimestamp": created})
+    policy = ModelValidation.from_object(policy_document(), source="p")
+    resolved = made.applied_to(policy).resolved
+    assert resolved is not None
+    assert resolved.exemption is not None
+    assert resolved.exemption.expires == end
+    assert f"ended at {end[:16].replace('T', ' ')} UTC" in str(Found(ended=made).note)
+
+
 def test_one_that_is_being_deleted_does_not_count() -> None:
     """An admin who revokes it need not wait for anything."""
     assert found(pod(IMAGE), exemption(metadata={"deletionTimestamp": "now"})) == Found()

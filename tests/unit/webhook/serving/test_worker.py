@@ -18,6 +18,7 @@ import pytest
 from tests.support.fakes.fake_cluster import FakeCluster
 from tests.support.fakes.fake_cluster import stored_policy as policy
 from validator.contract import LABEL
+from validator.policy.origins import Origin, Resolved
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
 from webhook.serving.judged import Asked, Line, judge
@@ -76,10 +77,11 @@ async def pid_of(worker: Worker) -> int:
 
 @pytest.fixture
 def cluster() -> FakeCluster:
-    """A cluster with one policy."""
+    """A cluster with one policy, which a TrustRoot went into."""
     made = FakeCluster(gate_images=("validator:0",))
     made.server = (1, 36)
-    made.known.put(policy(onRestart="Verify"))
+    resolved = Resolved(trust_roots=(Origin(name="corp"),), trusts_nothing_else=True)
+    made.known.put(msgspec.structs.replace(policy(onRestart="Verify"), resolved=resolved))
     made.live = [policy()]
     return made
 

@@ -73,11 +73,6 @@ def stand_in(
             trust=spec.trust,
             allow_pod_trust_anchors=spec.allow_pod_trust_anchors,
             allow_privileged=spec.allow_privileged,
-            workload=Workload(
-                arguments=spec.workload.arguments,
-                images=spec.workload.images or (),
-                other_images=spec.workload.other_images or (),
-            ),
             on_restart=spec.on_restart,
             revalidation=spec.revalidation,
         ),
@@ -86,8 +81,14 @@ def stand_in(
     # Its own signers are the policy's already; its pins, of all models, are not.
     pinning = [each for each in ordered if each.metadata.name != name or spec.digests]
     made = _resolved(policy, beside=others, demanding=pinning)
-    drivers = _fewer([made.csi_drivers, spec.csi_drivers])
-    return msgspec.structs.replace(made, of_cluster=True, csi_drivers=drivers)
+    # All lists are rules': one that is absent says nothing, also under Strict.
+    workload = _workload(Workload(), [each.spec for each in ordered])
+    return msgspec.structs.replace(
+        made,
+        spec=msgspec.structs.replace(made.spec, workload=workload),
+        of_cluster=True,
+        csi_drivers=_fewer([made.csi_drivers, spec.csi_drivers]),
+    )
 
 
 def holds(

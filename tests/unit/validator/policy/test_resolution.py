@@ -353,6 +353,22 @@ def test_a_rule_stands_in_for_a_policy() -> None:
     assert model.path == "/models/granite"
 
 
+@pytest.mark.parametrize(
+    ("own", "other", "wins"),
+    [
+        ({"arguments": "Strict"}, {"images": [IMAGE]}, ("Strict", (IMAGE,))),
+        ({"images": []}, {"arguments": "Strict", "images": [IMAGE]}, ("Strict", ())),
+        ({"images": [IMAGE]}, {"arguments": "Strict", "images": [DIGEST]}, ("Strict", (IMAGE,))),
+        ({}, {}, ("Check", ())),
+    ],
+)
+def test_its_lists_of_images_are_a_rules(own: Any, other: Any, wins: tuple[str, Any]) -> None:
+    """One that is absent says nothing, and an empty one admits no image, whoever says Strict."""
+    serving = default(workload=own)
+    workload = stand_in(serving, [serving, rule("other", workload=other)]).spec.workload
+    assert (workload.arguments, workload.images) == wins
+
+
 def test_its_pins_hold_for_its_own_models_too() -> None:
     """Besides the pins of each model."""
     pinned = default(digests=[DIGEST])

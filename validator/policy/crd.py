@@ -8,6 +8,7 @@ in the way that it does, and the rules become CEL.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -219,6 +220,9 @@ def _structural(node: dict[str, Any], components: dict[str, Any]) -> dict[str, A
         node.pop("required", None)
     if node.get("type") == "integer":
         node["format"] = "int64"
+    if "pattern" in node:
+        # Go has no \Z, and its $ is the text's end, as \Z is Python's.
+        node["pattern"] = re.sub(r"\\Z$", "$", node["pattern"])
     return {key: value for key, value in node.items() if key not in _DROPPED}
 
 

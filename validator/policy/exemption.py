@@ -44,7 +44,7 @@ class ExemptedWorkload(Part, frozen=True, kw_only=True):
         str,
         Meta(
             max_length=63,
-            pattern="^[A-Z][A-Za-z0-9]*$",
+            pattern=r"^[A-Z][A-Za-z0-9]*\Z",
             description="Kind of the pods' controller, such as StatefulSet; Deployment for pods of "
             "its ReplicaSets; Pod for one pod by its name.",
         ),

@@ -17,10 +17,10 @@ _PATH: Final = f"{_PART}(?:/{_PART})*"
 _TAG: Final = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
 _DIGEST: Final = "sha256:[0-9a-f]{64}"
 
-BY_DIGEST: Final = f"^{_REGISTRY}{_PATH}{_TAG}@{_DIGEST}$"
+BY_DIGEST: Final = rf"^{_REGISTRY}{_PATH}{_TAG}@{_DIGEST}\Z"
 """The pattern of a reference with its digest. A tag beside it is for people."""
 
-ALLOWED: Final = f"^(?:{_REGISTRY}{_PATH}@)?{_DIGEST}$"
+ALLOWED: Final = rf"^(?:{_REGISTRY}{_PATH}@)?{_DIGEST}\Z"
 """The pattern of an image in a list: without a tag, or the digest alone for any repository."""
 
 PATH_LIMIT: Final = 255

@@ -40,14 +40,17 @@ class Part(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the specification: a field that it does not know is an error."""
 
 
+# Patterns end in \Z: Python's `$` would let a line feed pass, which the API server's `$` does not
+# (`validator.policy.crd` writes that one into the definitions).
+
 # Canonical: no empty, "." or ".." segment, no trailing slash, never the root itself.
 _SEGMENT: Final = r"(?:[^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)"
 
 
-_ABSOLUTE: Final = f"^(?:/{_SEGMENT})+$"
+_ABSOLUTE: Final = rf"^(?:/{_SEGMENT})+\Z"
 
 
-_RELATIVE: Final = f"^{_SEGMENT}(?:/{_SEGMENT})*$"
+_RELATIVE: Final = rf"^{_SEGMENT}(?:/{_SEGMENT})*\Z"
 
 
 PATH_FORM: Final = "absolute and canonical (no '..', '//', '/./' or '/' at the end)"
@@ -59,7 +62,7 @@ Path = Annotated[str, Meta(max_length=1024, pattern=_ABSOLUTE)]
 RelativePath = Annotated[str, Meta(max_length=1024, pattern=_RELATIVE)]
 
 
-Digest = Annotated[str, Meta(pattern="^(statement:)?sha256:[0-9a-f]{64}$", max_length=81)]
+Digest = Annotated[str, Meta(pattern=r"^(statement:)?sha256:[0-9a-f]{64}\Z", max_length=81)]
 
 
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -69,27 +72,27 @@ Regexp = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=253, pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
 ]
 
 
 VolumeName = Annotated[
-    str, Meta(min_length=1, max_length=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 ]
 
 
 Quantity = Annotated[
-    str, Meta(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
+    str, Meta(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?\Z")
 ]
 
 
 Identifier = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
-Duration = Annotated[str, Meta(max_length=6, pattern="^[1-9][0-9]{0,4}[smh]$")]
+Duration = Annotated[str, Meta(max_length=6, pattern=r"^[1-9][0-9]{0,4}[smh]\Z")]
 
 
-Rate = Annotated[str, Meta(max_length=7, pattern="^[1-9][0-9]{0,4}[MG]i?$")]
+Rate = Annotated[str, Meta(max_length=7, pattern=r"^[1-9][0-9]{0,4}[MG]i?\Z")]
 
 
 def one_of(*names: str) -> str:

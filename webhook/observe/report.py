@@ -39,9 +39,9 @@ class Model(msgspec.Struct, frozen=True, rename="camel"):
 
     verdict: Literal["verified", "refused", "undecided"]
     model: _Text = ""
-    code: Annotated[str, Meta(pattern="^[A-Z][A-Za-z]{0,63}$")] | None = None
+    code: Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z]{0,63}\Z")] | None = None
     signer: Signer | None = None
-    digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")] | None = None
+    digest: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None = None
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel"):
@@ -49,7 +49,7 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
 
     verdict: Literal["verified", "refused", "undecided"]
     reason: _Text = ""
-    code: Annotated[str, Meta(pattern="^[A-Z][A-Za-z]{0,63}$")] | None = None
+    code: Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z]{0,63}\Z")] | None = None
     policy: _Text | None = None
     generation: Annotated[int, Meta(ge=0)] | None = None
     trace_id: Annotated[str, Meta(max_length=64)] | None = None

@@ -153,7 +153,7 @@ class ClusterStore:
                     self._put(kind, each)
             case Removed(item):
                 for each in _read(kind, [item]):
-                    self._remove(kind, each.metadata.name)
+                    self._remove(kind, each.metadata)
 
     def count(self, kind: ClusterKind) -> int:
         """Return how many objects of a kind are known."""
@@ -174,10 +174,16 @@ class ClusterStore:
             listing.put(each)
         self._know(kind, listing.held)
 
-    def _remove(self, kind: ClusterKind, name: str) -> None:
+    def _remove(self, kind: ClusterKind, gone: Metadata) -> None:
         held = self._held.get(kind.plural, {})
-        if not isinstance(held, LeftOut):
-            self._know(kind, {other: each for other, each in held.items() if other != name})
+        if isinstance(held, LeftOut):
+            return
+        known = held.get(gone.name)
+        uids = {each.uid for each in (known.metadata if known else gone, gone)} - {None}
+        if len(uids) > 1:
+            # A live read knows already what was created since in its place.
+            return
+        self._know(kind, {other: each for other, each in held.items() if other != gone.name})
 
     def _know(self, kind: ClusterKind, held: dict[str, ClusterObject] | LeftOut) -> None:
         """Hold the objects of a kind, and remember what was held before."""

@@ -47,6 +47,20 @@ def known(objects: ClusterObjects) -> dict[str, int | None]:
     return {each.metadata.name: each.metadata.generation for each in rules}
 
 
+def test_what_was_created_anew_outlives_the_end_of_what_was_before() -> None:
+    """A live read is earlier than the watch, which still brings that the old one was deleted."""
+    store = listed(None, "a")
+    anew = stored("a")
+    anew["metadata"]["uid"] = "another"
+    listing = store.listing(RULES)
+    listing.add(anew)
+    store.replace(listing, live=True)
+    store.take(RULES, Removed(stored("a")))
+    assert known(store.now) == {"a": 1}
+    store.take(RULES, Removed(anew))
+    assert known(store.now) == {}
+
+
 def test_a_state_is_remembered_for_a_while() -> None:
     """The latest first; and not that nothing was listed yet."""
     clock = Clock()

@@ -57,8 +57,9 @@ spec:
     sigstoreConfig:
       certificateIdentityRegexp: https://github[.]com/my-company/.+
       certificateOidcIssuer: https://token.actions.githubusercontent.com
-  workload: {arguments: Strict}
 ```
+
+Whatever a rule says holds at once for the next pod of each namespace. `workload.arguments: Strict` refuses most ordinary pods: each policy then has to name the model's storage and `workload.images`, if no rule names images ([strict.md](strict.md)). Select one namespace first.
 
 **Who wins**, where a policy and a rule both say something; several rules are taken one after the other:
 

@@ -76,7 +76,8 @@ def _images(serving: list[Placed], others: list[Placed], case: Case) -> Iterator
         yield (
             f"the policy {quoted(case.policy.metadata.name)} and the rules of the cluster beside "
             "it have no workload.images in common, and under workload.arguments Strict they say "
-            "which images may serve: name an image in the policy that the rules name, too"
+            "which images may serve: name them in the policy, of those that the rules name, if "
+            "they name any"
         )
         return
     if not workload.images:

@@ -180,3 +180,4 @@ async def test_strict_without_an_image_in_common(cluster: FakeCluster, reviewer:
     cluster.known_rules = (rule(workload={"arguments": "Strict", "images": images[1:]}),)
     said = refusal(await reviewer.mutate(review(pod())))
     assert "have no workload.images in common" in said
+    assert "name them in the policy, of those that the rules name, if they name any" in said

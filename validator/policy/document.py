@@ -181,9 +181,7 @@ class ModelValidation(
                 f"${contract.POLICY_VARIABLE} is not JSON: it is written by the webhook, "
                 "not by hand"
             ) from error
-        return converted(
-            document, cls, kind=contract.KIND, source=f"${contract.POLICY_VARIABLE}"
-        )
+        return converted(document, cls, kind=contract.KIND, source=f"${contract.POLICY_VARIABLE}")
 
     def to_environment(self) -> str:
         """Return the policy as the gate's environment variable: canonical JSON.

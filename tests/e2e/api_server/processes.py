@@ -136,12 +136,17 @@ def children(pid: int | None) -> list[int]:
 
 
 def _lives(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended may wait for seconds to be reaped."""
+    """Tell whether a process runs; one that has ended may wait for seconds to be reaped.
+
+    Its first thread may have ended while others still hold the process's sockets.
+    """
     try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 — names only
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"  # proc_pid_stat(5): zombie, dead
+    ended = stat.rpartition(")")[2].split()[0] in "ZX"  # proc_pid_stat(5): zombie, dead
+    return not ended or len(threads) > 1
 
 
 def free_ports(count: int) -> list[int]:

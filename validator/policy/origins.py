@@ -1,6 +1,7 @@
 """What went into a resolved policy besides the policy itself, for the report of its gate.
 
-The webhook writes it; nobody decides by it, and no definition of a resource has it.
+Only `trust_root.resolve` and an exemption write it, and a rule's list of TrustRoots is compared
+with it. No definition of a resource has it, and a file that says it itself is refused.
 """
 
 from __future__ import annotations

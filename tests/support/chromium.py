@@ -39,6 +39,7 @@ class Tab:
         self._socket = socket
         self._numbers = count(1)
         self.complaints: list[str] = []
+        self._is_loaded = False
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol; return its result."""
@@ -56,9 +57,11 @@ class Tab:
         await self.call("Emulation.setDeviceMetricsOverride", mobile=width < height, **size)
         await self.call("Page.enable")
         await self.call("Log.enable")
+        self._is_loaded = False
         await self.call("Page.navigate", url=url)
-        while (await self._next()).get("method") != "Page.loadEventFired":
-            pass
+        # The page may be loaded before the call is answered.
+        while not self._is_loaded:
+            await self._next()
 
     async def evaluate(self, expression: str) -> Any:
         """Return the value of an expression of the page's."""
@@ -75,6 +78,7 @@ class Tab:
             message: dict[str, Any] = json.loads(await self._socket.receive_str())
         if message.get("method") == "Log.entryAdded":
             self.complaints.append(message["params"]["entry"]["text"])
+        self._is_loaded |= message.get("method") == "Page.loadEventFired"
         return message
 
 

@@ -12,9 +12,9 @@ from validator.policy.schema import Name, Part, Path, Regexp, Rule, Text, given,
 
 SIGNERS_LIMIT: Final = 16
 
-KEY_LIMIT: Final = 4096
-AUTHORITIES_LIMIT: Final = 32768
-TRUSTED_ROOT_LIMIT: Final = 49152
+KeyText = Annotated[str, Meta(min_length=1, max_length=4096)]
+AuthoritiesText = Annotated[str, Meta(min_length=1, max_length=32768)]
+TrustedRootText = Annotated[str, Meta(min_length=1, max_length=49152)]
 """Characters of trust anchors that a policy, or a TrustRoot, holds itself."""
 
 _RESERVED: Final = re.compile(r"\.invalid(?=[:/]|$)")
@@ -102,8 +102,8 @@ class PrivateKeyConfig(Part, frozen=True, kw_only=True):
     key_path: Annotated[Path, Meta(description="File with the public key, PEM.")] | None = None
     public_key: (
         Annotated[
-            str,
-            Meta(min_length=1, max_length=KEY_LIMIT, description="The public key itself, PEM."),
+            KeyText,
+            Meta(description="The public key itself, PEM."),
         ]
         | None
     ) = None
@@ -129,12 +129,8 @@ class PkiConfig(Part, frozen=True, kw_only=True):
     ) = None
     certificate_authorities: (
         Annotated[
-            str,
-            Meta(
-                min_length=1,
-                max_length=AUTHORITIES_LIMIT,
-                description="The certificates themselves, PEM.",
-            ),
+            AuthoritiesText,
+            Meta(description="The certificates themselves, PEM."),
         ]
         | None
     ) = None
@@ -282,12 +278,8 @@ class TufMirror(Part, frozen=True, kw_only=True):
         str, Meta(max_length=1024, pattern="^https://", description="The repository's address.")
     ]
     root: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=TRUSTED_ROOT_LIMIT,
-            description="Its initial root.json, the text itself.",
-        ),
+        TrustedRootText,
+        Meta(description="Its initial root.json, the text itself."),
     ]
 
 
@@ -296,12 +288,8 @@ class Trust(Part, frozen=True, kw_only=True):
 
     trusted_root: (
         Annotated[
-            str,
-            Meta(
-                min_length=1,
-                max_length=TRUSTED_ROOT_LIMIT,
-                description="trusted_root.json of a private Sigstore, the text itself.",
-            ),
+            TrustedRootText,
+            Meta(description="trusted_root.json of a private Sigstore, the text itself."),
         ]
         | None
     ) = None

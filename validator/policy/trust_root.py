@@ -17,12 +17,12 @@ from validator.policy.document import Metadata, ModelValidation, converted
 from validator.policy.origins import Origin, Resolved
 from validator.policy.schema import Document, Part, Rule, given, one_of
 from validator.policy.signers import (
-    AUTHORITIES_LIMIT,
-    KEY_LIMIT,
-    TRUSTED_ROOT_LIMIT,
+    AuthoritiesText,
+    KeyText,
     PkiConfig,
     PrivateKeyConfig,
     SigstoreConfig,
+    TrustedRootText,
 )
 from validator.text import quoted
 
@@ -53,32 +53,19 @@ class TrustRootSpec(Part, frozen=True, kw_only=True):
 
     trusted_root: (
         Annotated[
-            str,
-            Meta(
-                min_length=1,
-                max_length=TRUSTED_ROOT_LIMIT,
-                description="trusted_root.json of a Sigstore, the text itself.",
-            ),
+            TrustedRootText,
+            Meta(description="trusted_root.json of a Sigstore, the text itself."),
         ]
         | None
     ) = None
     certificate_authorities: (
         Annotated[
-            str,
-            Meta(
-                min_length=1,
-                max_length=AUTHORITIES_LIMIT,
-                description="Certificates of the authorities, PEM.",
-            ),
+            AuthoritiesText,
+            Meta(description="Certificates of the authorities, PEM."),
         ]
         | None
     ) = None
-    public_key: (
-        Annotated[
-            str, Meta(min_length=1, max_length=KEY_LIMIT, description="A signer's public key, PEM.")
-        ]
-        | None
-    ) = None
+    public_key: Annotated[KeyText, Meta(description="A signer's public key, PEM.")] | None = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

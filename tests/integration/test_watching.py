@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.cluster_source import TIMING, running_source
 from tests.support.fakes.fake_api_server import (
     NAMESPACES,
     POLICIES,
@@ -27,13 +28,11 @@ from tests.support.fakes.fake_api_server import (
     status,
 )
 from tests.support.fakes.loopback import TOKEN
-from tests.support.waiting import ended_task, until
+from tests.support.waiting import until
 from validator.policy.document import ModelValidation
-from webhook.cluster.api import ClusterApi
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.policies.choice import BrokenPolicy, LeftOut
-from webhook.policies.cluster import ClusterSource
 from webhook.policies.holdings import Bounds
 from webhook.policies.store import identity
 from webhook.policies.watch import Timing, pauses
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from tests.support.fakes.fake_api_server import Script
     from webhook.policies.choice import Policy
+    from webhook.policies.cluster import ClusterSource
 
     class Start(Protocol):
         """Starts a source."""
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
             """Return it."""
 
 
-TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
 STALE = replace(TIMING, read=0.3, stale=1.5)
 OURS = "model-validation"
 GATE, PREVIOUS = (f"validation.rhtas.redhat.com/{name}gate-image" for name in ("", "previous-"))
@@ -86,14 +85,9 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     async with AsyncExitStack() as stack:
 
         async def make(timing: Timing = TIMING, bounds: Bounds | None = None) -> ClusterSource:
-            api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
-            stack.push_async_callback(api.close)
-            source = ClusterSource(
-                api, metrics=metrics, gate_namespace=OURS, timing=timing, bounds=bounds
-            )
-            running = asyncio.create_task(source.run())
-            stack.push_async_callback(ended_task, running)
-            return source
+            options = {"timing": timing, "bounds": bounds, "gate_namespace": OURS}
+            running = running_source(server, tmp_path, metrics=metrics, **options)
+            return await stack.enter_async_context(running)
 
         yield make
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support.cluster_rules import stored
+from tests.support.cluster_source import TIMING, running_source
 from tests.support.fakes.fake_api_server import (
     EXEMPTIONS,
     GROUP,
@@ -20,23 +20,21 @@ from tests.support.fakes.fake_api_server import (
     namespace,
     status,
 )
-from tests.support.waiting import ended_task, until
+from tests.support.waiting import until
 from validator.policy.cluster_rule import ClusterModelValidation
-from webhook.cluster.api import ClusterApi
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.policies import cluster_wide
 from webhook.policies.choice import LeftOut
-from webhook.policies.cluster import ClusterSource
 from webhook.policies.cluster_rules import BrokenRule
 from webhook.policies.holdings import Bounds
-from webhook.policies.watch import Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from tests.support.fakes.fake_api_server import Script
+    from webhook.policies.cluster import ClusterSource
     from webhook.policies.cluster_wide import ClusterObject, ClusterObjects
 
     class Start(Protocol):
@@ -44,9 +42,6 @@ if TYPE_CHECKING:
 
         def __call__(self, bounds: Bounds | None = ...) -> Awaitable[ClusterSource]:
             """Return it."""
-
-
-TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
 
 
 @pytest.fixture
@@ -70,12 +65,9 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     async with AsyncExitStack() as stack:
 
         async def make(bounds: Bounds | None = None) -> ClusterSource:
-            api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
-            stack.push_async_callback(api.close)
-            source = ClusterSource(api, metrics=metrics, timing=TIMING, bounds=bounds)
-            running = asyncio.create_task(source.run())
-            stack.push_async_callback(ended_task, running)
-            return source
+            options = {"timing": TIMING, "bounds": bounds}
+            running = running_source(server, tmp_path, metrics=metrics, **options)
+            return await stack.enter_async_context(running)
 
         yield make
 

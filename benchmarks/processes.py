@@ -100,26 +100,35 @@ def forget(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def limited(*, cpus: float | None = None, memory: int | None = None) -> Iterator[list[str]]:
+def limited(
+    *, cpus: float | None = None, memory: int | None = None, disk: tuple[Path, int] | None = None
+) -> Iterator[list[str]]:
     """Make a cgroup with limits; yield the beginning of commands that run in it.
 
-    Needs root, and a hierarchy of version 1, or of version 2 that may be written.
+    `disk` is a file or folder, and the bytes a second that are read from the disk it is on. Needs
+    root, and a hierarchy of version 1, or of version 2 that may be written.
     """
     root = Path("/sys/fs/cgroup")
     name = f"benchmark-{os.getpid()}"
+    device = disk[0].stat().st_dev if disk else 0
+    number = f"{os.major(device)}:{os.minor(device)}"
     if (root / "cpu").is_dir():
-        folders = {"cpu": root / "cpu" / name, "memory": root / "memory" / name}
+        folders = {part: root / part / name for part in ("cpu", "memory", "blkio")}
         files = {
             folders["cpu"] / "cpu.cfs_period_us": str(PERIOD) if cpus else None,
             folders["cpu"] / "cpu.cfs_quota_us": str(round(cpus * PERIOD)) if cpus else None,
             folders["memory"] / "memory.limit_in_bytes": str(memory) if memory else None,
+            folders["blkio"] / "blkio.throttle.read_bps_device": (
+                f"{number} {disk[1]}" if disk else None
+            ),
         }
     else:
         folders = {"": root / name}
-        (root / "cgroup.subtree_control").write_text("+cpu +memory")
+        (root / "cgroup.subtree_control").write_text("+cpu +memory +io")
         files = {
             root / name / "cpu.max": f"{round(cpus * PERIOD)} {PERIOD}" if cpus else None,
             root / name / "memory.max": str(memory) if memory else None,
+            root / name / "io.max": f"{number} rbps={disk[1]}" if disk else None,
         }
     joined = "; ".join(f"echo $$ > {folder}/cgroup.procs" for folder in folders.values())
     made = []

@@ -1,18 +1,17 @@
 """Measure what the gate, and the monitor after it, add to the start of a pod.
 
-    python -m benchmarks.start_cost [--mib N] [--rounds N] [--starts N...] [--json FILE]
+    python -m benchmarks.start_cost [--mib N] [--rounds N] [--starts N...] [--rate N] [--json FILE]
 
 A start ends when a loader has read the whole model. It begins cold: the model is not in the page
 cache. With the gate the model is verified before, with the monitor twice. Several starts at once
 share the page cache, as the pods of a node do. The model is smaller than memory, and then twice as
-large (a cgroup with half of its size, for which root is needed). The slope says what other sizes
-would take here.
+large (a cgroup with half of its size, for which root is needed). The slope, from a model of a
+quarter of the size to the whole, says what other sizes would take here.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
 import sys
 import tempfile
@@ -58,24 +57,41 @@ def seconds(place: Path, verifications: int, starts: int, within: list[str]) -> 
     return max(sample.seconds for sample in samples)
 
 
-def measured(place: Path, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the medians of each memory and number of starts; the contenders take turns."""
-    size = asked.mib * MIB
-    for memory in (None, size // 2):
+def medians(
+    place: Path, starts: int, memory: int | None, asked: argparse.Namespace
+) -> dict[str, float]:
+    """Return the median seconds of each kind of start; they take turns."""
+    taken: dict[str, list[float]] = {name: [] for name in PASSES}
+    disk = (place, asked.rate * 1_000_000) if asked.rate else None
+    with processes.limited(memory=memory, disk=disk) as within:
+        for _ in range(asked.rounds):
+            for name, passes in PASSES.items():
+                taken[name].append(seconds(place, passes, starts, within))
+    return {name: median(values) for name, values in taken.items()}
+
+
+def measured(places: dict[int, Path], asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the medians for the largest model, and the slopes from the smallest to it."""
+    small, large = min(places), max(places)
+    for share in (None, 2):
         for starts in asked.starts:
-            taken: dict[str, list[float]] = {name: [] for name in PASSES}
-            with contextlib.ExitStack() as stack:
-                within = stack.enter_context(processes.limited(memory=memory)) if memory else []
-                for _ in range(asked.rounds):
-                    for name, passes in PASSES.items():
-                        taken[name].append(seconds(place, passes, starts, within))
-            medians = {name: median(values) for name, values in taken.items()}
-            added = {name: (medians[name] - medians["load"]) / size * 1e9 for name in medians}
+            taken = {
+                size: medians(place, starts, size // share if share else None, asked)
+                for size, place in places.items()
+            }
+            added = {
+                name: {size: taken[size][name] - taken[size]["load"] for size in places}
+                for name in list(PASSES)[1:]
+            }
             yield {
-                "memory": memory,
+                "memory": large // share if share else None,
+                "rate": asked.rate,
                 "starts": starts,
-                "seconds": medians,
-                "addedPerGigabyte": {name: added[name] for name in list(PASSES)[1:]},
+                "seconds": taken[large],
+                "addedPerGigabyte": {
+                    name: (each[large] - each[small]) / (large - small) * 1e9
+                    for name, each in added.items()
+                },
             }
 
 
@@ -94,19 +110,22 @@ def row(found: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mib", type=int, default=512)
+    parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, nargs="*", default=(1, 2, 8))
+    parser.add_argument("--rate", type=int, help="MB/s that the disk is held to")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=asked.folder) as name:
-        place = Path(name)
-        processes.make_model(place, files=FILES, file_bytes=asked.mib * MIB // FILES)
+        places = {size: Path(name, str(size)) for size in (asked.mib * MIB // 4, asked.mib * MIB)}
+        for size, place in places.items():
+            place.mkdir()
+            processes.make_model(place, files=FILES, file_bytes=size // FILES)
 
         def rows() -> Iterator[list[str]]:
-            for one in measured(place, asked):
+            for one in measured(places, asked):
                 found.append(one)
                 yield row(one)
 

@@ -158,7 +158,7 @@ bench-storage: venv ## Measure starts, slow storage, and little CPU (root, /dev/
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.granted_cpu --json build/granted-cpu.json
 	$(BIN)/python -m benchmarks.storage --json build/storage.json
-	$(BIN)/python -m benchmarks.start_cost --json build/start-cost.json
+	$(BIN)/python -m benchmarks.start_cost --rate 1000 --json build/start-cost.json
 
 .PHONY: plots
 plots: venv ## Draw the plots of docs/performance.md from the figures that the benchmarks wrote

@@ -110,7 +110,7 @@ def row(found: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--mib", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, nargs="*", default=(1, 2, 8))
     parser.add_argument("--rate", type=int, help="MB/s that the disk is held to")

@@ -10,12 +10,15 @@ is a survivor: write the missing test, or delete the dead code.
 
 The tree is copied, and each refusal in the copy gets a condition (`if removal.stands(7):
 raise …`). The tests run once with every refusal in place, which records the tests that reach
-each refusal. Then each refusal is taken out, and the tests that reach it run.
+each refusal. Then each refusal is taken out, and the tests that reach it run: in a fork of a
+pytest that has loaded them, since a new pytest would take longer to load them than to run them.
 
-What could not be tried is listed, and is no failure: no time was left (all in all, or for one
-refusal), or nothing is proven, since a test fails with every refusal in place.
+A test that fails with every refusal in place is named, and is not run again. Where it reaches a
+refusal that no other test misses, nothing is proven, and that is a failure as a survivor is. A
+refusal that no time was left for (all in all, or for its own tests) is listed, and is no failure.
 
-Exit codes: 0 no survivor; 1 survivors; 2 pytest does not run with every refusal in place.
+Exit codes: 0 no survivor; 1 survivors, or refusals of which nothing is proven; 2 pytest does not
+run with every refusal in place.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import math
 import os
 import re
 import resource
@@ -33,104 +35,36 @@ import sys
 import tempfile
 import time
 import venv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from scripts.removal.forks import KILLED, SECONDS, file_of
+from scripts.removal.refusals import functions_at, git, sites_in
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scripts.removal.refusals import Site
+
 PACKAGES: Final = ("validator", "webhook", "certs")
 TESTS: Final = ("tests/unit", "tests/integration")
 """The tests that need neither an API server nor a node."""
 MEMORY: Final = 8 << 30
-"""Bytes of address space for one process: a reader without its limit may take all there is."""
-SECONDS: Final = 60
-"""For the tests of one refusal: a loop without its limit may never end."""
+"""Bytes that one process may write to: a reader without its limit may take all there is.
+
+Address space is not limited: Chromium reserves more than that of it, and does not use it.
+"""
 TIMEOUTS: Final = (124, 137)
 """The exit codes of `timeout`."""
-PASSED: Final = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 MISSED: Final = "a test misses it"
 SURVIVES: Final = "it survives"
+PASSED: Final = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 NO_TIME: Final = "no time is left"
-SHOWING: Final = frozenset({"debug", "info", "warning", "error", "exception", "log", "write"})
-"""Methods that show a sentence and decide nothing."""
-HOOK: Final = '''
-"""Tells whether a refusal stands; where none is removed, records which tests reach it."""
-import os
-from os import environ  # the process' own: tests put others into its place
-
-_FILE = os.open(os.path.join(os.path.dirname(__file__), "reached"), os.O_WRONLY | os.O_APPEND)
-_SEEN = set()
-
-def stands(number):
-    removed = environ.get("REMOVED")
-    line = f"{number} {environ.get('PYTEST_CURRENT_TEST', '').rpartition(' (')[0]}\\n"
-    if removed == "none" and line not in _SEEN:
-        _SEEN.add(line)
-        os.write(_FILE, line.encode())
-    return removed != str(number)
-'''
-
-
-class Site(NamedTuple):
-    """A refusal in the source, and the function that it stands in."""
-
-    path: Path
-    line: int
-    text: str
-    function: str
-
-
-def is_sentence(node: ast.AST | None) -> bool:
-    """Tell whether an expression holds a text of several words, or an error as a text."""
-    return node is not None and any(
-        (isinstance(part, ast.Constant) and isinstance(part.value, str) and " " in part.value)
-        or (isinstance(part, ast.Call) and ast.unparse(part.func) == "str")
-        for part in ast.walk(node)
-    )
-
-
-def is_refusal(node: ast.AST, function: Function) -> bool:
-    """Tell whether a statement of a function refuses something."""
-    match node:
-        case ast.Raise():
-            return not re.search(r"\b(AssertionError|NotImplementedError)\b", ast.unparse(node))
-        case ast.Expr(value=ast.Yield()):
-            yields = (part for part in ast.walk(function) if isinstance(part, ast.Yield))
-            return any(is_sentence(part.value) for part in yields)
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name), args=arguments)):
-            return name not in SHOWING and any(map(is_sentence, arguments))
-        case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=False), sentence])):
-            return is_sentence(sentence)
-        case ast.Return(value=ast.JoinedStr() | ast.Constant() as sentence) if function.returns:
-            return "None" in ast.unparse(function.returns) and is_sentence(sentence)
-    return False
-
-
-def sites_in(path: Path, node: ast.AST, function: Function | None = None) -> Iterator[Site]:
-    """Yield the refusals below a node of a source file."""
-    for child in ast.iter_child_nodes(node):
-        if function and isinstance(child, ast.stmt) and is_refusal(child, function):
-            yield Site(path, child.lineno, ast.unparse(child), ast.unparse(function))
-        yield from sites_in(path, child, child if isinstance(child, Function) else function)
-
-
-def git(*arguments: str) -> str:
-    """Return what Git says of the tree; nothing, where it fails."""
-    return subprocess.run(  # noqa: S603 — our own arguments
-        [shutil.which("git") or "git", *arguments], check=False, capture_output=True, text=True
-    ).stdout
-
-
-def functions_at(revision: str, path: Path) -> set[str]:
-    """Return the functions that a file had at a revision; none, where it was not there."""
-    tree = ast.parse(git("show", f"{revision}:{path}"))
-    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, Function)}
+TOO_LONG: Final = f"its tests take more than {SECONDS} s"
 
 
 def copy_tree(tree: Path, sites: Sequence[Site]) -> None:
@@ -144,7 +78,7 @@ def copy_tree(tree: Path, sites: Sequence[Site]) -> None:
         condition = rf'\1if __import__("removal").stands({number}): '
         lines[site.line - 1] = re.sub(r"^(\s*)", condition, lines[site.line - 1])
         (tree / site.path).write_text("\n".join(lines))
-    (tree / "removal.py").write_text(HOOK)
+    shutil.copy(Path(__file__).parent / "removal" / "hook.py", tree / "removal.py")
     (tree / "reached").touch()
     (tree / "reached").chmod(0o666)  # tests may run as another user, as the tree's folder may
     tree.chmod(0o755)
@@ -161,14 +95,14 @@ class Removals:
     def __init__(self, tree: Path, *, minutes: float) -> None:
         self.tree = tree
         self.end = time.monotonic() + minutes * 60
-        self.reaching = defaultdict[str, set[str]](set)
+        self.reaching = defaultdict[int, set[str]](set)
         """The tests that reach each refusal."""
         self.failing: set[str] = set()
         """The tests that fail with every refusal in place."""
 
-    def run_pytest(self, *arguments: str, removed: str, seconds: float = math.inf) -> int:
+    def run_pytest(self, *arguments: str, **environment: str) -> int:
         """Run tests in the copy; return pytest's exit code, or one of `timeout`."""
-        left = min(seconds, self.end - time.monotonic())
+        left = self.end - time.monotonic()
         if left < 1:
             return TIMEOUTS[0]
         command = ["timeout", "--kill-after=10", f"{left:.0f}", ".venv/bin/python", "-m", "pytest"]
@@ -176,8 +110,9 @@ class Removals:
         return subprocess.run(  # noqa: S603 — our own arguments
             [*command, *options, *arguments],
             cwd=self.tree,
-            env=os.environ | {"REMOVED": removed, "CI": "1"},  # hypothesis draws no new examples
-            stdout=sys.stderr if removed == "none" else subprocess.DEVNULL,
+            env=os.environ | {"CI": "1"} | environment,  # hypothesis draws no new examples
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if "PLAN" in environment else sys.stderr,
             stderr=subprocess.DEVNULL,
             check=False,
         ).returncode
@@ -185,30 +120,74 @@ class Removals:
     def run_whole(self) -> int:
         """Run all tests with every refusal in place; return the exit code."""
         folders = filter(os.path.isdir, TESTS)
-        code = self.run_pytest("-n", "auto", *folders, removed="none")
+        code = self.run_pytest("-n", "auto", *folders, REMOVED="none")
         cache = self.tree / ".pytest_cache/v/cache/lastfailed"
         self.failing = set(json.loads(cache.read_text())) if cache.exists() else set()
         for line in (self.tree / "reached").read_text().splitlines():
             number, _, test = line.partition(" ")
             if test:  # else between two tests, by what one of them left running
-                self.reaching[number].add(test)
+                self.reaching[int(number)].add(test)
         return code
 
-    def outcome(self, number: str) -> str:
-        """Take a refusal out, and return what the tests that reach it make of that."""
-        tests = self.reaching[number]
-        options = ["-x", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in self.failing)]
-        # The rest of their files, too: tests may share a program that the first of them started.
-        files = {test.partition("::")[0] for test in tests}
-        for some in filter(None, (tests, files)):
-            first = sorted(some, key=lambda test: (not test.startswith(TESTS[0]), test))
-            code = self.run_pytest(*options, *first, removed=number, seconds=SECONDS)
-            if code in TIMEOUTS:
-                return NO_TIME
-            if code not in PASSED:
-                return MISSED
-        # A test that fails by itself may be the one that would have missed it.
-        return f"{min(self.failing)} fails by itself" if self.failing else SURVIVES
+    def take_out(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Take refusals out, one after another; return what the tests make of each."""
+        # First what is quick to run, and is likely to be about this refusal.
+        count = Counter(test for tests in self.reaching.values() for test in tests)
+        tests = {
+            number: sorted(
+                self.reaching[number],
+                key=lambda test: (not test.startswith(TESTS[0]), count[test], test),
+            )
+            for number in numbers
+        }
+        plan = self.tree / f"plan-{numbers[0]}.json"
+        plan.write_text(json.dumps({"tests": tests, "end": self.end}))
+        plan.with_suffix(".txt").touch()
+        # Without files of pytest's for what tests write: all forks would share them.
+        options = ["-x", "-s", "-p", "no:cacheprovider", "-p", "scripts.removal.forks"]
+        options += [f"--deselect={test}" for test in self.failing]
+        files = sorted({file_of(test) for number in numbers for test in tests[number]})
+        code = self.run_pytest(*options, *files, PLAN=str(plan))
+        ended = NO_TIME if code in {*PASSED, *TIMEOUTS} else f"pytest ends with exit code {code}"
+        written = plan.with_suffix(".txt").read_text()
+        codes = {int(number): int(code) for number, code in map(str.split, written.splitlines())}
+        return {
+            number: self.outcome(number, codes[number]) if number in codes else ended
+            for number in numbers
+        }
+
+    def outcome(self, number: int, code: int) -> str:
+        """Return what it means that the tests of a refusal ended with an exit code."""
+        hidden = self.failing & self.reaching[number]
+        meanings = {
+            pytest.ExitCode.OK: f"{min(hidden)} fails by itself" if hidden else SURVIVES,
+            pytest.ExitCode.TESTS_FAILED: MISSED,
+            KILLED: TOO_LONG,
+        }
+        return meanings.get(code, f"its tests end with exit code {code}")
+
+    def outcomes(self, count: int) -> list[str]:
+        """Take all refusals out, one at a time on each core; return what comes of each."""
+        found = dict.fromkeys(range(count), SURVIVES)
+        numbers = [number for number in found if self.reaching[number]]
+        cores = min(len(os.sched_getaffinity(0)), len(numbers)) or 1
+        with ThreadPoolExecutor(cores) as pool:
+            parts = [numbers[core::cores] for core in range(cores)]
+            for outcomes in pool.map(self.take_out, filter(None, parts)):
+                found |= outcomes
+        return list(found.values())
+
+
+def summary(outcomes: Sequence[str]) -> tuple[int, str]:
+    """Return the exit code, and what came of all refusals in a sentence."""
+    counts = Counter(outcomes)
+    missed, survive = counts[MISSED], counts[SURVIVES]
+    untried = counts[NO_TIME] + counts[TOO_LONG]
+    unproven = len(outcomes) - missed - survive - untried
+    return int(survive + unproven > 0), (
+        f"{len(outcomes)} refusals: {missed} are missed by a test, {survive} survive, "
+        f"of {unproven} nothing is proven, {untried} had no time"
+    )
 
 
 def main() -> int:
@@ -225,7 +204,7 @@ def main() -> int:
         base = git("merge-base", arguments.since, "HEAD").strip()
         before = {file: functions_at(base, file) for file in files}
         sites = [site for site in sites if site.function not in before[site.path]]
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory(prefix="remove-steps-", ignore_cleanup_errors=True) as folder:
         removals = Removals(Path(folder), minutes=arguments.minutes)
         copy_tree(Path(folder), sites)
@@ -233,20 +212,17 @@ def main() -> int:
         if code not in {*PASSED, *TIMEOUTS, pytest.ExitCode.TESTS_FAILED}:
             sys.stderr.write(f"pytest ends with exit code {code} and every refusal in place\n")
             return 2
-        outcomes = [NO_TIME] * len(sites)
-        if code not in TIMEOUTS:
-            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-                outcomes = list(pool.map(removals.outcome, map(str, range(len(sites)))))
+        untried = [NO_TIME] * len(sites)
+        outcomes = untried if code in TIMEOUTS else removals.outcomes(len(sites))
+    for test in sorted(removals.failing):
+        sys.stdout.write(f"{test} fails with every refusal in place\n")
     for number, (site, outcome) in enumerate(zip(sites, outcomes, strict=True)):
         if outcome != MISSED:
-            why = f"{outcome}, {len(removals.reaching[str(number)])} tests reach it"
+            why = f"{outcome}, {len(removals.reaching[number])} tests reach it"
             sys.stdout.write(f"{site.path}:{site.line}: {why}: {site.text[:100]}\n")
-    missed, survive = outcomes.count(MISSED), outcomes.count(SURVIVES)
-    sys.stdout.write(
-        f"{len(sites)} refusals: {missed} are missed by a test, {survive} survive, "
-        f"{len(sites) - missed - survive} could not be tried\n"
-    )
-    return 1 if survive else 0
+    code, sentence = summary(outcomes)
+    sys.stdout.write(f"{sentence}\n")
+    return code
 
 
 if __name__ == "__main__":

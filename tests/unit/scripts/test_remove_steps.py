@@ -59,6 +59,12 @@ def test_reaching():
     except ValueError:
         pass
 """
+FAILING: Final = """
+def test_failing():
+    with pytest.raises(ValueError, match="small"):
+        check(10)
+"""
+"""It fails with every refusal in place, and may be the one that is about what it reaches."""
 PROCESS: Final = """
 import subprocess, sys
 
@@ -143,7 +149,9 @@ def test_a_refusal_without_a_test_survives(project: Callable[..., Path]) -> None
         f"{start.format(6, 1)} too large')",
         f"{start.format(13, 0)} far too large')",
     ]
-    assert summary == "3 refusals: 1 are missed by a test, 2 survive, 0 could not be tried"
+    assert summary == (
+        "3 refusals: 1 are missed by a test, 2 survive, of 0 nothing is proven, 0 had no time"
+    )
 
 
 def test_tests_of_other_modules_and_of_processes_count(project: Callable[..., Path]) -> None:
@@ -184,20 +192,37 @@ def test_what_no_time_was_left_for_is_listed(project: Callable[..., Path]) -> No
     code, untried, summary = remove(folder, "--minutes", "0")
     assert code == 0
     assert {line.split(": ")[1] for line in untried} == {"no time is left, 0 tests reach it"}
-    assert summary == "3 refusals: 0 are missed by a test, 0 survive, 3 could not be tried"
+    assert summary.endswith(
+        ": 0 are missed by a test, 0 survive, of 0 nothing is proven, 3 had no time"
+    )
 
 
-def test_tests_that_fail_by_themselves_prove_nothing(project: Callable[..., Path]) -> None:
-    """One is named; what other tests miss is missed, and nothing else is called a survivor."""
-    failing = LARGE.replace("10", "100").replace("large", "small")
-    folder = project(validator__gate=GATE, tests__unit__test_gate=NEGATIVE + failing)
-    code, untried, summary = remove(folder)
-    why = "tests/unit/test_gate.py::test_small fails by itself"
-    assert code == 0
-    assert [line.split(", ")[0] for line in untried] == [
-        f"validator/gate.py:{line}: {why}" for line in (6, 13)
+def test_a_test_that_fails_by_itself_hides_what_it_reaches(project: Callable[..., Path]) -> None:
+    """That is a failure; what it does not reach survives, as it does without that test."""
+    folder = project(validator__gate=GATE, tests__unit__test_gate=NEGATIVE + FAILING)
+    test = "tests/unit/test_gate.py::test_failing"
+    code, (named, *found), summary = remove(folder)
+    assert code == 1
+    assert named == f"{test} fails with every refusal in place"
+    assert [line.split(": raise ")[0] for line in found] == [
+        f"validator/gate.py:6: {test} fails by itself, 1 tests reach it",
+        "validator/gate.py:13: it survives, 0 tests reach it",
     ]
-    assert summary == "3 refusals: 1 are missed by a test, 0 survive, 2 could not be tried"
+    assert "1 survive, of 1 nothing is proven, 0 had no time" in summary
+    hidden = GATE.partition("def check_again")[0]
+    (folder / "validator/gate.py").write_text(hidden)
+    assert remove(folder)[0] == 1
+
+
+def test_a_test_that_fails_by_itself_hides_nothing_from_others(
+    project: Callable[..., Path],
+) -> None:
+    """Another test misses the refusal: the one that fails is named, and that is all."""
+    project(validator__gate=GATE.partition("def check_again")[0])
+    folder = project(tests__unit__test_gate=NEGATIVE + LARGE + FAILING)
+    code, found, _ = remove(folder)
+    named = "tests/unit/test_gate.py::test_failing fails with every refusal in place"
+    assert (code, found) == (0, [named])
 
 
 def test_tests_that_do_not_even_start_prove_nothing(project: Callable[..., Path]) -> None:

@@ -36,6 +36,7 @@ VERIFIED = Report(
     ignored=(".git",),
     unsigned=2,
     notes=("a note",),
+    advice="sign in shards",
     seconds=2.0,
 )
 REFUSED = Report(
@@ -62,6 +63,7 @@ def test_the_text_says_who_what_and_how_fast() -> None:
         "  not covered: .git",
         "  unsigned files let pass: 2",
         "  note: a note",
+        "  advice: sign in shards",
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.support.cluster_rules import rule, stored
 from tests.support.policies import policy_document
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
+from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.policy.resolved import RULES_LIMIT, ResolvedPolicy
 from webhook.errors import PodRefused
@@ -106,6 +107,15 @@ def test_a_broken_rule_refuses_where_it_holds() -> None:
     assert "cannot be used" in refusal((unreadable,))
     spoilt = cluster_rules.read(stored("bad") | {"spec": "none"})
     assert "cannot be used" in refusal((spoilt,))
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"name": 7}, {"name": "Not a name"}, {"name": "bad", "generation": -1}]
+)
+def test_a_rule_that_does_not_say_which_one_it_is(metadata: dict[str, Any]) -> None:
+    """There is no rule to be kept as a broken one; the sentence is the first reader's."""
+    with pytest.raises(PolicyError, match="as the API server has it: "):
+        cluster_rules.read(stored() | {"metadata": metadata})
 
 
 def test_a_rule_that_is_being_deleted_refuses_where_it_holds() -> None:

@@ -11,7 +11,7 @@ signature file, and everything below the model's path, which may change while it
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -449,7 +449,7 @@ class _Reading:
         self._total = total
         self._progress = progress
         self._amid = amid
-        self._place = secrets.randbelow(total + 1)
+        self._place = int.from_bytes(os.urandom(8)) % (total + 1)
         self._done = 0
         self._lock = threading.Lock()
 

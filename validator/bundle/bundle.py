@@ -8,12 +8,11 @@ with a hint of any form, the key itself, or neither) and no others.
 
 from __future__ import annotations
 
-import base64
 import enum
 import hashlib
 import json
+import os
 import re
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -188,6 +187,9 @@ _LONG_BYTES: Final = 1024 * 1024
 
 _LONG: Final = re.compile(rb'"([A-Za-z0-9+/=_-]{%d,})' % _LONG_BYTES)
 
+_STAND_IN_BYTES: Final = 32
+"""Random: whoever wrote the file cannot have put the same elsewhere in it."""
+
 _REST_BYTES: Final = 4 * 1024 * 1024
 """Of a signature file beside its payload; an honest one has some ten thousand."""
 
@@ -203,7 +205,7 @@ def _loaded(raw: bytes, limits: Limits) -> tuple[Any, bytes | None]:
         stand_in = ""
     else:
         start, end = found.span(1)
-        stand_in = secrets.token_hex()
+        stand_in = os.urandom(_STAND_IN_BYTES).hex()
     if (rest := len(raw) - (end - start)) > _REST_BYTES:
         check_values(raw, what="signature file", values=limits.bundle_values)
         raise BundleError(
@@ -253,13 +255,13 @@ def _in_standard_base64(
     if (long := _LONG.search(raw)) is not None:
         is_standard = encoding.is_standard(memoryview(raw)[slice(*long.span(1))])
     else:
-        is_standard = envelope["payload"] == base64.b64encode(payload).decode()
-    sig = base64.b64encode(signature).decode()
+        is_standard = envelope["payload"] == encoding.encoded(payload)
+    sig = encoding.encoded(signature)
     if is_standard and signed["sig"] == sig and document["verificationMaterial"] == material:
         return raw
     rewritten = {
         **envelope,
-        "payload": base64.b64encode(payload).decode(),
+        "payload": encoding.encoded(payload),
         "signatures": [{**signed, "sig": sig}],
     }
     standard = {"verificationMaterial": material, "dsseEnvelope": rewritten}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import io
 import re
@@ -14,7 +13,6 @@ _PADDED: Final = 4
 _CHUNK: Final = 1024 * 1024
 """Characters that are decoded at once; whole groups."""
 
-_URL: Final = re.compile(rb"[-_]")
 _FOR_URLS: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -52,9 +50,14 @@ def decoded(text: bytes | memoryview, *, padding: bytes = b"") -> bytes | None:
     return content.getvalue()
 
 
+def encoded(content: bytes) -> str:
+    """Encode in padded standard base64."""
+    return binascii.b2a_base64(content, newline=False).decode()
+
+
 def is_standard(digits: bytes | memoryview) -> bool:
     """Tell whether digits of base64 need no padding, and are none of the URL alphabet's."""
-    return len(digits) % _PADDED == 0 and not _URL.search(digits)
+    return len(digits) % _PADDED == 0 and not re.search(rb"[-_]", digits)
 
 
 _BYTES: Final = frozenset(
@@ -80,4 +83,4 @@ def in_standard_form(value: Any, *, is_bytes: bool = False) -> Any:
     if not is_bytes or not isinstance(value, str):
         return value
     content = decoded(value.encode(errors="replace"))
-    return value if content is None else base64.b64encode(content).decode()
+    return value if content is None else encoded(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import contextlib
 import re
@@ -70,7 +69,7 @@ def to_pem(key: ec.EllipticCurvePublicKey) -> bytes:
     numbers = key.public_numbers()
     half = _point_bytes(key.curve) // 2
     point = b"\x04" + b"".join(each.to_bytes(half, "big") for each in (numbers.x, numbers.y))
-    text = base64.b64encode(bytes.fromhex(_INFO[key.curve.name]) + point)
+    text = binascii.b2a_base64(bytes.fromhex(_INFO[key.curve.name]) + point, newline=False)
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     return b"\n".join((b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""))
 

@@ -34,16 +34,9 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 LEGACY_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
 
-_SHARD: Final = re.compile(
-    r"(?P<name>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
-)
-
+_SHARD: Final = r"(?s:(?P<name>.+)):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})"
 
 DIGEST_BYTES: Final = {Hash.SHA256: 32, Hash.BLAKE2B: 64, Hash.BLAKE3: 32}
-
-_DIGESTS: Final = {
-    hash_: re.compile(f"[0-9a-f]{{{2 * size}}}") for hash_, size in DIGEST_BYTES.items()
-}
 
 
 class Resource(NamedTuple):
@@ -217,13 +210,18 @@ def _subject_digest(subject: Mapping[str, Any]) -> bytes:
 
 
 def _digest(value: object, hash_: Hash, *where: str) -> bytes:
-    if not isinstance(value, str) or not _DIGESTS[hash_].fullmatch(value):
+    try:
+        digest = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        digest = b""
+    # `fromhex` also takes capital letters, and spaces between the bytes.
+    if len(digest) != DIGEST_BYTES[hash_] or digest.hex() != value:
         place = " ".join((where[0], *map(quoted, where[1:])))
         raise StatementError(
             f"{place} has no {hash_} digest of {2 * DIGEST_BYTES[hash_]} lower-case hexadecimal "
             "digits"
         )
-    return bytes.fromhex(value)
+    return digest
 
 
 _PREDICATE_FIELDS: Final = ("resources", "serialization")
@@ -232,7 +230,7 @@ _SERIALIZATION_FIELDS: Final = (
 )
 """All that the predicate's schema allows; in resources, further fields are ignored (5.2.1)."""
 
-_GLOB: Final = re.compile(r"[*?\[]")
+_GLOB: Final = frozenset("*?[")
 """Characters that no ignored path may have (OMS 6.2.1)."""
 
 
@@ -282,7 +280,7 @@ def _serialization(
         raise StatementError("the signed statement's ignore_paths are not a list of paths")
     for path in ignored:
         _check_name(path, limit=None, said="ignores")
-        if _GLOB.search(path):
+        if not _GLOB.isdisjoint(path):
             raise StatementError(
                 f"the signed statement ignores {quoted(path)}: an ignored path is exact, and has "
                 "no *, ? or ["
@@ -353,7 +351,7 @@ def _resource(
         raise StatementError("the signed statement lists a resource without a name")
     name, start, end = item["name"], 0, 0
     if shard_size:
-        match = _SHARD.fullmatch(name)
+        match = re.fullmatch(_SHARD, name)
         if not match:
             raise StatementError(f"the signed shard {quoted(name)} is not named as path:start:end")
         name, start, end = match["name"], int(match["start"]), int(match["end"])

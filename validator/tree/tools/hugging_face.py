@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_REPOSITORY: Final = re.compile(r"(?:models|datasets|spaces|kernels)--.+", re.DOTALL)
+_REPOSITORY: Final = r"(?s:(?:models|datasets|spaces|kernels)--.+)"
 _SHARED: Final = "blobs"
 _MARKER: Final = ".huggingface-shared-blobs"
-_HASH: Final = re.compile("[0-9a-f]{64}")
+_HASH: Final = "[0-9a-f]{64}"
 
 
 def cache_of(real: str) -> tuple[str, tuple[str, ...]] | None:
@@ -33,7 +33,7 @@ def cache_of(real: str) -> tuple[str, tuple[str, ...]] | None:
     snapshots, revision = os.path.split(real)
     cache, word = os.path.split(snapshots)
     hub, repository = os.path.split(cache)
-    if word != "snapshots" or not _REPOSITORY.fullmatch(repository):
+    if word != "snapshots" or not re.fullmatch(_REPOSITORY, repository):
         return None
     if os.path.isfile(os.path.join(hub, _SHARED, _MARKER)):
         return hub, (repository, word, revision)
@@ -51,5 +51,5 @@ def is_blob(place: Sequence[str], snapshot: tuple[str, ...]) -> bool:
         case [*repository, "blobs", _] if tuple(repository) == snapshot[:-2]:
             return True
         case ["blobs", start, name] if len(snapshot) == 3:  # noqa: PLR2004 — below a hub
-            return bool(_HASH.fullmatch(name)) and start == name[:2]
+            return bool(re.fullmatch(_HASH, name)) and start == name[:2]
     return False

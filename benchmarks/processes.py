@@ -23,7 +23,8 @@ PERIOD: Final = 100_000
 """Microseconds of a CPU quota's period, as the kubelet sets it."""
 
 PEAK: Final = """
-import atexit, runpy, sys
+import atexit, os, runpy, sys
+os._exit = sys.exit  # else nothing is done at exit
 # Not ru_maxrss, which a process inherits from the one that started it.
 atexit.register(lambda: sys.stderr.write(open("/proc/self/status").read()))
 sys.argv.pop(0)

@@ -9,4 +9,4 @@ if sys.argv[1:] == ["monitor", "--status"]:
 else:
     from validator import cli
 
-    sys.exit(cli.main())
+    cli.command()

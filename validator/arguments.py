@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 DISTRIBUTION: Final = "signed-model-validation"
 USAGE: Final = 2
 """Exit code of a wrong command line."""
+
+HELP_COLUMNS: Final = 80
+"""Width of the help. argparse would ask for the terminal's whenever an option is added, by a module
+that loads archive libraries."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -29,7 +35,8 @@ class ArgumentParser(argparse.ArgumentParser):
     def __init__(
         self, *, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any
     ) -> None:
-        super().__init__(**settings)
+        width = partial(argparse.HelpFormatter, width=HELP_COLUMNS)
+        super().__init__(formatter_class=width, **settings)
         self._fill = fill
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -42,6 +49,24 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and a sentence; the usage is for those who ask for it."""
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def add_subcommand(
+    commands: argparse._SubParsersAction[ArgumentParser], name: str, module: str, *, summary: str
+) -> None:
+    """Add a subcommand whose module is loaded when it is the one that runs.
+
+    Args:
+        commands: Those that there are already.
+        name: What is typed.
+        module: Its `add_options` gives the parser its description, its options and its `run`.
+        summary: What it does, in a line of the other commands' help.
+    """
+
+    def fill(parser: ArgumentParser) -> None:
+        import_module(module).add_options(parser)
+
+    commands.add_parser(name, help=summary, allow_abbrev=False, fill=fill)
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

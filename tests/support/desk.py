@@ -109,10 +109,10 @@ HEAVY: Final = ("pydantic", "click", "rich", "sigstore", "aiohttp", "yaml", "tuf
 
 
 def loaded(code: str, *arguments: object) -> set[str]:
-    """Run code in an isolated interpreter and return the top-level modules that it loaded."""
+    """Run code in an isolated interpreter and return the names of the modules that it loaded."""
     # `make test COVERAGE=1` would load its own modules into the interpreter.
     environment = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-    tail = "\nimport sys; print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
+    tail = "\nimport sys; print('\\n' + ' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code + tail, *map(str, arguments)],
         env=environment,

@@ -25,22 +25,11 @@ _ANCHORS = {
 }
 
 
-def add_to(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    text = (
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
         "Show who claims to have signed what, when and how. Nothing is verified; no model needed."
     )
-    commands.add_parser(
-        "inspect",
-        help="show what a signature claims",
-        description=text,
-        allow_abbrev=False,
-        fill=_add_options,
-    )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "signature",
         type=Path,

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validator import contract
 from validator.cli import injected, options
@@ -36,22 +36,12 @@ if TYPE_CHECKING:
     from validator.verification import Request
 
 
-def add_to(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    commands.add_parser(
-        "monitor",
-        help="verify again and again while the model is served",
-        description=(
-            f"Verify the models of the ModelValidation in ${contract.POLICY_VARIABLE} again and "
-            "again, as its spec.revalidation says; a line for each verdict."
-        ),
-        allow_abbrev=False,
-        fill=_add_options,
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        f"Verify the models of the ModelValidation in ${contract.POLICY_VARIABLE} again and "
+        "again, as its spec.revalidation says; a line for each verdict."
     )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "--status",
         action="store_true",

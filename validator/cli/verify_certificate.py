@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validator.cli import options
 
@@ -14,23 +14,12 @@ if TYPE_CHECKING:
     from validator.contract import ExitCode
 
 
-def add_to(methods: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    text = (
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
         "Verify a model that was signed by a certificate. The authorities are the given ones "
         "only; the system's are never used."
     )
-    methods.add_parser(
-        "certificate",
-        help="signed by a certificate",
-        description=text,
-        allow_abbrev=False,
-        fill=_add_options,
-    )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("certificate-chain"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validator.cli import options
 
@@ -14,20 +14,11 @@ if TYPE_CHECKING:
     from validator.contract import ExitCode
 
 
-def add_to(methods: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    text = "Verify a model that was signed by a key pair (ECDSA, P-256, P-384 or P-521)."
-    methods.add_parser(
-        "key",
-        help="signed by a key",
-        description=text,
-        allow_abbrev=False,
-        fill=_add_options,
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Verify a model that was signed by a key pair (ECDSA, P-256, P-384 or P-521)."
     )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("public-key"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validator import contract
 from validator.cli import injected, options, progress
@@ -28,23 +28,12 @@ if TYPE_CHECKING:
     from validator.verification import Request
 
 
-def add_to(methods: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    text = (
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
         "Verify the models of a ModelValidation: from FILE, or from "
         f"${contract.POLICY_VARIABLE} as the webhook writes it."
     )
-    methods.add_parser(
-        "policy",
-        help="signed as a ModelValidation demands",
-        description=text,
-        allow_abbrev=False,
-        fill=_add_options,
-    )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     parser.add_argument(
         "files",
         nargs="*",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validator.cli import options
 from validator.errors import PolicyError
@@ -16,23 +16,12 @@ if TYPE_CHECKING:
     from validator.signatures.trusted_root import TrustedRoot
 
 
-def add_to(methods: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand."""
-    text = (
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
         "Verify a model that was signed keylessly. Offline, unless --online is given: on the "
         "production root that ships with sigstore-python."
     )
-    methods.add_parser(
-        "sigstore",
-        help="signed keylessly",
-        description=text,
-        allow_abbrev=False,
-        fill=_add_options,
-    )
-
-
-def _add_options(parser: ArgumentParser) -> None:
-    """Add its options, once it is the one that runs."""
     options.add_model(parser)
     parser.add_argument("--identity", required=True, metavar="ID", help="mail address or URI")
     parser.add_argument(

@@ -1,5 +1,7 @@
 """The webhook's command line: one file per subcommand, exit codes only here.
 
+A subcommand's file is loaded when it is the one that runs.
+
 0: done, or the pods would be admitted · 1: refused, failed, or something is left to do ·
 2: usage or setup.
 """
@@ -10,9 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from validator.arguments import USAGE, ArgumentParser, add_version
+from validator.arguments import USAGE, ArgumentParser, add_subcommand, add_version
 from validator.errors import PolicyError
-from webhook.cli import convert, doctor, mutate, observe, serve
 from webhook.errors import SetupError
 
 if TYPE_CHECKING:
@@ -20,30 +21,42 @@ if TYPE_CHECKING:
 
 UNREAD: Final = 1
 
+_SUBCOMMANDS: Final = {
+    "serve": "answer the API server's reviews",
+    "mutate": "show what the webhook would do to a manifest",
+    "convert": "turn the Go operator's manifests into ours",
+    "doctor": "say what is wrong with the installation in a cluster",
+    "observe": "show which models were verified and refused",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; return the exit code."""
-    parser = ArgumentParser(
-        prog="python -m webhook",
-        description="Give pods a gate that keeps an unsigned model from being served.",
-        allow_abbrev=False,
-    )
-    add_version(parser)
-    subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
-    serve.add_to(subcommands)
-    mutate.add_to(subcommands)
-    convert.add_to(subcommands)
-    doctor.add_to(subcommands)
-    observe.add_to(subcommands)
-    options = parser.parse_args(arguments)
+    root = parser()
+    options = root.parse_args(arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
     except (SetupError, PolicyError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{root.prog}: {error}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:  # the reader has left, as `head` does
         # Else the interpreter would fail to flush the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
     return code
+
+
+def parser() -> ArgumentParser:
+    """Return the command line's parser."""
+    root = ArgumentParser(
+        prog="python -m webhook",
+        description="Give pods a gate that keeps an unsigned model from being served.",
+        allow_abbrev=False,
+    )
+    add_version(root)
+    # Without `prog` argparse would format the usage, for which it loads archive libraries.
+    subcommands = root.add_subparsers(prog=root.prog, required=True, metavar="SUBCOMMAND")
+    for name, summary in _SUBCOMMANDS.items():
+        add_subcommand(subcommands, name, f"{__name__}.{name}", summary=summary)
+    return root

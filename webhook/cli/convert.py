@@ -21,16 +21,13 @@ CONVERTED: Final = 0
 UNFINISHED: Final = 1
 
 
-def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser(
-        "convert",
-        help="turn the Go operator's manifests into ours",
-        description="Print manifests with the policies and labels of the Go operator "
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Print manifests with the policies and labels of the Go operator "
         "(sigstore/model-validation-operator) as this webhook reads them, and all others as they "
         "are. Standard error says what changed, and what is to be done by hand. Exit code 0: "
-        "nothing is left to do; 1: something has no equivalent; 2: usage.",
-        allow_abbrev=False,
+        "nothing is left to do; 1: something has no equivalent; 2: usage."
     )
     parser.add_argument(
         "manifests", metavar="FILE", nargs="+", help="YAML or JSON; - for standard input"

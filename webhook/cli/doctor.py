@@ -23,16 +23,13 @@ NAME: Final = "model-validation-doctor"
 """Of the client, in the API server's audit log."""
 
 
-def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser(
-        "doctor",
-        help="say what is wrong with the installation in a cluster",
-        description="Compare the installation in a cluster with this release, and say in one "
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Compare the installation in a cluster with this release, and say in one "
         "sentence each what is missing, changed or not working, and what to do. Nothing in the "
         "cluster is changed. Exit code 0: no error was found; 1: an error was found, or something "
-        "could not be looked at; 2: usage, or no access.",
-        allow_abbrev=False,
+        "could not be looked at; 2: usage, or no access."
     )
     parser.add_argument(
         "--kubeconfig",

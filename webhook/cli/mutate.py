@@ -75,16 +75,13 @@ class Outcome:
     skipped: bool = False
 
 
-def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser(
-        "mutate",
-        help="show what the webhook would do to a manifest",
-        description="Show what the webhook would do to the pods in manifests: Pods, and all "
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Show what the webhook would do to the pods in manifests: Pods, and all "
         "kinds with a pod template. Offline: what the API server and controllers would fill in is "
         "not there. Exit code 0: the pods would be admitted; 1: one would be refused; 2: usage, "
-        "or no pod in the manifests.",
-        allow_abbrev=False,
+        "or no pod in the manifests."
     )
     parser.add_argument("manifest", metavar="POD.yaml", help="YAML or JSON; - for standard input")
     parser.add_argument(

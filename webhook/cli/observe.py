@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from validator.arguments import ArgumentParser
 
 
-def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser(
-        "observe",
-        help="show which models were verified and refused",
-        description="Read the reports that gates leave in labelled pods, and write what they say "
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Read the reports that gates leave in labelled pods, and write what they say "
         "into the status of each ModelValidation; show the same as events, as metrics and on a "
-        "page. It decides nothing.",
-        allow_abbrev=False,
+        "page. It decides nothing."
     )
     parser.add_argument(
         "--gate-image",

@@ -19,14 +19,11 @@ DRAIN_LIMIT: Final = 3600
 """Seconds; Kubernetes gives a pod 30 by default, and 45 in our manifests."""
 
 
-def add_to(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser(
-        "serve",
-        help="answer the API server's reviews",
-        description="Answer AdmissionReviews on /mutate and /validate over TLS, probes and "
-        "metrics on a plain second port. Policies come from the cluster, or from a directory.",
-        allow_abbrev=False,
+def add_options(parser: ArgumentParser) -> None:
+    """Describe the subcommand."""
+    parser.description = (
+        "Answer AdmissionReviews on /mutate and /validate over TLS, probes and "
+        "metrics on a plain second port. Policies come from the cluster, or from a directory."
     )
     source = parser.add_argument_group("policies (default: the cluster that the pod runs in)")
     either = source.add_mutually_exclusive_group()

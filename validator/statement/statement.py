@@ -5,6 +5,7 @@ Nothing here touches the model.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.errors import BundleError, StatementError
 from validator.files import check_values
+from validator.statement import plain_run
 from validator.statement.json_stream import Listed, entries, outline
+from validator.statement.plain_run import Run
 from validator.statement.signed_files import (
     SINGLE_FILE,
     GapError,
@@ -25,9 +28,10 @@ from validator.statement.signed_files import (
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from validator.limits import Limits
+    from validator.statement.plain_run import Cut
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -119,7 +123,7 @@ def parse_statement(
         raise StatementError(
             f"the signed payload is of type {quoted(payload_type)}, and {PAYLOAD_TYPE} is expected"
         )
-    document = _outline(payload, limits)
+    document, cut = _outline(payload, limits)
     if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
         raise StatementError(f"the signed payload is not an in-toto statement ({STATEMENT_TYPE})")
     subjects = document.get("subject")
@@ -154,8 +158,8 @@ def parse_statement(
 
     # Step 6: the resources' names and digests, and the digest over all of them.
     _check_count(predicate.get("resources"), limits)
-    items = entries(payload, _RESOURCES, what=_WHAT, depth=limits.bundle_depth)
-    files, root = _files(items, hash_, shard_size, limits)
+    run, others = _listed(payload, None if shard_size else cut, hash_, limits)
+    files, root = _files(others, hash_, shard_size, limits, run=run)
     root_digest = _subject_digest(subject).hex()
     if root != root_digest:
         raise StatementError(
@@ -176,11 +180,27 @@ def parse_statement(
 _WHAT: Final = "signed statement"
 
 
-def _outline(payload: bytes, limits: Limits) -> Any:
-    """Return the document without the entries of its two long lists."""
+def _outline(payload: bytes, limits: Limits) -> tuple[Any, Cut | None]:
+    """Return the document without the entries of its two long lists, and those that are alike."""
     values = limits.bundle_values + len(payload) // limits.bytes_per_value
     try:
         check_values(payload, what=_WHAT, values=values)
+    except BundleError as error:
+        raise StatementError(str(error)) from error
+    if cut := plain_run.cut(payload, name_bytes=limits.name_bytes):
+        # Whatever is wrong with the rest is found again, and said, where nothing was cut out.
+        with contextlib.suppress(StatementError):
+            document = _outlined(cut.rest, limits)
+            listed = _resources(document)
+            if listed and listed.first == cut.mark:
+                length = listed.length - 1 + len(cut.run.names)
+                document["predicate"]["resources"] = Listed(length)
+                return document, cut
+    return _outlined(payload, limits), None
+
+
+def _outlined(payload: bytes, limits: Limits) -> Any:
+    try:
         return outline(
             payload, lists=(_SUBJECTS, _RESOURCES), what=_WHAT, depth=limits.bundle_depth
         )
@@ -188,11 +208,33 @@ def _outline(payload: bytes, limits: Limits) -> Any:
         raise StatementError(str(error)) from error
 
 
+def _resources(document: object) -> Listed | None:
+    """Return the list of resources of a document of any form."""
+    predicate = document.get("predicate") if isinstance(document, dict) else None
+    listed = predicate.get("resources") if isinstance(predicate, dict) else None
+    return listed if isinstance(listed, Listed) else None
+
+
+def _listed(
+    payload: bytes, cut: Cut | None, hash_: Hash, limits: Limits
+) -> tuple[Run, Iterator[Any]]:
+    """Return the resources: the first ones, of which the form is known, and all others."""
+    if cut is None or not cut.run.fits(hash_.value, width=DIGEST_BYTES[hash_]):
+        run, rest = Run([], b"", hash_.value), payload
+    else:
+        run, rest = cut.run, cut.rest
+    others = entries(rest, _RESOURCES, what=_WHAT, depth=limits.bundle_depth)
+    if run.names:
+        next(others)  # the mark
+    return run, others
+
+
 def _legacy(payload: bytes, subjects: Listed, *, limits: Limits) -> Statement:
     """Read the predicate of v0.2: its subjects are the files, hashed whole by SHA-256."""
     _check_count(subjects, limits)
     listed = entries(payload, _SUBJECTS, what=_WHAT, depth=limits.bundle_depth)
-    files, root = _files((_of_subject(item) for item in listed), Hash.SHA256, None, limits)
+    items = (_of_subject(item) for item in listed)
+    files, root = _files(items, Hash.SHA256, None, limits, run=Run([], b"", "sha256"))
     return Statement(model_name="", root_digest=root, files=files, legacy=True)
 
 
@@ -308,14 +350,27 @@ def _check_count(listed: object, limits: Limits) -> None:
 
 
 def _files(
-    listed: Iterable[object], hash_: Hash, shard_size: int | None, limits: Limits
+    listed: Iterable[object],
+    hash_: Hash,
+    shard_size: int | None,
+    limits: Limits,
+    *,
+    run: Run,
 ) -> tuple[SignedFiles, str]:
-    """Return the signed files, and the digest over all digests in the signed order."""
+    """Return the signed files, and the digest over all digests in the signed order.
+
+    Args:
+        listed: The resources after the run.
+        hash_: By which all are hashed.
+        shard_size: Bytes of a shard; None where whole files were hashed.
+        limits: Of names.
+        run: The first resources, of which the form is known.
+    """
     accepted = [hash_.value]
     if shard_size:  # the reference's own spelling
         accepted.append(f"{hash_}-sharded-{shard_size}")
-    digests = bytearray()
-    names: list[bytes] = []
+    digests = bytearray(run.digests)
+    names = run.names
     shards = Shards()
     for item in listed:
         name, start, end, digest = _resource(item, hash_, accepted, shard_size, limits)

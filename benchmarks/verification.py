@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import disk_usage
 from statistics import median
@@ -104,6 +104,10 @@ def compare(shape: Shape, asked: argparse.Namespace) -> dict[str, list[Sample]]:
                 if sample.code and contender in {"floor", "ours"}:
                     sys.exit(f"{contender} failed on {shape.name}: {log.read_text()}")
                 samples[contender].append(sample)
+        for contender, command in contenders.items():
+            memory = processes.peak_of_all(command, log)
+            found = samples[contender]
+            samples[contender] = [replace(each, memory=max(each.memory, memory)) for each in found]
     return samples
 
 

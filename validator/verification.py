@@ -76,7 +76,9 @@ class Request:
         also: Further demands, all of which must be met by the same signature.
         must_cover: Paths below the model that the workload opens; each must be signed.
         allow_legacy: Whether the predicate of v0.2 is accepted.
-        jobs: Threads for hashing.
+        jobs: Threads for hashing, and processes where they may be forked.
+        forks: Whether processes may be forked for many small files. That is for a program to say
+            which is alone in its process.
         limits: On everything from outside.
     """
 
@@ -91,6 +93,7 @@ class Request:
     must_cover: tuple[str, ...] = ()
     allow_legacy: bool = False
     jobs: int = field(default_factory=hashing.default_jobs)
+    forks: bool = False
     limits: Limits = DEFAULT
 
     @property
@@ -223,6 +226,7 @@ def _verify(
                 tree,
                 hash_=statement.hash,
                 jobs=request.jobs,
+                forks=request.forks,
                 progress=reading.advance,
             ),
         )

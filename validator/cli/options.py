@@ -181,12 +181,15 @@ def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
 
 def judge(request: Request, *, display: Progress, memory: Memory | None = None) -> Report:
     """Verify and turn refusals into reports, too."""
+    from dataclasses import replace
+
     from validator.report import Report, Verdict
     from validator.verification import verify
 
     began = time.monotonic()
     try:
-        return verify(request, progress=display, memory=memory)
+        # A monitor reads slowly, beside a workload.
+        return verify(replace(request, forks=memory is None), progress=display, memory=memory)
     except (Refused, Undecided) as error:
         refused = isinstance(error, Refused)
         return Report(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import size
-from validator.tree.hashing import new_hasher
+from validator.tree.ranges import new_hasher
 from validator.tree.reads import SMALL_BYTES
 
 if TYPE_CHECKING:

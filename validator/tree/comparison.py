@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from validator.errors import ModelError, Undecided
 from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
-from validator.tree import hashing
 from validator.tree.listing import is_below
+from validator.tree.ranges import AS_SIGNED
 from validator.tree.tools import leftovers, lfs
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from validator.statement.signed_files import SignedFiles
     from validator.tree.listing import Listing
+    from validator.tree.ranges import Outcome
     from validator.tree.signed_ranges import SignedRanges
     from validator.tree.tree import Tree
 
@@ -80,11 +81,11 @@ class Found:
         yield from _written_notes(self.written)
 
 
-def compared(ranges: SignedRanges, outcomes: Sequence[hashing.Outcome]) -> Found:
+def compared(ranges: SignedRanges, outcomes: Sequence[Outcome]) -> Found:
     """Return what came of each range, compared with what was signed."""
     found = Found()
     for index, outcome in enumerate(outcomes):
-        if outcome is hashing.AS_SIGNED:
+        if outcome is AS_SIGNED:
             continue
         part = ranges[index]
         name = part.entry.name

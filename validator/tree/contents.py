@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from validator.text import quoted
-from validator.tree.hashing import AS_SIGNED, Outcome, Range, Ranges, changed
+from validator.tree.ranges import AS_SIGNED, Outcome, Range, Ranges, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +65,8 @@ def read_contents(
         list_again: Lists the model once more.
         digests: Hashes some ranges.
     """
-    _wait_until_told(state for _, state in listing.files.states())
+    if max(listing.files.changes(), default=0) > time.time_ns() - COARSE_NS:  # else all are old
+        _wait_until_told(state for _, state in listing.files.states())
     outcomes = digests(ranges)
     for reads in range(READS):
         again = list_again()

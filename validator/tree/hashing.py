@@ -1,9 +1,10 @@
 """Digests of many byte ranges, on all cores.
 
 Step 9's second half. Large ranges go to one thread each (hashlib lets go of the
-interpreter's lock while it works); small files go through a single thread one
+interpreter's lock while it works). Small files go through a single thread one
 after the other, since two threads on many small files only fight for the lock,
-unless storage keeps them waiting.
+unless storage keeps them waiting; where cores are left, forked processes take
+from the same queue.
 
 The order is another one each time, and cannot be foreseen: a writer who knew which file comes
 next could show the signed one for just that moment.
@@ -11,35 +12,29 @@ next could show the signed one for just that moment.
 
 from __future__ import annotations
 
-import abc
-import contextlib
-import errno
-import hashlib
+import json
 import os
-import stat
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from validator.errors import Undecided
 from validator.limits.cgroup import granted_cpus, granted_memory
-from validator.statement.signed_files import Hash
-from validator.text import quoted, unreadable
-from validator.tree import leases
 from validator.tree.crew import Crew
-from validator.tree.reads import BUFFER_BYTES, SMALL_BYTES, read
-from validator.tree.tools import lfs
+from validator.tree.ranges import AS_SIGNED, Outcome, Ranges, Work, hash_batch, new_hasher
+from validator.tree.reads import BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Identity
+from validator.tree.workers import Queue, Workers, may_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
     from threading import Event
 
-    from validator.tree.reads import Hasher
-    from validator.tree.tree import Entry, Tree
+    from validator.statement.signed_files import Hash
+    from validator.tree.ranges import Range
+    from validator.tree.tree import Tree
 
 SLOW_SECONDS: Final = 0.0005
 """A small file that takes longer waits for storage: then more threads pay, which else only fight
@@ -55,96 +50,8 @@ def shuffle(items: list[Any]) -> None:
     items.sort(key=lambda _: next(numbers))
 
 
-_T = TypeVar("_T")
-_Batches = deque[Sequence[int]]
-"""The ranges that one thread reads in a row: batches of their indices."""
-
-_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
-"""Errors that a listed file gives when it is no longer what was listed."""
-
-
-def changed(name: str) -> str:
-    """Say that a file did not hold still."""
-    return f"{quoted(name)} was changed while the model was verified"
-
-
 class _StoppedError(Exception):
     """Ends a thread whose result is not needed any more."""
-
-
-class Range(NamedTuple):
-    """Bytes of a file to be hashed: `start` included, `end` not.
-
-    Attributes:
-        digest: The signed one.
-    """
-
-    entry: Entry
-    start: int
-    end: int
-    digest: bytes = b""
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self.end - self.start
-
-
-class Ranges(Sequence[Range]):
-    """Ranges that are made one by one, when they are asked for."""
-
-    @property
-    @abc.abstractmethod
-    def sizes(self) -> Sequence[int]:
-        """The length of each in bytes, without making it."""
-
-
-class Outcome(NamedTuple):
-    """The result for a range: a digest, or the reason why there is none.
-
-    Attributes:
-        digest: What was found.
-        state: The file's, before and after the read; None if it was not the same.
-        changed: The file was not, or did not stay, what the walk had listed.
-        differed: It was read twice, and had two contents.
-        unreadable: Why it could not be read.
-        is_pointer: The file is a Git LFS pointer.
-        is_written: Somebody on this machine has the file open for writing.
-        is_second: The range was read before, when the file was in another state.
-    """
-
-    digest: bytes | None = None
-    state: Identity | None = None
-    changed: str | None = None
-    differed: str | None = None
-    unreadable: str | None = None
-    is_pointer: bool = False
-    is_written: bool = False
-    is_second: bool = False
-
-
-AS_SIGNED: Final = Outcome(digest=b"as signed")
-"""The outcome of a range with the signed digest, of a file in its listed state: one for all."""
-
-
-def new_hasher(hash_: Hash) -> Callable[[], Hasher]:
-    """Return a factory of hash objects.
-
-    Raises:
-        Undecided: The hash needs a library that is not installed.
-    """
-    if hash_ is Hash.SHA256:
-        return hashlib.sha256
-    if hash_ is Hash.BLAKE2B:
-        return hashlib.blake2b
-    try:
-        from blake3 import blake3  # noqa: PLC0415 — an extra
-    except ImportError as error:
-        raise Undecided(
-            "the model was signed with BLAKE3, which this installation lacks: run "
-            "`pip install '.[blake3]'` in a checkout of this project, or use the validator's image"
-        ) from error
-    return blake3
 
 
 _JOBS_LIMIT: Final = 64
@@ -165,13 +72,36 @@ def default_jobs() -> int:
     return max(1, jobs)
 
 
-def hash_ranges(
+_FILES_EACH: Final = 2000
+"""Small files that pay for a forked process: 30 ms of work, for 5 ms."""
+
+_WORKERS_LIMIT: Final = 8
+"""Processes beside this one at most."""
+
+_WORKER_BYTES: Final = 8 * 1024 * 1024
+_FILE_BYTES: Final = 128
+"""Memory of such a process, and more for each file of the model: pages that it writes to."""
+
+_WORKERS_SHARE: Final = 4
+"""Part of the memory that such processes may take: a quarter."""
+
+
+def _worth_forking(files: int, *, cores: int) -> int:
+    """Return how many processes pay for some small files, where so many cores are left."""
+    count = min(cores, files // _FILES_EACH, _WORKERS_LIMIT)
+    if (memory := granted_memory()) is not None:
+        count = min(count, memory // _WORKERS_SHARE // (_WORKER_BYTES + _FILE_BYTES * files))
+    return count
+
+
+def hash_ranges(  # noqa: PLR0913 — what is read, how, and by whom
     tree: Tree,
     ranges: Sequence[Range],
     *,
     hash_: Hash,
     jobs: int,
     progress: Callable[[int], None],
+    forks: bool = False,
 ) -> list[Outcome]:
     """Hash every range, in an order that cannot be foreseen.
 
@@ -179,8 +109,9 @@ def hash_ranges(
         tree: Where the files are opened.
         ranges: What to hash.
         hash_: By which function.
-        jobs: Threads.
+        jobs: Threads and forked processes together.
         progress: Called with the bytes of each read, from any of the threads.
+        forks: Whether small files may be hashed by forked processes, too.
 
     Returns:
         Outcomes in the order of `ranges`.
@@ -188,46 +119,220 @@ def hash_ranges(
     Raises:
         Undecided: The hash is not available.
     """
-    outcomes: list[Outcome] = [Outcome()] * len(ranges)
-    tasks = deque(_planned(ranges, jobs=jobs))
-    factory = new_hasher(hash_)
-    with Crew() as crew:
-        work = _Work(tree, factory, _until(crew.stop, progress), os.geteuid())
-
-        def hash_batches(batches: _Batches, *, helps: bool) -> None:
-            for batch in _taken(batches):
-                began = time.perf_counter()
-                for index, outcome in _hash_batch(work, ranges, batch):
-                    outcomes[index] = outcome
-                waits = time.perf_counter() - began > SLOW_SECONDS * len(batch)
-                if helps and not waits:
-                    return
-                if waits and len(batches) > 1 and jobs > 1:
-                    crew.start(partial(hash_batches, batches, helps=True), most=jobs + READERS)
-
-        def work_off() -> None:
-            for task in _taken(tasks):
-                hash_batches(task, helps=False)
-
-        for _ in range(min(jobs, len(tasks))):
-            crew.start(work_off)
-    return outcomes
+    sizes = ranges.sizes if isinstance(ranges, Ranges) else [part.size for part in ranges]
+    work = Work(tree, new_hasher(hash_), progress, os.geteuid())
+    hashing = _Hashing(work, ranges, sizes, jobs)
+    small, large = _planned(sizes, jobs=jobs)
+    threads = min(jobs, len(large) + 1)
+    files = sum(map(len, small)) if forks else 0
+    with Workers() as workers:
+        count = _worth_forking(files, cores=jobs - threads)
+        shared = _Shared.among(count, small, hashing, workers) if count and may_start() else None
+        first: _Batches = _Own(small) if shared is None else shared
+        hashing.run([first, *(_Own([batch]) for batch in large)])
+        if shared is not None:
+            for message in workers.messages(wait=True):
+                shared.hear(message)
+            hashing.run([_Own(shared.left())])
+    return hashing.outcomes
 
 
-def _taken(queue: deque[_T]) -> Iterator[_T]:
-    """Yield from a queue that other threads take from, too."""
-    with contextlib.suppress(IndexError):
-        while True:
-            yield queue.popleft()
+class _Batches(Protocol):
+    """Batches of ranges, of which each is taken once."""
+
+    def take(self) -> Sequence[int] | None:
+        """Return the indices of one batch; None, if there is none left."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many are left."""
+        ...
+
+    def pause(self) -> None:
+        """Do what is to be done between two batches."""
+
+
+class _Own:
+    """Batches that only threads of this process take."""
+
+    def __init__(self, batches: Iterable[Sequence[int]]) -> None:
+        self._left = deque(batches)
+
+    def take(self) -> Sequence[int] | None:
+        """Return the next one."""
+        try:
+            return self._left.popleft()
+        except IndexError:
+            return None
+
+    def __len__(self) -> int:
+        """Return how many are left."""
+        return len(self._left)
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+
+class _Shared:
+    """Batches that forked processes take, too; and what has come of theirs."""
+
+    def __init__(
+        self, batches: list[Sequence[int]], hashing: _Hashing, queue: Queue, workers: Workers
+    ) -> None:
+        self._batches = batches
+        self._hashing = hashing
+        self._queue = queue
+        self._workers = workers
+        self._done = bytearray(len(batches))
+
+    @classmethod
+    def among(
+        cls, count: int, batches: list[Sequence[int]], hashing: _Hashing, workers: Workers
+    ) -> _Shared | None:
+        """Fork processes that take batches; None, where that is not possible."""
+        try:
+            queue = workers.queue(len(batches))
+        except OSError:
+            return None
+        shared = cls(batches, hashing, queue, workers)
+        for _ in range(count):
+            if not workers.start(shared.work_off):
+                break
+        return shared
+
+    def take(self) -> Sequence[int] | None:
+        """Return the next one that no other process has taken."""
+        if (number := self._queue.take()) is None:
+            return None
+        self._done[number] = True
+        return self._batches[number]
+
+    def __len__(self) -> int:
+        """Return how many are left."""
+        return len(self._queue)
+
+    def work_off(self, send: Callable[[bytes], None]) -> None:
+        """Hash batches in another process, and send for each what its parent cannot foresee."""
+        while (number := self._queue.take()) is not None:
+            found = self._hashing.hash(self._batches[number])
+            odd = [(index, _plain(each)) for index, each in found if each is not AS_SIGNED]
+            send(json.dumps((number, odd)).encode())
+
+    def pause(self) -> None:
+        """Take note of what has come from the others."""
+        for message in self._workers.messages():
+            self.hear(message)
+
+    def hear(self, message: bytes) -> None:
+        """Take note of a batch that another process has hashed.
+
+        Raises:
+            Undecided: It is no such message.
+        """
+        try:
+            number, odd = json.loads(message)
+            batch = self._batches[number]
+            found = {index: _outcome(fields) for index, fields in odd}
+            outcomes = {index: found.pop(index, AS_SIGNED) for index in batch}
+        except (ValueError, TypeError, LookupError) as error:
+            raise _nonsense() from error
+        if found:
+            raise _nonsense()
+        self._done[number] = True
+        self._hashing.add(outcomes)
+
+    def left(self) -> list[Sequence[int]]:
+        """Return the batches of which nothing was heard: whoever took them has ended early."""
+        return [batch for batch, done in zip(self._batches, self._done, strict=True) if not done]
+
+
+def _nonsense() -> Undecided:
+    return Undecided(
+        "a process that hashes files beside this one has sent what makes no sense: verify again, "
+        "with --jobs 1 if it happens again"
+    )
+
+
+def _plain(outcome: Outcome) -> list[Any]:
+    """Return an outcome as JSON has it."""
+    digest, state, *others = outcome
+    return [digest and digest.hex(), state, *others]
+
+
+def _outcome(fields: list[Any]) -> Outcome:
+    digest, state, *others = fields
+    return Outcome(digest and bytes.fromhex(digest), state and Identity._make(state), *others)
+
+
+class _Hashing:
+    """Ranges that are being hashed.
+
+    Attributes:
+        outcomes: One for each range; one without a digest until it is hashed.
+    """
+
+    def __init__(
+        self, work: Work, ranges: Sequence[Range], sizes: Sequence[int], jobs: int
+    ) -> None:
+        self._work = work
+        self._ranges = ranges
+        self._sizes = sizes
+        self._jobs = jobs
+        self.outcomes: list[Outcome] = [Outcome()] * len(ranges)
+
+    def hash(self, batch: Sequence[int]) -> Iterable[tuple[int, Outcome]]:
+        """Hash some ranges, without progress."""
+        return hash_batch(self._work._replace(progress=_nowhere), self._ranges, batch)
+
+    def add(self, outcomes: dict[int, Outcome]) -> None:
+        """Take note of ranges that another process has hashed."""
+        for index, outcome in outcomes.items():
+            self.outcomes[index] = outcome
+        self._work.progress(sum(self._sizes[index] for index in outcomes))
+
+    def run(self, tasks: Iterable[_Batches]) -> None:
+        """Work tasks off, each by one thread, or by more where its storage is slow."""
+        left = deque(tasks)
+        with Crew() as crew:
+            work = self._work._replace(progress=_until(crew.stop, self._work.progress))
+            for _ in range(min(self._jobs, len(left))):
+                crew.start(partial(self._work_off, crew, work, left))
+
+    def _work_off(self, crew: Crew, work: Work, tasks: deque[_Batches]) -> None:
+        try:
+            while True:
+                self._hash_all(crew, work, tasks.popleft(), helps=False)
+        except IndexError:
+            pass
+
+    def _hash_all(self, crew: Crew, work: Work, batches: _Batches, *, helps: bool) -> None:
+        while (batch := batches.take()) is not None:
+            began = time.perf_counter()
+            for index, outcome in hash_batch(work, self._ranges, batch):
+                self.outcomes[index] = outcome
+            waits = time.perf_counter() - began > SLOW_SECONDS * len(batch)
+            if helps and not waits:
+                return
+            if waits and len(batches) > 1 and self._jobs > 1:
+                help_ = partial(self._hash_all, crew, work, batches, helps=True)
+                crew.start(help_, most=self._jobs + READERS)
+            if not helps:
+                batches.pause()
+
+
+def _nowhere(_: int) -> None:
+    """Progress that nobody sees."""
 
 
 _BATCH: Final = 64
 """Small files that are read in a row; neighbours in the signed order, so mostly of one folder."""
 
 
-def _planned(ranges: Sequence[Range], *, jobs: int) -> list[_Batches]:
-    """Return what each task reads, in a random order."""
-    sizes = ranges.sizes if isinstance(ranges, Ranges) else [part.size for part in ranges]
+def _planned(sizes: Sequence[int], *, jobs: int) -> tuple[list[Sequence[int]], list[Sequence[int]]]:
+    """Return batches of indices that are read in a row by one thread, and such that need not be.
+
+    Both are in a random order, and each large range is a batch.
+    """
     few = [index for index, size in enumerate(sizes) if size < SMALL_BYTES]
     small: list[Sequence[int]] = []
     for start in range(0, len(few), _BATCH):
@@ -240,13 +345,13 @@ def _planned(ranges: Sequence[Range], *, jobs: int) -> list[_Batches]:
     if jobs == 1:
         small += large
         shuffle(small)
-        return [deque(small)]
+        return small, []
     shuffle(small)
     shuffle(large)
     # The longest first, so that no thread is left alone with one at the end; among ranges of about
     # one length, which most models have, the order is random all the same.
     large.sort(key=lambda batch: sizes[batch[0]].bit_length(), reverse=True)
-    return [deque(small), *(deque([batch]) for batch in large)]
+    return small, large
 
 
 def _until(stop: Event, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -256,82 +361,3 @@ def _until(stop: Event, progress: Callable[[int], None]) -> Callable[[int], None
         progress(count)
 
     return advance
-
-
-class _Work(NamedTuple):
-    """The means by which all ranges are hashed.
-
-    Attributes:
-        tree: Where the files are opened.
-        hasher: Makes hash objects.
-        progress: Called with the bytes of each read.
-        user: This process' user id.
-    """
-
-    tree: Tree
-    hasher: Callable[[], Hasher]
-    progress: Callable[[int], None]
-    user: int
-
-
-def _hash_batch(
-    work: _Work, ranges: Sequence[Range], batch: Sequence[int]
-) -> Iterator[tuple[int, Outcome]]:
-    """Hash some ranges; finding the way down to a folder once saves time."""
-    folders: dict[tuple[str, ...], list[tuple[int, Range]]] = {}
-    for index in batch:
-        part = ranges[index]
-        folders.setdefault(part.entry.folder, []).append((index, part))
-    for folder, parts in folders.items():
-        try:
-            descriptor = work.tree.open_directory(folder)
-        except OSError as error:
-            yield from ((index, _failed(part, error)) for index, part in parts)
-            continue
-        try:
-            yield from ((index, _hash_range(work, descriptor, part)) for index, part in parts)
-        finally:
-            os.close(descriptor)
-
-
-def _hash_range(work: _Work, folder: int, part: Range) -> Outcome:
-    """Return the digest of a file's range, if it is the listed file and stays it."""
-    entry = part.entry
-    hasher = work.hasher()
-    try:
-        descriptor = work.tree.open_file(entry, folder=folder)
-        try:
-            status = os.fstat(descriptor)
-            before = Identity.of(status)
-            if not stat.S_ISREG(status.st_mode) or not before.is_like(entry.identity):
-                return Outcome(changed=changed(entry.name))
-            leased = leases.are_given(owner=status.st_uid, user=work.user)
-            start, is_written = read(descriptor, part, hasher, work.progress, leased=leased)
-            if start is None:
-                return Outcome(changed=changed(entry.name))
-            after = Identity.of(os.fstat(descriptor))
-            same = before == after
-            if same and work.tree.forgets_inodes(after.device):
-                # An open file keeps its number. Does its path still lead to it?
-                here = os.stat(entry.item, dir_fd=folder, follow_symlinks=False)
-                same = after == Identity.of(here)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        return _failed(part, error)
-    if not after.is_like(before):
-        return Outcome(changed=changed(entry.name))
-    is_pointer = lfs.is_pointer(start, size=after.size)
-    digest = hasher.digest()
-    plain = same and after == entry.identity and not is_pointer and not is_written
-    if digest == part.digest:
-        if plain:
-            return AS_SIGNED
-        digest = part.digest  # one for all reads of it
-    return Outcome(digest, after if same else None, is_pointer=is_pointer, is_written=is_written)
-
-
-def _failed(part: Range, error: OSError) -> Outcome:
-    if error.errno in _GONE:
-        return Outcome(changed=changed(part.entry.name))
-    return Outcome(unreadable=unreadable(quoted(part.entry.name), error))

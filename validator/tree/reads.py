@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from validator.tree import leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from validator.tree.hashing import Range
+    from validator.tree.ranges import Range
 
 BUFFER_BYTES: Final = 1024 * 1024
 """One read. Measured: 64 KiB to 1 MiB are equally fast."""
@@ -46,45 +46,75 @@ class Hasher(Protocol):
         ...
 
 
+class Read(NamedTuple):
+    """The finding of one read of a range.
+
+    Attributes:
+        digest: Of its bytes.
+        start: The file's first bytes; none, where the range begins elsewhere.
+        is_written: Whether somebody has the file open for writing.
+    """
+
+    digest: bytes
+    start: bytes
+    is_written: bool
+
+
 def read(
     descriptor: int,
     part: Range,
-    hasher: Hasher,
+    hasher: Callable[..., Hasher],
     progress: Callable[[int], None],
     *,
     leased: bool,
-) -> tuple[bytes | None, bool]:
-    """Hash an open file's range.
+) -> Read | None:
+    """Hash an open file's range; return None, if the file was too short.
 
     Args:
         descriptor: The file.
         part: The range.
-        hasher: Takes in its bytes.
+        hasher: Makes an object that takes in its bytes.
         progress: Called with the bytes of each read.
         leased: Whether leases on the file are given to this process.
-
-    Returns:
-        Its first bytes, None if the file was too short; and whether somebody has it open for
-        writing.
     """
-    if part.size < SMALL_BYTES:
+    if part.end - part.start < SMALL_BYTES:
         # Held during the read, which takes less than to ask twice. Progress waits, where the rate
         # is bounded: so it comes after the lease.
         lease = leases.take(descriptor) if leased else leases.Lease.UNKNOWN
-        start = _hash(descriptor, part, hasher, progress=None)
+        content = _content(descriptor, part)
         held = lease is not leases.Lease.TAKEN or leases.give_back(descriptor)
-        if start is not None:
-            progress(part.size)
-        return start, lease is leases.Lease.REFUSED or not held
+        if content is None:
+            return None
+        progress(len(content))
+        first = b"" if part.start else content[:_START_BYTES]
+        return Read(hasher(content).digest(), first, lease is leases.Lease.REFUSED or not held)
     is_written = leased and leases.is_written(descriptor)
-    start = _hash(descriptor, part, hasher, progress=progress)
+    taker = hasher()
+    start = _hash(descriptor, part, taker, progress)
+    if start is None:
+        return None
     # Asked twice: a writer who was there at the start may have closed the file, and one who opens
     # it later has to move its times.
-    return start, is_written or (leased and leases.is_written(descriptor))
+    return Read(taker.digest(), start, is_written or (leased and leases.is_written(descriptor)))
+
+
+def _content(descriptor: int, part: Range) -> bytes | None:
+    """Return the bytes of a small range: by one read, where a file system gives what it is asked.
+
+    It is None, if the file was too short.
+    """
+    position, end = part.start, part.end
+    content = os.pread(descriptor, end - position, position)
+    while len(content) < end - position:
+        more = os.pread(descriptor, end - position - len(content), position + len(content))
+        if not more:
+            return None
+        content += more
+    return content
 
 
 def _hash(
-    descriptor: int, part: Range, hasher: Hasher, *, progress: Callable[[int], None] | None
+    descriptor: int, part: Range, hasher: Hasher, progress: Callable[[int], None]
 ) -> bytes | None:
     """Hash an open file's range; return its first bytes, or None if the file was too short."""
     position = part.start
@@ -102,8 +132,7 @@ def _hash(
             end = min(position + AHEAD_BYTES, part.end)
             asked = _ask_ahead(descriptor, max(asked, position), end)
         hasher.update(content)
-        if progress:
-            progress(len(content))
+        progress(len(content))
     return start
 
 

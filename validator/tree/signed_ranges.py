@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, overload
 
-from validator.tree.hashing import Range, Ranges
+from validator.tree.ranges import Range, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,15 +30,23 @@ class SignedRanges(Ranges):
         self._places = array("L")
         self._sizes = array("Q")
         self.misfits: list[int] = []
-        self.bytes = 0
-        for number, state in listed.states():
+        if signed.ends is None:
+            for number, size in listed.sizes():
+                self._numbers.append(number)
+                self._sizes.append(size)
+        else:
+            self._split(signed, listed)
+        self.bytes = sum(self._sizes)
+
+    def _split(self, signed: SignedFiles, listed: ListedFiles) -> None:
+        """Take the shards of each file."""
+        for number, size in listed.sizes():
             # Without this, bytes appended after the last shard would go unnoticed.
-            if signed.size(number) not in {None, state.size}:
+            if signed.size(number) != size:
                 self.misfits.append(number)
                 continue
-            self.bytes += state.size
             for place in range(signed.count(number)):
-                start, end = signed.span(number, place, size=state.size)
+                start, end = signed.span(number, place, size=size)
                 self._numbers.append(number)
                 self._places.append(place)
                 self._sizes.append(end - start)
@@ -60,9 +68,22 @@ class SignedRanges(Ranges):
         """Return a range, or several."""
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        number = self._numbers[index]
-        entry = self._listed.entry(number)
-        if entry is None:
-            raise AssertionError
-        part = self._signed.part(number, self._places[index], size=entry.identity.size)
-        return Range(entry, part.start, part.end, part.digest)
+        (part,) = self.batch([index])
+        return part
+
+    def batch(self, indices: Sequence[int]) -> list[Range]:
+        """Return some ranges, quicker than one by one."""
+        signed = self._signed
+        numbers = [self._numbers[index] for index in indices]
+        entries = self._listed.several(numbers)
+        if signed.ends is None:
+            digests, width = signed.digests, signed.width
+            return [
+                Range(entry, 0, entry.identity.size, digests[number * width : (number + 1) * width])
+                for number, entry in zip(numbers, entries, strict=True)
+            ]
+        places = [self._places[index] for index in indices]
+        return [
+            Range(entry, *signed.part(number, place, size=entry.identity.size))
+            for number, place, entry in zip(numbers, places, entries, strict=True)
+        ]

@@ -52,6 +52,12 @@ class Identity(NamedTuple):
         """Return the identity in a stat result."""
         return cls._make(_IDENTITY(status))
 
+    @classmethod
+    def known(cls, status: os.stat_result, known: Identity) -> Identity:
+        """Return the identity in a stat result; the known one itself, if it is that."""
+        state = _IDENTITY(status)
+        return known if state == known else cls._make(state)
+
     def is_like(self, other: Identity) -> bool:
         """Tell whether another state differs in no more than inode and ctime."""
         return self == other or (

@@ -198,27 +198,38 @@ class _Walk:
     def _directory(self, descriptor: int, folder: _Folder) -> list[_Pending]:
         """List one directory; return the directories in it."""
         below = []
+        start = f"{folder.name}/" if folder.name else ""
+        signature, ignored = self.scope.signature, self.scope.ignored
+        most = self.limits.entries
+        # What is asked of each file is asked here: a model may have 300,000 of them, and each call
+        # and each name's look-up counts.
+        add, is_regular, is_here = self.listing.files.add_here, stat.S_ISREG, not folder.is_linked
         with os.scandir(descriptor) as entries:
             for item in entries:
                 self.entries += 1
-                if self.entries > self.limits.entries:
-                    raise ModelError(f"the model has more than {self.limits.entries:,} files")
-                name = f"{folder.name}/{item.name}" if folder.name else item.name
+                if self.entries > most:
+                    raise ModelError(f"the model has more than {most:,} files")
+                name = start + item.name
                 # A directory of the signature's name would be one that took the file's place.
-                if name == self.scope.signature and not item.is_dir():
+                if name == signature and not item.is_dir():
                     continue
-                if name in self.scope.ignored:
+                if name in ignored:
                     self.listing.ignored.append(name)
-                elif found := self._item(name, folder, item):
+                    continue
+                status = item.stat(follow_symlinks=False)
+                if is_here and is_regular(status.st_mode):
+                    add(name, status)
+                elif found := self._item(name, folder, item.name, status):
                     below.append(found)
         return below
 
-    def _item(self, name: str, folder: _Folder, item: os.DirEntry[str]) -> _Pending | None:
+    def _item(
+        self, name: str, folder: _Folder, item: str, status: os.stat_result
+    ) -> _Pending | None:
         """List one thing in a directory; return it if it is a directory itself."""
-        status = item.stat(follow_symlinks=False)
         target: tuple[str, ...] | None = None
         if stat.S_ISLNK(status.st_mode):
-            followed = self._link(name, folder.real, item.name)
+            followed = self._link(name, folder.real, item)
             if followed is None:
                 return None
             target, status = followed
@@ -227,14 +238,14 @@ class _Walk:
             if target is not None:
                 place = target[:-1], target[-1]
             elif folder.is_linked:
-                place = folder.real, item.name
+                place = folder.real, item
             self.listing.files.add(name, Identity.of(status), place=place)
         elif not stat.S_ISDIR(status.st_mode):
             self.listing.note(
                 f"{quoted(name)} is {_kind(status.st_mode)}, and a model has only files"
             )
         elif not self._skip_lost_and_found(name, status):
-            return _Pending(folder.pending, item.name, target, folder.pending.depth + 1)
+            return _Pending(folder.pending, item, target, folder.pending.depth + 1)
         return None
 
     def _link(

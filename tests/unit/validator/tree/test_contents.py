@@ -21,7 +21,8 @@ from validator.limits import DEFAULT
 from validator.monitor.sight import Watched, differences, look
 from validator.statement.signed_files import Hash
 from validator.tree.contents import READS, TICK_NS, read_contents, seconds_until_told
-from validator.tree.hashing import Range, hash_ranges
+from validator.tree.hashing import hash_ranges
+from validator.tree.ranges import Outcome, Range
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 from validator.verification import verify
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from validator.report import Report
-    from validator.tree.hashing import Outcome
     from validator.verification import Request
 
 SECOND = 10**9

@@ -15,8 +15,9 @@ from tests.support.signed_model import write
 from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash
-from validator.tree import hashing
-from validator.tree.hashing import READERS, Outcome, Range, hash_ranges
+from validator.tree import hashing, ranges
+from validator.tree.hashing import READERS, hash_ranges
+from validator.tree.ranges import Outcome, Range
 from validator.tree.reads import AHEAD_BYTES, BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Entry, Tree
 from validator.tree.walk import Scope, list_files
@@ -168,7 +169,7 @@ def test_a_missing_hash_function_is_no_verdict(monkeypatch: pytest.MonkeyPatch) 
     """Without the extra, BLAKE3 leaves the verdict open and says what to install."""
     monkeypatch.setitem(sys.modules, "blake3", None)
     with pytest.raises(Undecided, match=r"pip install .\.\[blake3\]"):
-        hashing.new_hasher(Hash.BLAKE3)
+        ranges.new_hasher(Hash.BLAKE3)
 
 
 @pytest.mark.parametrize(

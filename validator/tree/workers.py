@@ -1,0 +1,220 @@
+"""Forked processes that work beside this one, on what they take from one queue with it.
+
+Threads make many small files no faster: they wait for each other, for the interpreter's lock. A
+forked process has a lock of its own, and all of its parent's tables without reading them again.
+
+A worker has nothing to decide and nothing to keep. It sends messages; what it has not sent is done
+by its parent, so that a worker that is killed costs time and no verdict. It ends with its parent,
+however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import struct
+import sys
+from array import array
+from fcntl import F_SETFL, F_SETOWN, fcntl
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+_LENGTH: Final = struct.Struct("=L")
+"""Comes before each message: its length in bytes."""
+
+_NUMBER_BYTES: Final = 4
+_READ_BYTES: Final = 64 * 1024
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGIO, signal.SIGPIPE)
+"""Signals that end a worker at once, whatever its parent does when it gets one."""
+
+_THREADS: Final = "/proc/self/task"
+
+
+def may_start() -> bool:
+    """Tell whether this process may fork: it has one thread, so that nobody else holds a lock."""
+    try:
+        return len(os.listdir(_THREADS)) == 1
+    except OSError:
+        return False
+
+
+class Queue:
+    """Numbers from 0 on, of which each is taken by one of several processes or threads.
+
+    They are read from a file in memory, whose place all that are forked share.
+
+    Raises:
+        OSError: No such file can be made here.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._bytes = length * _NUMBER_BYTES
+        self._file = os.memfd_create("queue")
+        try:
+            with open(self._file, "wb", closefd=False) as file:
+                file.write(array("I", range(length)))
+            os.lseek(self._file, 0, os.SEEK_SET)
+        except OSError:
+            self.close()
+            raise
+
+    def take(self) -> int | None:
+        """Return the next number; None, if there is none left."""
+        number = os.read(self._file, _NUMBER_BYTES)
+        return int.from_bytes(number, sys.byteorder) if number else None
+
+    def __len__(self) -> int:
+        """Return how many are left."""
+        return (self._bytes - os.lseek(self._file, 0, os.SEEK_CUR)) // _NUMBER_BYTES
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._file)
+
+
+class _Worker:
+    """One process, as its parent sees it.
+
+    Attributes:
+        process: Its id.
+        messages: The end of a pipe on which its messages arrive.
+        life: The end of a pipe that this process holds open for as long as the other may live.
+    """
+
+    def __init__(self, process: int, messages: int, life: int) -> None:
+        self.process = process
+        self.messages = messages
+        self.life = life
+        self._received = bytearray()
+
+    def read(self, *, wait: bool) -> Iterator[bytes]:
+        """Yield messages: those that have arrived, or all until its end."""
+        os.set_blocking(self.messages, wait)
+        # A message that was not sent to its end is none.
+        with contextlib.suppress(BlockingIOError):
+            while content := os.read(self.messages, _READ_BYTES):
+                self._received += content
+                yield from self._whole()
+
+    def _whole(self) -> Iterator[bytes]:
+        place = 0
+        while len(self._received) >= (start := place + _LENGTH.size):
+            (length,) = _LENGTH.unpack_from(self._received, place)
+            if len(self._received) < start + length:
+                break
+            yield bytes(self._received[start : start + length])
+            place = start + length
+        del self._received[:place]
+
+
+class Workers:
+    """Some processes, which have all ended when its `with` block has."""
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+        self._queue: Queue | None = None
+
+    def queue(self, length: int) -> Queue:
+        """Return a queue that is there for as long as they are.
+
+        Raises:
+            OSError: None can be made here.
+        """
+        self._queue = Queue(length)
+        return self._queue
+
+    def start(self, work: Callable[[Callable[[bytes], None]], None]) -> bool:
+        """Fork a process that does some work, and tell whether there is one.
+
+        There is none where the container or the user may have no more processes or files.
+
+        Args:
+            work: Called with a function that sends a message.
+        """
+        parent, opened = os.getpid(), list[int]()
+        try:
+            opened += os.pipe()
+            opened += os.pipe()
+            # An interrupt just after the fork would be handled twice.
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            try:
+                if not (process := os.fork()):
+                    _live(work, parent, opened, self._ends())
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            return False
+        messages, sending, living, life = opened
+        os.close(sending)
+        os.close(living)
+        self._workers.append(_Worker(process, messages, life))
+        return True
+
+    def _ends(self) -> list[int]:
+        return [end for worker in self._workers for end in (worker.messages, worker.life)]
+
+    def messages(self, *, wait: bool = False) -> Iterator[bytes]:
+        """Yield messages: those that have arrived, or all until the end of all workers."""
+        for worker in self._workers:
+            yield from worker.read(wait=wait)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that still run, and wait for them."""
+        for end in self._ends():
+            os.close(end)
+        if self._queue is not None:
+            self._queue.close()
+        for worker in self._workers:
+            with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored
+                os.waitpid(worker.process, 0)
+
+
+def _live(
+    work: Callable[[Callable[[bytes], None]], None],
+    parent: int,
+    opened: list[int],
+    others: list[int],
+) -> None:
+    """Be a worker: work, and end."""
+    code = 1
+    try:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        messages, sending, living, life = opened
+        # Whoever else held the parent's ends would seem to be the parent.
+        for descriptor in (messages, life, *others):
+            os.close(descriptor)
+        # When nobody holds the pipe's other end any more, the kernel sends SIGIO, which ends this.
+        fcntl(living, F_SETOWN, os.getpid())
+        fcntl(living, F_SETFL, os.O_ASYNC)
+        if os.getppid() == parent:
+            gc.disable()  # it would write to each object, and so copy the page that it is in
+            work(partial(_send, sending))
+            code = 0
+    finally:
+        os._exit(code)
+
+
+def _send(pipe: int, message: bytes) -> None:
+    content = memoryview(_LENGTH.pack(len(message)) + message)
+    while content:
+        content = content[os.write(pipe, content) :]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from validator.errors import PolicyError, Refused, RuleError
 from validator.files import read_anchor
 from validator.policy import trust_root
-from validator.policy.resolved import ResolvedPolicy
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.policy.signers import PkiConfig, PrivateKeyConfig, SigstoreConfig
 from validator.text import quoted
 from validator.tree.hashing import default_jobs

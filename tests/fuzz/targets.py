@@ -27,10 +27,10 @@ from validator.errors import ValidatorError
 from validator.inspection import certificates
 from validator.inspection.claims import claims
 from validator.limits import DEFAULT
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.resolved import Requirement
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import FILE_LIMIT, ModelValidation
 from validator.policy.files import read_policy
-from validator.policy.resolved import Requirement
 from validator.policy.trust_root import TrustRoot
 from validator.policy.yaml_documents import load_all
 from validator.signatures.certificate import CertificateVerifier, load_chain
@@ -43,12 +43,12 @@ from webhook.admission.reviewer import Reviewer
 from webhook.errors import RequestError
 from webhook.metrics import Metrics
 from webhook.observe import openreports
+from webhook.observe.pod.verdict import observed
+from webhook.observe.pod.wire import Pod
 from webhook.observe.policies import Known, known
 from webhook.observe.status import status
-from webhook.observe.verdict import observed
-from webhook.observe.wire import Pod
-from webhook.policies.directory import DirectorySource
 from webhook.settings import GateSettings
+from webhook.sources.directory import DirectorySource
 from webhook.vllm.check import check
 from webhook.vllm.reading import Reading
 

@@ -30,13 +30,13 @@ from tests.support.pods import MODEL
 from tests.support.policies import KEY
 from tests.support.waiting import ended_task, until
 from validator import contract
-from validator.policy.resolution import stand_in
+from validator.policy.cluster_rules.resolution import stand_in
 from webhook.cluster.api import ClusterApi
+from webhook.cluster.watch import Timing
 from webhook.observe.controller import Observer
 from webhook.observe.events import Events
 from webhook.observe.metrics import Held, Metrics
 from webhook.observe.settings import ObserveSettings
-from webhook.policies.watch import Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable

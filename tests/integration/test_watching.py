@@ -30,13 +30,13 @@ from tests.support.fakes.fake_api_server import (
 from tests.support.fakes.loopback import TOKEN
 from tests.support.waiting import until
 from validator.policy.document import ModelValidation
+from webhook.cluster.watch import Timing, pauses
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
 from webhook.policies.choice import BrokenPolicy, LeftOut
-from webhook.policies.holdings import Bounds
-from webhook.policies.store import identity
-from webhook.policies.watch import Timing, pauses
 from webhook.settings import NamespaceOptions
+from webhook.sources.holdings import Bounds
+from webhook.sources.store import identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from tests.support.fakes.fake_api_server import Script
     from webhook.policies.choice import Policy
-    from webhook.policies.cluster import ClusterSource
+    from webhook.sources.cluster import ClusterSource
 
     class Start(Protocol):
         """Starts a source."""

@@ -21,21 +21,21 @@ from tests.support.fakes.fake_api_server import (
     status,
 )
 from tests.support.waiting import until
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
-from webhook.policies import cluster_wide
 from webhook.policies.choice import LeftOut
 from webhook.policies.cluster_rules import BrokenRule
-from webhook.policies.holdings import Bounds
+from webhook.sources import cluster_objects
+from webhook.sources.holdings import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from tests.support.fakes.fake_api_server import Script
-    from webhook.policies.cluster import ClusterSource
-    from webhook.policies.cluster_wide import ClusterObject, ClusterObjects
+    from webhook.sources.cluster import ClusterSource
+    from webhook.sources.cluster_objects import ClusterObject, ClusterObjects
 
     class Start(Protocol):
         """Starts a source."""
@@ -74,7 +74,7 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
 
 def held(objects: ClusterObjects) -> tuple[ClusterObject, ...]:
     """Return the rules, which must not have been left out."""
-    rules = objects.of(cluster_wide.RULES)
+    rules = objects.of(cluster_objects.RULES)
     assert not isinstance(rules, LeftOut)
     return rules
 
@@ -251,7 +251,7 @@ async def test_too_many_rules_are_left_out_whole(
         await server.put(RULES, stored(f"r{number}"))
     source = await start(Bounds(kind=10_000))
     await until(lambda: source.ready)
-    left_out = source.cluster_wide.of(cluster_wide.RULES)
+    left_out = source.cluster_wide.of(cluster_objects.RULES)
     assert isinstance(left_out, LeftOut)
     assert "the ClusterModelValidations of the cluster take more than" in left_out.reason
     assert "left out" in capsys.readouterr().out
@@ -261,4 +261,4 @@ async def test_too_many_rules_are_left_out_whole(
     assert known(source) == {"company": 1}
     for number in range(20):
         await server.put(RULES, stored(f"r{number}"))
-    await until(lambda: isinstance(source.cluster_wide.of(cluster_wide.RULES), LeftOut))
+    await until(lambda: isinstance(source.cluster_wide.of(cluster_objects.RULES), LeftOut))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.policies import KEY
 from validator import contract
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 
 if TYPE_CHECKING:
     from tests.support.policies import Document

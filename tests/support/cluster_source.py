@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.waiting import ended_task
 from webhook.cluster.api import ClusterApi
-from webhook.policies.cluster import ClusterSource
-from webhook.policies.watch import Timing
+from webhook.cluster.watch import Timing
+from webhook.sources.cluster import ClusterSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,15 +13,15 @@ from tests.support import pods, policies
 from validator import contract
 from validator.bundle import Method
 from validator.cli import injected
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
-from validator.policy.resolved import ResolvedPolicy
 from validator.report import Report, Verdict, termination_message
 from validator.signatures import ProvenSigner
 from webhook.admission.mutation import mutate
 from webhook.admission.pod import Manifest
-from webhook.observe.verdict import Observed, observed
-from webhook.observe.wire import Pod
+from webhook.observe.pod.verdict import Observed, observed
+from webhook.observe.pod.wire import Pod
 from webhook.settings import NamespaceOptions
 
 if TYPE_CHECKING:

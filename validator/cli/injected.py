@@ -29,7 +29,7 @@ def policy() -> ModelValidation:
     Raises:
         PolicyError: There is none, or not a valid one.
     """
-    from validator.policy.resolved import ResolvedPolicy
+    from validator.policy.cluster_rules.resolved import ResolvedPolicy
 
     value = os.environ.get(contract.POLICY_VARIABLE)
     if value is None:
@@ -74,7 +74,7 @@ def _written(variable: str, *, otherwise: Any) -> Any:
 
 def context(policy: ModelValidation) -> dict[str, Any]:
     """Return what stands beside verdicts: by which policy they were reached, and in which trace."""
-    from validator.policy.resolved import ResolvedPolicy
+    from validator.policy.cluster_rules.resolved import ResolvedPolicy
 
     context: dict[str, Any] = {
         "policy": policy.reference,

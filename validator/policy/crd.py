@@ -16,10 +16,10 @@ import msgspec
 
 from validator import contract
 from validator.policy import exemption, trust_root
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
-from validator.policy.schema import Document
+from validator.policy.schema.fields import Document
 from validator.policy.status import Status
 from validator.policy.trust_root import TrustRoot
 

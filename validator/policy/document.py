@@ -18,9 +18,9 @@ from msgspec import Meta
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy.errors import sentence
 from validator.policy.origins import Resolved
-from validator.policy.schema import Document, Name, Part, Rule, given, one_of
+from validator.policy.schema.errors import sentence
+from validator.policy.schema.fields import Document, Name, Part, Rule, given, one_of
 from validator.policy.signers import Config, Trust
 from validator.policy.volumes import Model
 from validator.policy.workload import Resources, Revalidation, SecurityContext, Workload

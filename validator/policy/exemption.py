@@ -15,7 +15,7 @@ from msgspec import Meta
 from validator import contract
 from validator.policy.document import Metadata, ModelValidation, converted
 from validator.policy.origins import AppliedExemption, Resolved
-from validator.policy.schema import Document, Name, Part, Text, VolumeName
+from validator.policy.schema.fields import Document, Name, Part, Text, VolumeName
 from validator.policy.workload import IMAGES_LIMIT, Image
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import msgspec
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy import resolution, trust_root
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy import trust_root
+from validator.policy.cluster_rules import resolution
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import FILE_LIMIT, ModelValidation
 from validator.policy.trust_root import TrustRoot
 from validator.policy.yaml_documents import load_all

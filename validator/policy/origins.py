@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from validator.policy.schema import Name, Part
+from validator.policy.schema.fields import Name, Part
 
 
 class Origin(Part, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
-from validator.policy import expressions
-from validator.policy.schema import Name, Part, Path, Regexp, Rule, Text, given, one_of
+from validator.policy.schema import expressions
+from validator.policy.schema.fields import Name, Part, Path, Regexp, Rule, Text, given, one_of
 
 SIGNERS_LIMIT: Final = 16
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from validator.policy.schema import Document
+from validator.policy.schema.fields import Document
 
 MODELS_SHOWN: Final = 16
 """Pairs of a model's path and what was verified there: twice the models that a policy may have, so

@@ -15,7 +15,7 @@ from msgspec import Meta
 from validator.errors import PolicyError
 from validator.policy.document import Metadata, ModelValidation, converted
 from validator.policy.origins import Origin, Resolved
-from validator.policy.schema import Document, Part, Rule, given, one_of
+from validator.policy.schema.fields import Document, Part, Rule, given, one_of
 from validator.policy.signers import (
     AuthoritiesText,
     KeyText,

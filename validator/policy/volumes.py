@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from validator import contract
-from validator.policy import image_reference
-from validator.policy.schema import (
+from validator.policy.schema import image_reference
+from validator.policy.schema.fields import (
     PATH_FORM,
     Digest,
     Name,

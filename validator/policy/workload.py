@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
-from validator.policy import image_reference
-from validator.policy.schema import Duration, Identifier, Part, Quantity, Rate, Rule
+from validator.policy.schema import image_reference
+from validator.policy.schema.fields import Duration, Identifier, Part, Quantity, Rate, Rule
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from validator.bundle import Bundle
-    from validator.policy.expressions import Expression
+    from validator.policy.schema.expressions import Expression
 
 IDENTITY_LIMIT = 1024
 """Characters of an identity in the report; as many as a policy's may have."""

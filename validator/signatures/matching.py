@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from validator.errors import PolicyError
-from validator.policy.expressions import Expression
+from validator.policy.schema.expressions import Expression
 from validator.text import quoted
 
 if TYPE_CHECKING:

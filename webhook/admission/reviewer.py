@@ -18,7 +18,7 @@ import msgspec
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy.resolved import ResolvedPolicy
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.text import quoted
 from webhook.admission import json_patch, memory, mutation, validation
 from webhook.admission.memory import Inputs, Memory
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from validator.policy.document import ModelValidation
-    from webhook.policies.store import Source
     from webhook.settings import GateSettings, NamespaceOptions
+    from webhook.sources.store import Source
 
 PATCH_LIMIT: Final = 1024 * 1024
 """Bytes of a patch: ten times the largest policy; etcd takes objects of up to 1.5 MiB."""

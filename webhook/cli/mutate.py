@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy import yaml_documents
-from validator.policy.resolved import ResolvedPolicy
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.text import quoted
 from validator.vllm.options import TABLE
 from webhook.admission import json_patch, mutation
@@ -24,10 +24,10 @@ from webhook.cli import manifests, templates, untemplated
 from webhook.cli.options import add_gate, add_labels, gate_settings
 from webhook.errors import PodRefused
 from webhook.policies import exempted, resolution
-from webhook.policies.directory import load_directory
-from webhook.policies.documents import KINDS as DECIDING
-from webhook.policies.documents import Documents, stored
 from webhook.settings import NamespaceOptions
+from webhook.sources.directory import load_directory
+from webhook.sources.documents import KINDS as DECIDING
+from webhook.sources.documents import Documents, stored
 
 if TYPE_CHECKING:
     import argparse
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from validator.arguments import ArgumentParser
     from validator.policy.document import ModelValidation
     from webhook.cli.templates import Document, Template
-    from webhook.policies.store import Store
     from webhook.settings import GateSettings, Version
+    from webhook.sources.store import Store
 
 ADMITTED: Final = 0
 REFUSED: Final = 1

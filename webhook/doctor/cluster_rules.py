@@ -9,9 +9,9 @@ from validator.errors import PolicyError
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import NAMESPACES, all_of, installed
 from webhook.policies.cluster_rules import BrokenRule, may_hold, read
-from webhook.policies.cluster_wide import EXEMPTIONS, RULES
 from webhook.policies.exemptions import BrokenExemption
-from webhook.policies.store import namespace_options
+from webhook.sources.cluster_objects import EXEMPTIONS, RULES
+from webhook.sources.store import namespace_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

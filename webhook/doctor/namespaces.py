@@ -14,10 +14,10 @@ from webhook.doctor.objects import NAMESPACES, all_of, found, installed
 from webhook.errors import PodRefused
 from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
-from webhook.policies.cluster import POLICIES
-from webhook.policies.cluster_wide import ROOTS
-from webhook.policies.store import namespace_options, read
 from webhook.settings import NamespaceOptions
+from webhook.sources.cluster import POLICIES
+from webhook.sources.cluster_objects import ROOTS
+from webhook.sources.store import namespace_options, read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

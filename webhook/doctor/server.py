@@ -9,7 +9,7 @@ from validator.policy.crd import DEFINITIONS
 from validator.text import quoted
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import APPLY_AGAIN, READ_SECONDS, found
-from webhook.policies.server_version import ANSWER_LIMIT, OLDEST, PATH, Version
+from webhook.sources.server_version import ANSWER_LIMIT, OLDEST, PATH, Version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -20,7 +20,7 @@ from webhook.doctor.objects import (
     found,
     name_of,
 )
-from webhook.policies.cluster import GATE_IMAGES
+from webhook.sources.cluster import GATE_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence

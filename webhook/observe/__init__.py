@@ -4,11 +4,10 @@ Belongs here: reading labelled pods, and what is made of them: the status of eac
 ModelValidation, events, metrics and a page. Does not belong here: any decision. A pod is not
 changed, refused or stopped by what is found, and the webhook never reads it.
 
-The core is pure: `gate` says whether an init container is ours, `report` reads what it has left,
-`verdict` puts the two together for one pod, and `status`, with `conditions`, for one policy. `pods`
-and `policies` hold what is known, within bounds. `events`, `metrics`, `openreports` and `site`, the
-page, say it in other ways. Around them stand `controller`, which follows, `writer`, which writes,
-and `process`.
+The core is pure: `pod` makes the verdict on one pod, and `status`, with `conditions`, what is said
+of one policy. `pods` and `policies` hold what is known, within bounds. `events`, `metrics`,
+`openreports` and `site`, the page, say it in other ways. Around them stand `controller`, which
+follows, `writer`, which writes, and `process`.
 
 A pod's status is foreign text: a report that is not in the form that our gate writes, for this
 pod and its policy, proves nothing.

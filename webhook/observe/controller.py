@@ -18,33 +18,34 @@ import structlog
 
 from validator import contract
 from validator.errors import PolicyError
+from webhook.cluster import watch
 from webhook.cluster.api import MERGE
 from webhook.cluster.errors import ApiError, Conflict
+from webhook.cluster.watch import Absent, Begun, Changed, Found, Listed, Removed, Timing
 from webhook.observe import openreports
 from webhook.observe.openreports import Reports
+from webhook.observe.pod.verdict import Verdict, observed
+from webhook.observe.pod.wire import Pod
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known, with_roots
 from webhook.observe.status import status
-from webhook.observe.verdict import Verdict, observed
-from webhook.observe.wire import Pod
 from webhook.observe.writer import Writer
-from webhook.policies import trust_roots, watch
-from webhook.policies.cluster_watch import ClusterWatch
-from webhook.policies.cluster_wide import ROOTS
-from webhook.policies.holdings import Bounds
-from webhook.policies.server_version import versions
-from webhook.policies.watch import Absent, Begun, Changed, Found, Listed, Removed, Timing
+from webhook.policies import trust_roots
+from webhook.sources.cluster_objects import ROOTS
+from webhook.sources.cluster_watch import ClusterWatch
+from webhook.sources.holdings import Bounds
+from webhook.sources.server_version import versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
+    from webhook.cluster.watch import Change, Object
     from webhook.observe.metrics import Metrics
+    from webhook.observe.pod.verdict import Observed
+    from webhook.observe.pod.wire import Key
     from webhook.observe.settings import ObserveSettings
-    from webhook.observe.verdict import Observed
-    from webhook.observe.wire import Key
-    from webhook.policies.cluster_wide import ClusterKind, ClusterObjects
-    from webhook.policies.watch import Change, Object
     from webhook.settings import Version
+    from webhook.sources.cluster_objects import ClusterKind, ClusterObjects
 
 POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
 PODS: Final = "/api/v1/pods"

@@ -16,13 +16,13 @@ import structlog
 
 from validator import contract
 from webhook.cluster.errors import ApiError, Conflict
-from webhook.observe.verdict import Verdict
+from webhook.observe.pod.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.observe.metrics import Metrics
-    from webhook.observe.verdict import Observed
+    from webhook.observe.pod.verdict import Observed
 
 RECENT: Final = dt.timedelta(hours=1)
 """The age of a verdict beyond which no event is created: an earlier process has told it, and API

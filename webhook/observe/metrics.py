@@ -14,17 +14,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from webhook.cluster.watch_metrics import WatchMetrics
+from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import under
-from webhook.observe.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client import CollectorRegistry, Metric
 
+    from webhook.observe.pod.wire import Key
     from webhook.observe.pods import Pods
     from webhook.observe.policies import Policies
-    from webhook.observe.wire import Key
 
 PREFIX: Final = "model_validation_observe"
 

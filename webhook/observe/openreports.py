@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from validator import contract
+from webhook.observe.pod.verdict import UNDECIDED, Verdict
 from webhook.observe.pods import under
 from webhook.observe.status import reason
-from webhook.observe.verdict import UNDECIDED, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from webhook.observe.pod.verdict import Observed
+    from webhook.observe.pod.wire import Key
     from webhook.observe.pods import Pods
     from webhook.observe.policies import Known, Policies
-    from webhook.observe.verdict import Observed
-    from webhook.observe.wire import Key
 
 API_VERSION: Final = "openreports.io/v1alpha1"
 SOURCE: Final = "model-validation"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from webhook.observe.verdict import Verdict
+from webhook.observe.pod.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from webhook.observe.verdict import Observed
-    from webhook.observe.wire import Key
+    from webhook.observe.pod.verdict import Observed
+    from webhook.observe.pod.wire import Key
 
 PODS_LIMIT: Final = 50_000
 """Pods that are held: five times the largest installation that was measured, some 100 MiB. Further

@@ -16,14 +16,14 @@ from validator.policy import trust_root
 from validator.policy.document import ModelValidation
 from validator.policy.signers import SigstoreConfig
 from validator.policy.status import Status
-from webhook.observe import report
-from webhook.policies.store import read
+from webhook.observe.pod import report
+from webhook.sources.store import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
     from validator.policy.trust_root import Reference, TrustRoot
-    from webhook.observe.wire import Key
+    from webhook.observe.pod.wire import Key
 
 
 POLICIES_LIMIT: Final = 10_000

@@ -19,14 +19,14 @@ from validator.policy.status import (
     VerifiedModel,
 )
 from webhook.observe.conditions import conditions
+from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import counts, under
-from webhook.observe.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from webhook.observe.pod.verdict import Observed, Verified
     from webhook.observe.policies import Known
-    from webhook.observe.verdict import Observed, Verified
     from webhook.settings import Version
 
 EARLIER: Final = "the pod was verified under an earlier policy of this name: start it anew"

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import structlog
 
+from webhook.cluster import watch
 from webhook.cluster.errors import ApiError
-from webhook.policies import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from prometheus_client import Counter
 
-    from webhook.observe.wire import Key
-    from webhook.policies.watch import Timing
+    from webhook.cluster.watch import Timing
+    from webhook.observe.pod.wire import Key
 
 ROUND_SECONDS: Final = 0.5
 """Between two rounds: what is written of a policy is written at most that often, however many of

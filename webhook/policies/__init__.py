@@ -1,5 +1,7 @@
-"""The policies and namespaces that the webhook knows, and which of them a pod gets.
+"""The objects that decide about a pod, as the webhook reads them, and the policy that a pod gets.
 
-Sources are a directory (`directory`) and the API server (`cluster`); `store` is what they share,
-within the bounds of `holdings`.
+Pure. `choice` chooses among a namespace's policies, `resolution` adds the rules of the cluster that
+hold there, and `exempted` finds the exemption of a pod. `cluster_rules`, `trust_roots` and
+`exemptions` read the cluster-scoped objects: each is usable, or broken with a reason. Does not
+belong here: where the objects come from (`webhook.sources`).
 """

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from validator.errors import PolicyError
-from validator.policy.cluster_rule import ClusterModelValidation, selector_of
+from validator.policy.cluster_rules.namespace_selector import NamespaceSelector
+from validator.policy.cluster_rules.resolved import check_fits
+from validator.policy.cluster_rules.rule import ClusterModelValidation, selector_of
 from validator.policy.document import Metadata
-from validator.policy.namespace_selector import NamespaceSelector
-from validator.policy.resolved import check_fits
 from webhook.policies.choice import LeftOut
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from validator import contract
 from validator.policy.exemption import KIND, ModelValidationExemption
-from validator.policy.image_reference import by_digest
+from validator.policy.schema.image_reference import by_digest
 from validator.text import quoted
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from validator import contract
 from validator.errors import PolicyError
-from validator.policy import resolution
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules import resolution
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.text import quoted
 from webhook.errors import PodRefused
 from webhook.policies import choice

@@ -17,7 +17,7 @@ from webhook.policies.cluster_rules import BrokenRule, metadata_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from validator.policy.cluster_rule import ClusterModelValidation
+    from validator.policy.cluster_rules.rule import ClusterModelValidation
     from webhook.policies.choice import Policy
 
 PREVIOUS_LIMIT: Final = 16

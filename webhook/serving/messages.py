@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from webhook.policies.choice import LeftOut
 from webhook.policies.cluster_rules import BrokenRule, may_hold
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from webhook.errors import WebhookError
     from webhook.policies.choice import BrokenPolicy
     from webhook.policies.cluster_rules import Rules
-    from webhook.policies.store import Source
     from webhook.serving.judged import Judged, Line
     from webhook.settings import GateSettings, NamespaceOptions, Version
+    from webhook.sources.store import Source
 
 SentRule = bytes | BrokenRule | LeftOut
 """A rule, a usable one as JSON."""
@@ -61,7 +61,7 @@ class Known:
         exemptions: Of the namespace's pods.
         rules: Of the cluster, as far as they hold in the namespace or may.
         earlier_rules: As they were until a moment ago.
-        gate_images: See `webhook.policies.store.Source`.
+        gate_images: See `webhook.sources.store.Source`.
         server: See there.
     """
 

@@ -23,18 +23,18 @@ from webhook.cluster.errors import AccessError
 from webhook.cluster.probes import probe_app
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
-from webhook.policies.cluster import ClusterSource
-from webhook.policies.directory import DirectorySource
 from webhook.serving.certificate import ServingCertificate
 from webhook.serving.connections import Connections, Listener
 from webhook.serving.review_app import WORKER, Lifecycle, init_app
 from webhook.serving.tracing import tracer
+from webhook.sources.cluster import ClusterSource
+from webhook.sources.directory import DirectorySource
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from webhook.policies.store import Source
     from webhook.settings import GateSettings, ServerSettings
+    from webhook.sources.store import Source
 
 CLIENT_NAME: Final = "model-validation-webhook"
 """Of the webhook's requests in the API server's audit log."""

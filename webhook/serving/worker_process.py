@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import msgspec
 
 from validator import contract
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation, converted
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs

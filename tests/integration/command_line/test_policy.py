@@ -18,8 +18,8 @@ from tests.support.signed_model import (
     write,
 )
 from validator import contract
+from validator.policy.cluster_rules.resolution import resolve
 from validator.policy.document import ModelValidation
-from validator.policy.resolution import resolve
 
 if TYPE_CHECKING:
     from tests.sigstore import PrivateSigstore

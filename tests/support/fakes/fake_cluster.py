@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tests.support.policies import policy_document
 from validator.policy.document import ModelValidation
 from webhook.errors import NotReady
-from webhook.policies.store import Store
 from webhook.settings import NamespaceOptions
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from validator.policy.exemption import ModelValidationExemption

@@ -10,7 +10,7 @@ import pytest
 import certs.cli
 import validator.cli
 import webhook.cli
-from webhook.policies.documents import KINDS
+from webhook.sources.documents import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
 EXAMPLES = [

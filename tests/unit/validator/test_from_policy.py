@@ -9,8 +9,8 @@ from tests.support.policies import policy_document
 from tests.support.signed_model import Signer
 from validator.errors import PolicyError, Refused
 from validator.from_policy import requests
+from validator.policy.cluster_rules.resolution import resolve
 from validator.policy.document import ModelValidation
-from validator.policy.resolution import resolve
 
 
 def test_a_workload_opens_only_what_is_verified() -> None:

@@ -25,7 +25,7 @@ from validator.text import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from validator.policy.expressions import Expression
+    from validator.policy.schema.expressions import Expression
 
 _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
 """Fulcio's "other name" for user names, a DER string (fulcio, page oid-info)."""

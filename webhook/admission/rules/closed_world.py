@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from validator.policy.resolved import ResolvedPolicy
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.text import quoted
 from webhook.vllm.recognition import recognised
 from webhook.vllm.strict import fields, images, ports

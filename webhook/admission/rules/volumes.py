@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from validator.paths import covers
-from validator.policy.image_reference import by_digest
+from validator.policy.schema.image_reference import by_digest
 from validator.text import quoted
 from webhook.admission.injected import gate_mounts
 from webhook.admission.policy_volume import holds_trust, is_declared, named

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from webhook.observe.pod.verdict import Verdict
 from webhook.observe.site.page import STYLE_HASH, Asked
-from webhook.observe.verdict import Verdict
 
 if TYPE_CHECKING:
     from webhook.observe.site.page import Page

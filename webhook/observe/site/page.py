@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from validator import contract
+from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import counts, under
 from webhook.observe.status import models, reason
-from webhook.observe.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from webhook.observe.pod.verdict import Observed
     from webhook.observe.pods import Pods
     from webhook.observe.policies import Known, Policies
-    from webhook.observe.verdict import Observed
 
 PER_PAGE: Final = 100
 """Policies or pods on one page: some 100 KiB of HTML."""

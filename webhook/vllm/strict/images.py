@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from validator.policy.image_reference import by_digest
+from validator.policy.schema.image_reference import by_digest
 from validator.text import quoted
 
 if TYPE_CHECKING:

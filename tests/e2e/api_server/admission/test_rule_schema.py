@@ -10,7 +10,7 @@ import pytest
 from tests.support.cluster_rules import rule_document
 from tests.support.schema import rule_messages
 from validator.errors import PolicyError
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.crd import cluster_rule_definition
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from validator.errors import PolicyError
 from validator.from_policy import verifiers
 from validator.policy import document as policy
 from validator.policy.document import ModelValidation
-from validator.policy.expressions import Expression
 from validator.policy.files import read_policy
+from validator.policy.schema.expressions import Expression
 from validator.policy.signers import SIGNERS_LIMIT, SigstoreConfig
 from validator.signatures.certificate import CertificateVerifier
 from validator.signatures.key import KeyVerifier

@@ -11,8 +11,8 @@ from tests.support.cluster_rules import rule_document
 from tests.support.policies import KEY, policy_document
 from validator import contract
 from validator.errors import PolicyError
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.policy.files import read_policies
-from validator.policy.resolved import ResolvedPolicy
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation

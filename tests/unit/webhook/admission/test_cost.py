@@ -20,9 +20,9 @@ from tests.support.policies import policy_document
 from validator.policy.document import MODELS_LIMIT, ModelValidation
 from webhook.admission.memory import Memory
 from webhook.admission.reviewer import Reviewer
-from webhook.policies.store import Store
 from webhook.review import encode, parse
 from webhook.settings import GateSettings, NamespaceOptions
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from tests.unit.webhook.admission.test_reviewer import patched, review
 from tests.unit.webhook.admission.test_reviewer import pod as plain_pod
 from tests.unit.webhook.policies.test_exempted import IMAGE, NOW, OTHER, exemption
 from validator import contract
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from webhook.admission.reviewer import Reviewer
 from webhook.metrics import Metrics
 from webhook.serving.connections import Connections

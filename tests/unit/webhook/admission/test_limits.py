@@ -11,9 +11,9 @@ from validator.contract import ENVIRONMENT_LIMIT
 from webhook.admission.reviewer import PATCH_LIMIT, Reviewer
 from webhook.admission.wire import ARGUMENTS_LIMIT
 from webhook.errors import PodRefused
-from webhook.policies.store import Store
 from webhook.review import Review
 from webhook.settings import GateSettings, NamespaceOptions
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from tests.support.pods import Document

@@ -11,9 +11,9 @@ from tests.support.fakes.fake_cluster import stored_policy as policy
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
 from webhook.admission.reviewer import Reviewer
 from webhook.errors import NotReady, RequestError
-from webhook.policies.store import Store
 from webhook.review import Review
 from webhook.settings import GateSettings, NamespaceOptions
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from webhook.review import Answer

@@ -12,7 +12,7 @@ from tests.support.fakes.fake_cluster import FakeCluster
 from tests.support.fakes.fake_cluster import stored_policy as policy
 from tests.unit.webhook.admission.test_reviewer import GATE, patched, pod, review
 from validator.contract import AUDIT_ANNOTATION, POLICY_VARIABLE
-from validator.policy.resolved import ResolvedPolicy
+from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from webhook.admission.reviewer import Reviewer
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tests.support import observed as made
 from tests.support.observed import ended, gated, refused
 from webhook.observe.events import WAITING_LIMIT, Events
 from webhook.observe.metrics import Metrics
-from webhook.observe.verdict import observed
-from webhook.observe.wire import Pod
+from webhook.observe.pod.verdict import observed
+from webhook.observe.pod.wire import Pod
 
 NOW = dt.datetime(2026, 11, 28, 20, 30, tzinfo=dt.UTC)
 

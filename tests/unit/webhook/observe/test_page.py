@@ -19,7 +19,7 @@ from webhook.observe.site.page import PER_PAGE, Asked, Page
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.observe.verdict import Observed
+    from webhook.observe.pod.verdict import Observed
 
 Document = dict[str, Any]
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"

@@ -22,10 +22,10 @@ from validator.policy.status import (
 )
 from validator.policy.trust_root import TrustRoot
 from webhook.admission.injected.restart_rules import in_force, stops
+from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import Pods
 from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known, with_roots
 from webhook.observe.status import status
-from webhook.observe.verdict import Verdict
 
 Document = dict[str, Any]
 NOW = "2026-11-28T21:00:00Z"

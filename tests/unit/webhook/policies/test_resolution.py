@@ -10,8 +10,8 @@ from tests.support.cluster_rules import rule, stored
 from tests.support.policies import policy_document
 from validator.contract import LABEL, NAMESPACE_POLICY_LABEL
 from validator.errors import PolicyError
+from validator.policy.cluster_rules.resolved import RULES_LIMIT, ResolvedPolicy
 from validator.policy.document import ModelValidation
-from validator.policy.resolved import RULES_LIMIT, ResolvedPolicy
 from webhook.errors import PodRefused
 from webhook.policies import cluster_rules, resolution
 from webhook.policies.choice import LeftOut

@@ -9,14 +9,12 @@ import pytest
 from tests.support.policies import policy_document
 from tests.unit.validator.policy.test_trust_root import root_document
 from validator.errors import PolicyError
-from validator.policy.cluster_rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.signers import PrivateKeyConfig
 from webhook.policies import trust_roots
 from webhook.policies.choice import BrokenPolicy, LeftOut
 from webhook.policies.cluster_rules import BrokenRule
-from webhook.policies.cluster_wide import ClusterObjects
-from webhook.policies.resolved_policies import ResolvedPolicies
 from webhook.policies.trust_roots import (
     BrokenRoot,
     Roots,
@@ -25,6 +23,8 @@ from webhook.policies.trust_roots import (
     resolved,
     resolved_rule,
 )
+from webhook.sources.cluster_objects import ClusterObjects
+from webhook.sources.resolved_policies import ResolvedPolicies
 
 NAMED = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
 

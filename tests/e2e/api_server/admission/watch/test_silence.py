@@ -18,12 +18,12 @@ from tests.e2e.api_server.installation.installing import delete
 from tests.e2e.api_server.workloads import policy, workload
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster.api import ClusterApi
+from webhook.cluster.watch import Timing
 from webhook.errors import NotReady
 from webhook.metrics import Metrics
-from webhook.policies.cluster import ClusterSource
-from webhook.policies.watch import Timing
 from webhook.review import Review
 from webhook.settings import GateSettings
+from webhook.sources.cluster import ClusterSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

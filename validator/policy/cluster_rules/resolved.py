@@ -1,0 +1,105 @@
+"""The policy as a gate gets it, where rules of the cluster hold beside it.
+
+One document for the gate's environment variable, and no other carrier: a `ModelValidation` with
+what the rules demand beside it is refused from a file and from the API server, since its type does
+not have the field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from validator import contract
+from validator.errors import PolicyError
+from validator.policy.cluster_rules.rule import DIGESTS_LIMIT, ClusterModelValidation
+from validator.policy.document import ModelValidation
+from validator.policy.schema.fields import Digest, Name, Part
+from validator.policy.signers import Config, Trust
+from validator.text import quoted
+
+RULES_LIMIT: Final = 16
+"""Rules that hold in one namespace; each is one more verification of the same signature."""
+
+
+class Requirement(Part, frozen=True, kw_only=True):
+    """The demand of one rule on the signature of each model."""
+
+    rule: Name
+    generation: Annotated[int, Meta(ge=0)] | None = None
+    config: Config
+    trust: Trust | None = None
+    digests: Annotated[tuple[Digest, ...], Meta(max_length=DIGESTS_LIMIT)] = ()
+
+    @classmethod
+    def of(cls, rule: ClusterModelValidation) -> Requirement:
+        """Return what a rule demands."""
+        return cls(
+            rule=rule.metadata.name,
+            generation=rule.metadata.generation,
+            config=rule.spec.config,
+            trust=rule.spec.trust,
+            digests=rule.spec.digests,
+        )
+
+    @property
+    def shown(self) -> str:
+        """Name and generation, for a report."""
+        return self.rule if self.generation is None else f"{self.rule}/{self.generation}"
+
+    @property
+    def reference(self) -> str:
+        """The rule's name in sentences."""
+        return f"{contract.CLUSTER_KIND} {quoted(self.rule)}"
+
+
+class ResolvedPolicy(
+    ModelValidation, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False
+):
+    """A policy, narrowed by the rules of the cluster, and what those demand beside it.
+
+    Attributes:
+        also_required: The rules' demands, in the order of their names.
+        csi_drivers: The CSI drivers of which a model's inline volume may be; `None` for any.
+        conflicts: What of the policy the rules do not allow, one sentence each: under Enforce, no
+            pod passes.
+        of_cluster: Whether a rule of the cluster stands in for a policy, which the namespace does
+            not have; its name is the rule's.
+    """
+
+    also_required: Annotated[tuple[Requirement, ...], Meta(max_length=RULES_LIMIT)] = ()
+    csi_drivers: tuple[Name, ...] | None = None
+    conflicts: Annotated[tuple[str, ...], Meta(max_length=2 * RULES_LIMIT)] = ()
+    of_cluster: bool = False
+
+    @property
+    def described(self) -> str:
+        """What is written into a gate's environment, for a sentence."""
+        kind = contract.CLUSTER_KIND if self.of_cluster else contract.KIND
+        rules = ", ".join(quoted(demand.rule) for demand in self.also_required)
+        beside = f" with what is demanded by {contract.CLUSTER_KIND} {rules}" if rules else ""
+        return f"{kind} {quoted(self.metadata.name)}{beside}"
+
+    @property
+    def reference(self) -> str:
+        """This policy's name in sentences."""
+        if self.of_cluster:
+            return f"{contract.CLUSTER_KIND} {self.metadata.name}"
+        return super().reference
+
+
+def check_fits(rule: ClusterModelValidation) -> None:
+    """Refuse a rule that no gate's environment could hold.
+
+    Raises:
+        PolicyError: It is longer than `contract.ENVIRONMENT_LIMIT` bytes.
+    """
+    size = len(msgspec.json.encode(rule))
+    if size > contract.ENVIRONMENT_LIMIT:
+        raise PolicyError(
+            f"{contract.CLUSTER_KIND} {quoted(rule.metadata.name)} is {size:,} bytes, and "
+            f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its inline keys, certificates or "
+            "trusted root"
+        )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from validator.bundle import Method
 from validator.errors import PolicyError, SignatureError, SignerError
@@ -187,9 +186,7 @@ def _check_usage(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> N
             f"the certificate of {path.name(leaf)} is not meant for signatures: its key usage "
             f"lacks digitalSignature{path.order_hint(leaf, chain[1:])}"
         )
-    extended = path.extension(leaf, x509.ExtendedKeyUsage)
-    accepted = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    if extended is not None and accepted.isdisjoint(extended):
+    if not path.may_sign_code(leaf):
         raise SignatureError(
             f"the certificate of {path.name(leaf)} is not meant for signing code: its extended "
             "key usage lacks codeSigning"

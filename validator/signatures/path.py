@@ -3,8 +3,8 @@
 OpenSSL builds and verifies the path, as it does for the reference implementation: it knows
 every extension that RFC 5280 demands (name constraints of all kinds, critical policies) and
 every kind of key. On top, `_flaw` is stricter where OpenSSL is lenient for old
-certificates: each issuer is an authority by its own constraints, and each key and hash is
-strong enough.
+certificates: each issuer is an authority by its own constraints and may issue for signing code,
+and each key and hash is strong enough.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from validator.errors import SignatureError
@@ -37,6 +38,9 @@ _SHOWN: Final = 3
 _STEPS: Final = 100
 """Beginnings of a path that are looked at: a hostile chain of 16 may have 16! paths."""
 
+_CODE_SIGNING: Final = frozenset(
+    {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+)
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
@@ -150,6 +154,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
     return bool(constraints and constraints.ca) and (usage is None or usage.key_cert_sign)
 
 
+def may_sign_code(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate's extended usages, if given, have codeSigning or any usage."""
+    usages = extension(certificate, x509.ExtendedKeyUsage)
+    return usages is None or not _CODE_SIGNING.isdisjoint(usages)
+
+
 def extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
     """Return an extension of a certificate, if it has it."""
     try:
@@ -199,6 +209,10 @@ def _flaw(certificate: x509.Certificate, issuer: x509.Certificate) -> str | None
         return f"the key of {name(issuer)} is of a kind that is not supported"
     if not is_authority(issuer):
         return f"{name(issuer)} may not issue: it is not an authority, or lacks keyCertSign"
+    # RFC 5280 leaves open what extended usages of an authority mean; to OpenSSL's commands, Go and
+    # Windows they bound those of all below it.
+    if not may_sign_code(issuer):
+        return f"{name(issuer)} may not issue for signing code: its extended key usage lacks codeSigning"
     if hash_ is not None and not isinstance(hash_, _HASHES):
         return f"{name(issuer)} signed by {hash_.name}, which is not supported: SHA-256 is"
     if not _is_strong(key):

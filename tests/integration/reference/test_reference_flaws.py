@@ -24,6 +24,7 @@ from model_signing._cli import main
 
 from tests.support.differential.signers import (
     IS_RED_HATS,
+    Authority,
     Signers,
     Verdict,
     bundle_by_key,
@@ -90,13 +91,15 @@ class Bench:
         )
         return our_verdict(replace(request, **changes))
 
-    def by_certificate(self, leaf: Path) -> tuple[Verdict, Verdict]:
+    def by_certificate(
+        self, leaf: Path, *, authority: Authority | None = None
+    ) -> tuple[Verdict, Verdict]:
         """Sign by a certificate; return the reference's verdict and ours.
 
         Red Hat's does not sign by a certificate that it would refuse, so that it is put into the
         bundle of another one of the same key.
         """
-        authority = self.signers.authority
+        authority = authority or self.signers.authority
         signer = signing.Config().use_certificate_signer(
             private_key=authority.signer.private_path,
             signing_certificate=self.signers.leaf,
@@ -159,6 +162,13 @@ def test_a_web_servers_certificate_is_refused(bench: Bench) -> None:
     leaf = bench.signers.authority.issue("web", purpose=ExtendedKeyUsageOID.SERVER_AUTH)
     verdicts = bench.by_certificate(leaf)
     check(*verdicts, accepts="reference", because="lacks codeSigning", mended=True)
+
+
+def test_an_authority_for_web_servers_makes_no_signers(bench: Bench) -> None:
+    """To the reference, an authority's extended usages say nothing about those below it."""
+    authority = bench.signers.authority.confined(ExtendedKeyUsageOID.SERVER_AUTH)
+    verdicts = bench.by_certificate(bench.signers.leaf, authority=authority)
+    check(*verdicts, accepts="reference", because="may not issue for signing code")
 
 
 def test_a_certificate_that_may_not_sign_is_refused(bench: Bench) -> None:

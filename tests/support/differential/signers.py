@@ -99,18 +99,33 @@ class Authority:
     @classmethod
     def new(cls, folder: Path, signer: KeyPair) -> Self:
         """Make one that is valid for years, past and future."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        return cls._certified(folder, ec.generate_private_key(ec.SECP256R1()), signer)
+
+    @classmethod
+    def _certified(
+        cls,
+        folder: Path,
+        key: ec.EllipticCurvePrivateKey,
+        signer: KeyPair,
+        purpose: x509.ObjectIdentifier | None = None,
+    ) -> Self:
         now = datetime.now(UTC)
-        certificate = (
+        draft = (
             _certificate("Test CA", key.public_key(), now - 2000 * _DAY, now + 2000 * _DAY)
             .issuer_name(_name("Test CA"))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(key_cert_sign=True), critical=True)
-            .sign(key, hashes.SHA256())
         )
-        path = folder / "ca.pem"
+        if purpose:
+            draft = draft.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        certificate = draft.sign(key, hashes.SHA256())
+        path = folder / ("ca-confined.pem" if purpose else "ca.pem")
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
         return cls(folder, key, certificate, path, signer)
+
+    def confined(self, purpose: x509.ObjectIdentifier) -> Self:
+        """Return the same authority with a certificate for one purpose alone."""
+        return self._certified(self.folder, self.key, self.signer, purpose)
 
     def issue(
         self,

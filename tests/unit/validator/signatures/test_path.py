@@ -217,6 +217,33 @@ def test_only_what_an_anchor_has_signed_is_proposed_to_openssl() -> None:
     assert not list(path._paths(leaf, others[:-1], [root.certificate]))
 
 
+@pytest.mark.parametrize(
+    ("purposes", "accepted"),
+    [
+        ((ExtendedKeyUsageOID.CODE_SIGNING,), True),
+        ((ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,), True),
+        ((ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CODE_SIGNING), True),
+        ((ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH), False),
+        ((ExtendedKeyUsageOID.TIME_STAMPING,), False),
+    ],
+)
+@pytest.mark.parametrize("place", ["root", "middle"])
+def test_an_authority_for_other_purposes_cannot_make_signers(
+    purposes: tuple[x509.ObjectIdentifier, ...],
+    accepted: bool,  # noqa: FBT001 — a parameter of the test
+    place: str,
+) -> None:
+    """An authority that is kept to web servers may not issue for signing code."""
+    bound = replace(CA, purposes=purposes)
+    root = Party.root("root", bound if place == "root" else CA)
+    middle = root.issue("middle", bound if place == "middle" else CA)
+    leaf = middle.issue()
+    if accepted:
+        judge(root, leaf, middle)
+    else:
+        assert f"'CN={place}' may not issue for signing code" in refused(root, leaf, middle)
+
+
 def test_an_unknown_critical_extension_is_not_supported() -> None:
     """Whether in the leaf or above it; the sentence does not call it invalid."""
     root = Party.root()

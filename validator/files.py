@@ -52,7 +52,9 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BundleError(f"the {what} {quoted(path)} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
+            content: bytes | None = file.read(limit + 1)
+        if content is None:  # a file of the kernel's whose content is not there yet
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     except OSError as error:
         raise Undecided(unreadable(f"the {what} {quoted(path)}", error)) from error
     finally:

@@ -1,4 +1,4 @@
-"""Base64 in each form that DSSE and ProtoJSON allow: either alphabet, padded or not."""
+"""Each form that DSSE and ProtoJSON allow for bytes and for long integers, turned into one."""
 
 from __future__ import annotations
 
@@ -66,9 +66,12 @@ _BYTES: Final = frozenset(
 )
 """Fields of Sigstore's verification material that are bytes, or lists of them."""
 
+_INTEGERS: Final = frozenset({"integratedTime", "logIndex", "treeSize"})
+"""Its fields that are integers of 64 bits, which JSON has as text or as numbers."""
+
 
 def in_standard_form(value: Any, *, is_bytes: bool = False) -> Any:
-    """Return verification material as JSON whose bytes are in padded standard base64.
+    """Return verification material whose bytes are in padded standard base64, integers in text.
 
     Args:
         value: Any part of it; text that is not base64 stays as it is.
@@ -76,7 +79,10 @@ def in_standard_form(value: Any, *, is_bytes: bool = False) -> Any:
     """
     if isinstance(value, dict):
         return {
-            name: in_standard_form(each, is_bytes=name in _BYTES) for name, each in value.items()
+            name: str(each)
+            if name in _INTEGERS and type(each) is int
+            else in_standard_form(each, is_bytes=name in _BYTES)
+            for name, each in value.items()
         }
     if isinstance(value, list):
         return [in_standard_form(each, is_bytes=is_bytes) for each in value]

@@ -213,4 +213,9 @@ def _flaw(pem: bytes) -> str:
             "not certificates in PEM form (it is a public key): use `verify key`, or "
             "publicKeyConfig in a policy"
         )
-    return "not certificates in PEM form"
+    if pem.startswith(ecdsa.DER_SEQUENCE):
+        return (
+            "not certificates in PEM form (they look like DER): convert them by `openssl x509 "
+            "-inform DER`"
+        )
+    return "not certificates in PEM form" + (" (it is empty)" if not pem.strip() else "")

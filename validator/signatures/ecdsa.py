@@ -34,6 +34,9 @@ _INFO: Final = {
 }
 """The DER of a SubjectPublicKeyInfo on each curve (RFC 5480), before its uncompressed point."""
 
+DER_SEQUENCE: Final = b"\x30"
+"""The first byte of a key or certificate in DER form; no PEM begins with it."""
+
 _CURVES: Final = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
 _PEM: Final = re.compile(
     rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PUBLIC KEY-----\s*"

@@ -35,7 +35,9 @@ class KeyVerifier:
         Raises:
             PolicyError: It is none, or of a kind that OMS does not sign with.
         """
-        if (count := pem.count(b"-----BEGIN ")) > 1 and b"PRIVATE KEY" not in pem:
+        if b"PRIVATE KEY" in pem:  # also beside the public one, whose file others may read
+            raise PolicyError(f"{source}: {_flaw(pem)}")
+        if (count := pem.count(b"-----BEGIN ")) > 1:
             raise PolicyError(
                 f"{source}: holds {count} keys or certificates in PEM form, and exactly one public "
                 "key is expected: give each key a signer of its own"
@@ -98,4 +100,9 @@ def _flaw(pem: bytes) -> str:
         )
     if b"PUBLIC KEY-----" in pem:
         return "a public key in PEM form that cannot be read: an ECDSA key is needed"
-    return "not a public key in PEM form"
+    if pem.startswith(ecdsa.DER_SEQUENCE):
+        return (
+            "not a public key in PEM form (it looks like DER): convert it by `openssl pkey -pubin "
+            "-inform DER`"
+        )
+    return "not a public key in PEM form" + (" (it is empty)" if not pem.strip() else "")

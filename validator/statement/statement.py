@@ -127,7 +127,7 @@ def parse_statement(
     if not isinstance(document, dict) or document.get("_type") != STATEMENT_TYPE:
         raise StatementError(f"the signed payload is not an in-toto statement ({STATEMENT_TYPE})")
     subjects = document.get("subject")
-    if not isinstance(subjects, Listed) or not isinstance(subjects.first, dict | None):
+    if not isinstance(subjects, Listed):
         raise StatementError("the signed statement has no list of subjects")
     predicate_type = document.get("predicateType")
     if predicate_type == LEGACY_PREDICATE_TYPE and allow_legacy:
@@ -144,10 +144,12 @@ def parse_statement(
             f"{PREDICATE_TYPE} is expected{hint}"
         )
     subject = subjects.first
-    if subjects.length != 1 or subject is None:
+    if subjects.length != 1:
         raise StatementError(
-            f"the signed statement has {subjects.length} subjects, and exactly one is expected"
+            f"the signed statement has {subjects.length:,} subjects, and exactly one is expected"
         )
+    if not isinstance(subject, dict):
+        raise StatementError("the signed statement's subject is not an object")
     predicate = document.get("predicate")
     if not isinstance(predicate, dict):
         raise StatementError("the signed statement has no predicate")

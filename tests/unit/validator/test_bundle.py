@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.support.signed_model import MEDIA_TYPE, Document, Signer, b64, statement
+from validator import files
 from validator.bundle import Bundle, Method, parse_bundle, read_bundle
 from validator.errors import BundleError, Undecided
 from validator.files import read_file
@@ -391,6 +393,25 @@ def test_an_error_while_opening_is_no_verdict(tmp_path: Path) -> None:
     """A file that may be there and cannot be opened leaves the verdict open."""
     with pytest.raises(Undecided, match="cannot be read"):
         read_file(tmp_path / ("a" * 300), limit=1, what="signature file")
+
+
+class Blocked(io.BytesIO):
+    """A regular file that has nothing to read yet: /proc/kmsg, or one of a FUSE file system."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as Python's files do where the kernel says EAGAIN."""
+        del size
+        return cast("bytes", None)
+
+
+def test_a_file_that_has_nothing_to_read_yet_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was opened so that nothing waits for it."""
+    (tmp_path / "model.sig").touch()
+    monkeypatch.setattr(files, "open", lambda *_, **__: Blocked(), raising=False)
+    with pytest.raises(Undecided, match="cannot be read: Resource temporarily unavailable"):
+        read_file(tmp_path / "model.sig", limit=1, what="signature file")
 
 
 def test_an_error_while_reading_is_no_verdict() -> None:

@@ -318,11 +318,21 @@ def test_a_hostile_name_writes_no_lines(root: Party) -> None:
 
 
 @pytest.mark.parametrize(
-    "pem", [b"", b"junk", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    ("pem", "hint"),
+    [
+        (b"", r" \(it is empty\)"),
+        (b"junk", "$"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "$"),
+        pytest.param(
+            Party.root().der,
+            r" \(they look like DER\): convert them by `openssl x509 -inform DER`",
+            id="DER",
+        ),
+    ],
 )
-def test_an_anchor_that_is_none_is_the_policys_mistake(pem: bytes) -> None:
+def test_an_anchor_that_is_none_is_the_policys_mistake(pem: bytes, hint: str) -> None:
     """Said before any bundle is read."""
-    with pytest.raises(PolicyError, match=r"ca\.pem: not certificates in PEM form"):
+    with pytest.raises(PolicyError, match=rf"ca\.pem: not certificates in PEM form{hint}"):
         CertificateVerifier.from_pem(pem, source="ca.pem")
 
 

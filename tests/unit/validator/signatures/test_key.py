@@ -202,7 +202,19 @@ def test_the_older_encoding_is_made_in_pieces(quotes: bytes, place: int) -> None
 @pytest.mark.parametrize(
     ("pem", "said"),
     [
-        (b"", "not a public key in PEM form"),
+        (b"\n", r"not a public key in PEM form \(it is empty\)"),
+        pytest.param(
+            Signer().key.public_key().public_bytes(
+                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+            ),
+            r"not a public key in PEM form \(it looks like DER\): convert it by `openssl pkey",
+            id="DER",
+        ),
+        (
+            Signer().public_pem
+            + Signer().key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            r"not a public key in PEM form \(it looks like a private key\)",
+        ),
         (b"ssh-ed25519 AAAA", "not a public key in PEM form"),
         (
             b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",

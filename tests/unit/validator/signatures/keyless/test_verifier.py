@@ -19,6 +19,7 @@ from tests.sigstore.attacks import (
     PROMISE,
     WRONG_PAYLOAD_TYPE,
     Attack,
+    at,
     changed,
     put,
     without,
@@ -104,6 +105,23 @@ def test_an_envelope_in_the_url_alphabet_verifies(
 
     payload = bytes(range(256))
     assert judge(private_sigstore.sign_statement(payload, edit=recoded)).payload == payload
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_integers_may_be_numbers(
+    private_sigstore: PrivateSigstore, judge: Judge, rekor: Any
+) -> None:
+    """ProtoJSON lets a signer write those of 64 bits as text or as numbers."""
+
+    def renumber(entry: dict[str, Any]) -> dict[str, Any]:
+        names = ("integratedTime", "logIndex", "treeSize")
+        proof = entry["inclusionProof"]
+        entry["inclusionProof"] = proof | {name: int(proof[name]) for name in names[1:]}
+        return entry | {name: int(entry[name]) for name in names if name in entry}
+
+    bundle = private_sigstore.sign_statement(b"payload", rekor=rekor, edit=changed(ENTRY, renumber))
+    assert '"logIndex": "' not in bundle
+    assert judge(bundle).signer.log_index == at(json.loads(bundle), ENTRY)["logIndex"]
 
 
 @pytest.mark.parametrize("rekor", [1, 2])

@@ -9,7 +9,10 @@ import errno
 import json
 import os
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What is left out: controls, soft hyphen, zero-width and bidirectional marks, line
 # separators, surrogates, private use, byte order marks, and all beyond the first plane.
@@ -28,6 +31,17 @@ def quoted(text: object, *, limit: int = QUOTE_LIMIT) -> str:
     is_value = text is None or isinstance(text, bool | list | dict)
     whole = json.dumps(text, default=str) if is_value else str(text)
     return f"'{printable(whole[:limit])}{'…' if len(whole) > limit else ''}'"
+
+
+SHOWN: Final = 3
+"""Names that a sentence repeats: a certificate may have thousands, a system 150 authorities."""
+
+
+def few(names: Sequence[object]) -> str:
+    """Return the first of some names, quoted, and the number of the others."""
+    shown = ", ".join(map(quoted, names[:SHOWN]))
+    more = len(names) - SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def printable(text: str) -> str:

@@ -349,7 +349,7 @@ def _of_the_rule(demand: Demand) -> Iterator[None]:
         yield
     except (MethodError, SignatureError, PinError) as error:
         raise RuleError(
-            f"the policy accepts the model, and the {demand.name} does not: {error}"
+            f"the policy accepts the signature, and the {demand.name} does not: {error}"
         ) from error
 
 

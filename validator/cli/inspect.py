@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         *options.spelled("model-path"),
+        type=options.filled,
         metavar="PATH",
         help="the model's path in the workload, for --policy (default: /models/NAME)",
     )
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if given and not arguments.policy:
         raise PolicyError(f"--{given[0]} is for the policy: give --policy too, or leave it out")
     signature: Path = arguments.signature
-    if signature.is_dir():
+    if os.path.isdir(signature):  # noqa: PTH112 — Path's own raises for a name that is too long
         signature = options.default_signature(signature)
     bundle = read_bundle(signature, limits=DEFAULT)
     if arguments.policy:

@@ -44,6 +44,16 @@ def positive(text: str) -> int:
 positive.__name__ = "positive number"  # argparse puts it into its sentence
 
 
+def filled(text: str) -> str:
+    """Parse a text of UTF-8, for argparse; an unset variable of a script would make it empty."""
+    if not text.encode():
+        raise ValueError
+    return text
+
+
+filled.__name__ = "text"
+
+
 def add_display(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a verdict is shown and computed."""
     parser.add_argument(

@@ -32,12 +32,14 @@ def add_options(parser: ArgumentParser) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument(
         "--identity",
+        type=options.filled,
         metavar="ID",
         help="the signer: the certificate's subject (RFC 4514) or any subject alternative name "
         "(default: every signer below the authorities)",
     )
     who.add_argument(
         *options.spelled("identity-regexp"),
+        type=options.filled,
         metavar="REGEXP",
         help="the same as a regular expression, matched in full",
     )

@@ -122,4 +122,6 @@ def _moved(request: Request, model: Model, here: Path) -> Request:
     signature = Path(model.signature)
     if signature.is_relative_to(model.path):
         signature = here / signature.relative_to(model.path)
+    elif signature.parent == Path(model.path).parent:  # beside a model that is a file
+        signature = here.with_name(signature.name)
     return replace(request, model=here, signature=signature)

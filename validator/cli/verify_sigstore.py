@@ -23,9 +23,12 @@ def add_options(parser: ArgumentParser) -> None:
         "production root that ships with sigstore-python."
     )
     options.add_model(parser)
-    parser.add_argument("--identity", required=True, metavar="ID", help="mail address or URI")
+    parser.add_argument(
+        "--identity", type=options.filled, required=True, metavar="ID", help="mail address or URI"
+    )
     parser.add_argument(
         *options.spelled("identity-provider"),
+        type=options.filled,
         required=True,
         metavar="ISSUER",
         help="the identity's OIDC issuer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from validator.bundle import Method
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from validator.statement import Resource
 
 
-def claims(bundle: Bundle, *, files: bool) -> dict[str, Any]:
+def claims(bundle: Bundle, *, files: bool, now: datetime | None = None) -> dict[str, Any]:
     """Return who claims to have signed what, when and how.
 
     The form is that of docs/inspect.schema.json.
@@ -27,11 +28,13 @@ def claims(bundle: Bundle, *, files: bool) -> dict[str, Any]:
     Args:
         bundle: The signature file, decoded.
         files: Whether each signed file is listed with its digest.
+        now: The time at which certificates must be valid; the clock's, if absent.
     """
     found: dict[str, Any] = {"verified": False, "method": str(bundle.method)}
     refused = []
     try:
         found |= _signer(bundle)
+        _check_signer(bundle, now=now or datetime.now(UTC))
     except Refused as error:
         refused.append(f"the signer is not acceptable: {error}")
     try:
@@ -54,6 +57,14 @@ def _signer(bundle: Bundle) -> dict[str, Any]:
             return {"certificates": [certificates.described(one) for one in chain]}
         case Method.SIGSTORE:
             return _keyless(bundle)
+
+
+def _check_signer(bundle: Bundle, *, now: datetime) -> None:
+    """Refuse a signer whom no policy can accept, whatever authorities it names."""
+    if bundle.method is Method.CERTIFICATE:
+        from validator.signatures.certificate import load_chain, signing_key
+
+        signing_key(load_chain(bundle.certificates), now=now)
 
 
 def _keyless(bundle: Bundle) -> dict[str, Any]:

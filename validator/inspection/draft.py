@@ -68,7 +68,7 @@ def draft(
     name = _name(statement)
     path = path or f"/models/{name}"
     model: dict[str, Any] = {"path": path}
-    if statement.is_single_file:
+    if statement.is_single_file or _names(statement, path):
         model["signaturePath"] = posixpath.join(posixpath.dirname(path), "model.sig")
     model["digests"] = [statement_pin(bundle)]
     spec: dict[str, Any] = {"model": model, "config": _config(bundle, anchors)}
@@ -84,6 +84,11 @@ def draft(
     (verifier,) = verifiers(policy)
     verifier.verify(bundle, now=now or datetime.now(UTC), allow_legacy=False)
     return document
+
+
+def _names(statement: Statement, path: str) -> bool:
+    """Tell whether a path is that of the only signed file, by its name (OMS 6.1.2 (5))."""
+    return len(statement.files) == 1 and statement.files.name(0) == posixpath.basename(path)
 
 
 def _name(statement: Statement) -> str:

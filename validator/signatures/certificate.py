@@ -17,7 +17,7 @@ from validator.errors import PolicyError, SignatureError, SignerError
 from validator.signatures import ProvenSigner, Signed, ecdsa, notes, path
 from validator.signatures.certificate_names import names
 from validator.signatures.matching import compiled, matches_any
-from validator.text import quoted
+from validator.text import few, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,8 @@ class CertificateVerifier:
             PolicyError: There is none, or one that cannot be read or is no authority; or the
                 expression cannot be used.
         """
+        if b"PRIVATE KEY" in pem:  # also beside a certificate, whose file others may read
+            raise PolicyError(f"{source}: {_flaw(pem)}")
         try:
             anchors = tuple(map(_parsed, x509.load_pem_x509_certificates(pem)))
         except MemoryError:
@@ -97,11 +99,10 @@ class CertificateVerifier:
         """
         chain = load_chain(bundle.certificates)
         leaf = chain[0]
-        _check_dates(leaf, now)
-        _check_usage(leaf, chain)
+        key = signing_key(chain, now=now)
         path.verify(leaf, chain[1:], anchors=self.anchors, now=now)
         self._check_identity(leaf)
-        legacy = ecdsa.verify(_public_key(leaf), bundle, allow_legacy=allow_legacy)
+        legacy = ecdsa.verify(key, bundle, allow_legacy=allow_legacy)
         return Signed(
             payload=bundle.payload,
             payload_type=bundle.payload_type,
@@ -122,8 +123,7 @@ class CertificateVerifier:
         else:
             return
         raise SignerError(
-            f"the model was signed by somebody else: {', '.join(map(quoted, found))}, and "
-            f"{accepted} is accepted"
+            f"the model was signed by somebody else: {few(found)}, and {accepted} is accepted"
         )
 
 
@@ -145,6 +145,19 @@ def load_chain(certificates: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
                 "certificate in DER form"
             ) from error
     return tuple(loaded)
+
+
+def signing_key(chain: Sequence[x509.Certificate], *, now: datetime) -> ec.EllipticCurvePublicKey:
+    """Return the key of the signer, the first of a chain, whom a policy could accept.
+
+    Raises:
+        SignatureError: No policy could: the certificate is out of its time, or not meant for
+            signing models.
+    """
+    leaf = chain[0]
+    _check_dates(leaf, now)
+    _check_usage(leaf, chain)
+    return _public_key(leaf)
 
 
 def _parsed(certificate: x509.Certificate) -> x509.Certificate:
@@ -212,6 +225,10 @@ def _flaw(pem: bytes) -> str:
         return (
             "not certificates in PEM form (it is a public key): use `verify key`, or "
             "publicKeyConfig in a policy"
+        )
+    if b"BEGIN CERTIFICATE-----" in pem:
+        return (
+            "certificates in PEM form, of which one cannot be read: name the file as it was issued"
         )
     if pem.startswith(ecdsa.DER_SEQUENCE):
         return (

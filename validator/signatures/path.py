@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from validator.errors import SignatureError
-from validator.text import quoted
+from validator.text import few, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,9 +31,6 @@ _E = TypeVar("_E", bound=x509.ExtensionType)
 
 RSA_BITS: Final = 2048
 """The least that the CA/Browser Forum and NIST SP 800-57 accept."""
-
-_SHOWN: Final = 3
-"""Authorities that a sentence names: a system's bundle has 150."""
 
 _STEPS: Final = 100
 """Beginnings of a path that are looked at: a hostile chain of 16 may have 16! paths."""
@@ -170,7 +167,11 @@ def extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
 
 def name(certificate: x509.Certificate) -> str:
     """Return the certificate's subject, quoted."""
-    return quoted(certificate.subject.rfc4514_string() or "a certificate without a name")
+    return quoted(_name(certificate))
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "a certificate without a name"
 
 
 def _refusal(
@@ -181,15 +182,8 @@ def _refusal(
 ) -> SignatureError:
     return SignatureError(
         f"the certificate of {name(leaf)} does not lead to an accepted authority "
-        f"({_few(anchors)}): {reason}{order_hint(leaf, others)}"
+        f"({few([*map(_name, anchors)])}): {reason}{order_hint(leaf, others)}"
     )
-
-
-def _few(anchors: Sequence[x509.Certificate]) -> str:
-    """Return the first names of the authorities, and the number of the others."""
-    shown = ", ".join(map(name, anchors[:_SHOWN]))
-    more = len(anchors) - _SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def order_hint(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
@@ -212,7 +206,7 @@ def _flaw(certificate: x509.Certificate, issuer: x509.Certificate) -> str | None
     # RFC 5280 leaves open what extended usages of an authority mean; to OpenSSL's commands, Go and
     # Windows they bound those of all below it.
     if not may_sign_code(issuer):
-        return f"{name(issuer)} may not issue for signing code: its extended key usage lacks codeSigning"
+        return f"{name(issuer)} may not issue for signing code: its usages lack codeSigning"
     if hash_ is not None and not isinstance(hash_, _HASHES):
         return f"{name(issuer)} signed by {hash_.name}, which is not supported: SHA-256 is"
     if not _is_strong(key):

@@ -100,6 +100,13 @@ class TestInspect:
         assert ended.code == code
         assert said in ended.text
 
+    def test_a_name_that_no_file_can_have_is_said(self) -> None:
+        """By the same sentence as for any file that cannot be read."""
+        ended = run("inspect", "x" * 300)
+        assert ended.code == 3
+        assert "the signature file 'xxx" in ended.err
+        assert "cannot be read: File name too long" in ended.err
+
     def test_a_certificate_that_is_none_is_unreadable(
         self, desk: Desk, private_sigstore: PrivateSigstore
     ) -> None:

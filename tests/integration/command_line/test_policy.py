@@ -167,6 +167,15 @@ class TestPolicy:
         assert run("verify", "policy", path).code == 1
         assert run("verify", "policy", path, "--model", desk.site.model).code == 0
 
+    def test_a_model_that_is_a_file_may_lie_elsewhere_here(self, desk: Desk) -> None:
+        """Its signature lies beside it, in the pod and here."""
+        model = {"path": "/models/a.gguf", "signaturePath": "/models/a.sig"}
+        path = desk.folder / "policy.json"
+        path.write_text(json.dumps(desk.policy(model=model)))
+        here = write(desk.folder / "here", {"b.gguf": b"1"}) / "b.gguf"
+        here.with_name("a.sig").write_bytes(desk.site.signer.bundle(statement({".": b"1"})))
+        assert run("verify", "policy", path, "--model", here).code == 0
+
     def test_all_models_must_hold(self, desk: Desk) -> None:
         """Each is reported, the worst counts."""
         lora = write(desk.folder / "lora", {"a": b"1"})

@@ -29,6 +29,20 @@ MISUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
         ("verify", "key", "{model}", "--public-key", "{key}", "--ignore-unsigned"),
         "unrecognized arguments: --ignore-unsigned",
     ),
+    "empty identity": (
+        (
+            *("verify", "certificate", "{model}", "--certificate-chain={ca}"),
+            "--identity=",
+        ),
+        "argument --identity: invalid text value: ''",
+    ),
+    "identity that is not UTF-8": (
+        (
+            *("verify", "sigstore", "{model}", "--identity-provider=b"),
+            "--identity=\udcff",
+        ),
+        "argument --identity: invalid text value",
+    ),
     "no jobs": (
         ("verify", "key", "{model}", "--public-key", "{key}", "--jobs", "0"),
         "invalid positive number value: '0'",

@@ -48,7 +48,9 @@ def test_a_signer_whom_the_rule_does_not_accept(site: Site) -> None:
     """The sentence names the rule, and says what it says of the signer."""
     signer = Signer()
     said = refusal(site, demand(signer))
-    assert said.startswith("the policy accepts the model, and the ClusterModelValidation 'company'")
+    assert said.startswith(
+        "the policy accepts the signature, and the ClusterModelValidation 'company'"
+    )
     assert said.endswith(f"and '{signer.verifier.fingerprint}' is accepted")
 
 

@@ -20,10 +20,10 @@ from sigstore.verify import policy as library
 
 from validator.signatures.certificate_names import text_of
 from validator.signatures.matching import compiled, matches_any
-from validator.text import quoted
+from validator.text import few, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from validator.policy.schema.expressions import Expression
 
@@ -81,7 +81,7 @@ class ExpectedSigner:
         """Raise SomebodyElseError unless they do."""
         differing = [word for word, holds in self._checks if not holds(cert)]
         if differing:
-            signer = _of(map(quoted, identities(cert)), map(quoted, issuers(cert)))
+            signer = _of(few(identities(cert)), few(issuers(cert)))
             verb = "differs" if len(differing) == 1 else "differ"
             hints = _hints(self._expected, cert)
             raise SomebodyElseError(
@@ -156,11 +156,11 @@ def _described(expected: Expected) -> str:
     identity = [quoted(text) for text in (expected.identity, expected.identity_regexp) if text]
     issuer = [quoted(text) for text in (expected.issuer, expected.issuer_regexp) if text]
     claims = [f"workflow {name} {quoted(value)}" for name, value in expected.github]
-    return _of([*identity, *claims], issuer)
+    return _of(", ".join((*identity, *claims)), ", ".join(issuer))
 
 
-def _of(identity: Iterable[str], issuer: Iterable[str]) -> str:
-    return f"{', '.join(identity) or 'nobody'} of {', '.join(issuer) or 'no issuer'}"
+def _of(identity: str, issuer: str) -> str:
+    return f"{identity or 'nobody'} of {issuer or 'no issuer'}"
 
 
 def _checks(expected: Expected) -> Iterator[tuple[str, Callable[[Certificate], bool]]]:

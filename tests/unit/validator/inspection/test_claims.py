@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.sigstore.authority import Identity
-from tests.support.certificates import Party
+from tests.support.certificates import DAY, LEAF, NOW, Party, Profile, material
 from tests.support.schema import flaws
 from tests.support.signed_model import Signer, sharded, statement, statement_of
 from validator.bundle import Bundle, parse_bundle
@@ -73,6 +76,36 @@ def test_a_keyless_bundle_says_who_when_and_where(private_sigstore: PrivateSigst
     (certificate,) = found["certificates"]
     assert certificate["key"] == "ECDSA secp256r1"
     assert certificate["names"] == [WORKFLOW]
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        (LEAF, ""),
+        (replace(LEAF, ends=-DAY / 2), "expired on"),
+        (replace(LEAF, usage=("content_commitment",)), "lacks digitalSignature"),
+        (replace(LEAF, purposes=(ExtendedKeyUsageOID.SERVER_AUTH,)), "lacks codeSigning"),
+    ],
+)
+def test_a_certificate_that_no_policy_can_accept_is_said(profile: Profile, words: str) -> None:
+    """Beside what it says, since the sentence alone would not tell whose it is."""
+    bundle = parsed(Party.root().issue(profile=profile).bundle(statement()))
+    found = claims(bundle, files=False, now=NOW)
+    assert found["certificates"]
+    assert [words in said for said in found.get("refused", ())] == ([True] if words else [])
+
+
+def test_a_certificates_key_of_another_kind_is_said() -> None:
+    """No policy accepts it either."""
+    root = Party.root()
+    rsa_signer = root.issue(key=rsa.generate_private_key(65537, 2048))
+    bundle = parsed(
+        root.issue().bundle(
+            statement(), edit=lambda made: made.update(verificationMaterial=material(rsa_signer))
+        )
+    )
+    (said,) = claims(bundle, files=False, now=NOW)["refused"]
+    assert said.startswith("the signer is not acceptable: a key of type RSA cannot verify a model")
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,12 @@ def test_the_name_is_one_that_kubernetes_takes(name: str, expected: str) -> None
 
 def test_a_model_that_is_a_file_has_its_signature_beside_it() -> None:
     """There is no folder that it could lie in."""
-    bundle = by_key(statement_of([resource(".", b"x")]))
-    model = draft(bundle, path="/models/a.gguf", anchors=BY_KEY)["spec"]["model"]
-    assert (model["path"], model["signaturePath"]) == ("/models/a.gguf", "/models/model.sig")
+    for name in (".", "a.gguf"):
+        bundle = by_key(statement_of([resource(name, b"x")]))
+        model = draft(bundle, path="/models/a.gguf", anchors=BY_KEY)["spec"]["model"]
+        assert (model["path"], model["signaturePath"]) == ("/models/a.gguf", "/models/model.sig")
+    model = draft(bundle, path="/models/a", anchors=BY_KEY)["spec"]["model"]
+    assert "signaturePath" not in model
 
 
 def test_a_draft_is_a_policy_when_it_is_read_again() -> None:

@@ -318,21 +318,29 @@ def test_a_hostile_name_writes_no_lines(root: Party) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pem", "hint"),
+    ("pem", "said"),
     [
-        (b"", r" \(it is empty\)"),
-        (b"junk", "$"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "$"),
+        (b"", r"not certificates in PEM form \(it is empty\)"),
+        (b"junk", "not certificates in PEM form$"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "certificates in PEM form, of which one cannot be read",
+        ),
         pytest.param(
             Party.root().der,
-            r" \(they look like DER\): convert them by `openssl x509 -inform DER`",
+            r"not certificates in PEM form \(they look like DER\): convert them by `openssl x509 ",
             id="DER",
+        ),
+        pytest.param(
+            Party.root().pem + b"-----BEGIN PRIVATE KEY-----\n",
+            r"not certificates in PEM form \(it looks like a private key\)",
+            id="certificate and private key",
         ),
     ],
 )
-def test_an_anchor_that_is_none_is_the_policys_mistake(pem: bytes, hint: str) -> None:
+def test_an_anchor_that_is_none_is_the_policys_mistake(pem: bytes, said: str) -> None:
     """Said before any bundle is read."""
-    with pytest.raises(PolicyError, match=rf"ca\.pem: not certificates in PEM form{hint}"):
+    with pytest.raises(PolicyError, match=rf"ca\.pem: {said}"):
         CertificateVerifier.from_pem(pem, source="ca.pem")
 
 

@@ -204,9 +204,7 @@ def test_the_older_encoding_is_made_in_pieces(quotes: bytes, place: int) -> None
     [
         (b"\n", r"not a public key in PEM form \(it is empty\)"),
         pytest.param(
-            Signer().key.public_key().public_bytes(
-                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-            ),
+            Signer().key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
             r"not a public key in PEM form \(it looks like DER\): convert it by `openssl pkey",
             id="DER",
         ),

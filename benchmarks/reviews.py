@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import random
@@ -42,6 +43,7 @@ def pod(number: int | None = None) -> Object:
     own = "" if number is None else f"-{number}"
     token = f"kube-api-access-{''.join(random.choices(_SUFFIX, k=5))}"  # noqa: S311 — no secret
     length = 8192 + (number or 0)
+    written = dt.datetime.fromtimestamp(random.randrange(1 << 31), dt.UTC)  # noqa: S311 — as above
     container = {
         "name": f"vllm{own}",
         "image": "vllm/vllm-openai:v0.32.0",
@@ -74,7 +76,7 @@ def pod(number: int | None = None) -> Object:
                 contract.OPERATOR_LABEL: "granite",  # for a peer that goes by it
             },
             "annotations": {"note": "n" * 500},
-            "managedFields": [{"manager": "kube-controller-manager", "time": str(uuid.uuid4())}],
+            "managedFields": [{"manager": "kube-controller-manager", "time": f"{written:%FT%TZ}"}],
         },
         "spec": {
             "containers": [container],

@@ -144,7 +144,7 @@ class Removals:
         plan.write_text(json.dumps({"tests": tests, "end": self.end}))
         plan.with_suffix(".txt").touch()
         # Without files of pytest's for what tests write: all forks would share them.
-        options = ["-x", "-s", "-p", "no:cacheprovider", "-p", "scripts.removal.forks"]
+        options = ["-x", "-s", "--tb=no", "-p", "no:cacheprovider", "-p", "scripts.removal.forks"]
         options += [f"--deselect={test}" for test in self.failing]
         files = sorted({file_of(test) for number in numbers for test in tests[number]})
         code = self.run_pytest(*options, *files, PLAN=str(plan))

@@ -6,6 +6,7 @@ tests that reach it, and when to stop. Beside it is written a line for each, wit
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -33,6 +34,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """
     file = Path(os.environ["PLAN"])
     plan = json.loads(file.read_text())
+    gc.freeze()  # else each fork goes through all that is loaded when it ends, and so copies it
     for number, tests in plan["tests"].items():
         left = min(SECONDS, plan["end"] - time.monotonic())
         if left < 1:

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from scripts.removal.forks import KILLED, SECONDS, file_of
+from scripts.removal.forks import ENDLESS, KILLED, SECONDS, file_of
 from scripts.removal.refusals import functions_at, git, sites_in
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class Removals:
         meanings = {
             pytest.ExitCode.OK: f"{min(hidden)} fails by itself" if hidden else SURVIVES,
             pytest.ExitCode.TESTS_FAILED: MISSED,
+            ENDLESS: MISSED,
             KILLED: TOO_LONG,
         }
         return meanings.get(code, f"its tests end with exit code {code}")

@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 
     import pytest
 
-SECONDS: Final = 60
-"""For the tests of one refusal: a loop without its limit may never end."""
+SECONDS: Final = 120
+"""For the tests of one refusal, which may wait for each other, or for a busy machine."""
 KILLED: Final = -signal.SIGKILL
 """The exit code where they took longer."""
+TEST_SECONDS: Final = 10
+"""Of computing, for one test: a loop without its limit may never end."""
+ENDLESS: Final = -signal.SIGVTALRM
+"""The exit code where one took longer."""
+
+
+def pytest_runtest_setup() -> None:
+    """End the process where the next test computes for too long."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, TEST_SECONDS)
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:

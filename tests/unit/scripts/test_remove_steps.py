@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from scripts.remove_steps import MISSED, Removals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -223,6 +225,14 @@ def test_a_test_that_fails_by_itself_hides_nothing_from_others(
     code, found, _ = remove(folder)
     named = "tests/unit/test_gate.py::test_failing fails with every refusal in place"
     assert (code, found) == (0, [named])
+
+
+def test_a_test_that_never_ends_misses_a_refusal(tmp_path: Path) -> None:
+    """Its process is ended after a while of computing, and not of waiting for a busy machine."""
+    endless = "forks.TEST_SECONDS = 0.01; forks.pytest_runtest_setup()\nwhile True: pass"
+    program = f"from scripts.removal import forks; {endless}"
+    code = subprocess.run([sys.executable, "-c", program], check=False).returncode
+    assert Removals(tmp_path, minutes=1).outcome(0, code) == MISSED
 
 
 def test_tests_that_do_not_even_start_prove_nothing(project: Callable[..., Path]) -> None:

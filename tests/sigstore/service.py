@@ -12,8 +12,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import jwt
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.sigstore.rekor2 import TileLog
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of a request: an envelope is as large as its model's manifest."""
-
-POLL_SECONDS: Final = 0.02
-"""Seconds between two looks whether the server should stop."""
 
 
 class RequestError(Exception):
@@ -84,14 +81,8 @@ class Services:
 def serving(services: Services, *, address: str = "127.0.0.1") -> Iterator[str]:
     """Serve on a free port while the context lasts; yield the base URL."""
     handler = type("Bound", (_Handler,), {"services": services})
-    with ThreadingHTTPServer((address, 0), handler) as server:
-        thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://{address}:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(handler, address=address) as url:
+        yield url
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.e2e.api_server.issuing import Authority
 from tests.e2e.api_server.webhook_registration import Endpoint
+from tests.support.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,14 +67,8 @@ def other_webhook(
     server.RequestHandlerClass = Handler
     # The API server keeps its connections: waiting for their threads would never end.
     server.daemon_threads, server.block_on_close = True, False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(server):
         yield webhook
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _context(authority: Authority, address: str, folder: Path) -> ssl.SSLContext:

@@ -11,12 +11,13 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from asn1crypto import x509 as asn1_x509
 from jwt.algorithms import ECAlgorithm
+
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,6 @@ POISON: Final = "1.3.6.1.4.1.11129.2.4.3"
 """The extension that makes a certificate a precertificate (RFC 6962, 3.1)."""
 
 BODY_LIMIT: Final = 1024 * 1024
-POLL_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,8 @@ class Neighbours:
 def serving(neighbours: Neighbours, *, port: int) -> Iterator[str]:
     """Serve on loopback while the context lasts; yield the base URL."""
     handler = type("Bound", (_Handler,), {"neighbours": neighbours})
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(handler, port=port) as url:
+        yield url
 
 
 class _Handler(BaseHTTPRequestHandler):

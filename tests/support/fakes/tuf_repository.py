@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from securesystemslib.signer import CryptoSigner
@@ -20,6 +19,8 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
+
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,11 +56,5 @@ def tuf_repository(folder: Path, *, targets: Mapping[str, bytes]) -> Iterator[tu
         metadata = Metadata(signed)
         metadata.sign(signer)
         (folder / f"{name}.json").write_text(json.dumps(metadata.to_dict()))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", (folder / "1.root.json").read_bytes()
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(partial(_Quiet, directory=str(folder))) as url:
+        yield url, (folder / "1.root.json").read_bytes()

@@ -10,10 +10,11 @@ import json
 import select
 import socket
 import socketserver
-import threading
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from tests.support.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,11 +99,7 @@ def _carry(one: socket.socket, other: socket.socket) -> None:
 def egress() -> Iterator[Egress]:
     """Run the proxy inside the block."""
     # A socket's name has at most 107 bytes, and pytest's folders may be longer.
-    with TemporaryDirectory(prefix="egress-") as folder, Egress(folder) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
+    with TemporaryDirectory(prefix="egress-") as folder:
+        proxy = Egress(folder)
+        with served(proxy):
             yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()

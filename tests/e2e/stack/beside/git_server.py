@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, ClassVar, Final
+
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +21,8 @@ SECONDS: Final = 60
 def serving(folder: Path, *, address: str) -> Iterator[str]:
     """Serve the repositories in a folder while the context lasts; yield the base URL."""
     handler = type("Bound", (_Handler,), {"folder": folder})
-    with ThreadingHTTPServer((address, 0), handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://{address}:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(handler, address=address) as url:
+        yield url
 
 
 class _Handler(BaseHTTPRequestHandler):

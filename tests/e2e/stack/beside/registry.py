@@ -14,8 +14,7 @@ import json
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.sigstore.authority import Authority
 from tests.sigstore.keys import LogKey, new_key
 from tests.sigstore.log import Log, b64, canonical, sha256
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,15 +116,9 @@ def serving(*, address: str, repository: str = "llm") -> Iterator[Registry]:
     """Serve a repository, empty at first, while the context lasts."""
     registry = Registry("")
     handler = type("Bound", (_Handler,), {"content": registry.content, "repository": repository})
-    with ThreadingHTTPServer((address, 0), handler) as server:
-        registry.url = f"oci://{address}:{server.server_port}/{repository}"
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(handler, address=address) as url:
+        registry.url = f"{url.replace('http:', 'oci:')}/{repository}"
+        yield registry
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +19,7 @@ from tests.e2e.stack.beside import fake_vllm
 from tests.e2e.stack.beside.tavily import FOUND, KEY, TavilyOnMachine
 from tests.e2e.stack.environments import EnvironmentMissingError
 from tests.e2e.stack.static import manifests
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,14 +187,8 @@ def mcp_server() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/mcp", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_served(Handler) as url:
+        yield f"{url}/mcp", asked
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])

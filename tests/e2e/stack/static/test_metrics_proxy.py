@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import runpy
-import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.e2e.stack.static.manifests import STACK
+from tests.support.served import http_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,23 +41,11 @@ class _Vllm(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
 def _proxy(source: str) -> Iterator[str]:
     program = runpy.run_path(str(PROGRAM))
     handler = program["Metrics"]
     handler.do_GET.__globals__["SOURCE"] = f"{source}/metrics"
-    with _serving(handler) as url:
+    with http_served(handler) as url:
         yield url
 
 
@@ -72,7 +60,7 @@ def _asked(url: str, data: bytes | None = None) -> tuple[int, bytes]:
 
 def test_the_metrics_pass() -> None:
     """As vLLM says them."""
-    with _serving(_Vllm) as vllm, _proxy(vllm) as url:
+    with http_served(_Vllm) as vllm, _proxy(vllm) as url:
         assert _asked(f"{url}/metrics") == (200, METRICS)
 
 
@@ -82,14 +70,14 @@ def test_the_metrics_pass() -> None:
 @pytest.mark.parametrize("data", [None, b"{}"], ids=["GET", "POST"])
 def test_nothing_else_passes(path: str, data: bytes | None) -> None:
     """Neither another path nor another method."""
-    with _serving(_Vllm) as vllm, _proxy(vllm) as url:
+    with http_served(_Vllm) as vllm, _proxy(vllm) as url:
         status, _ = _asked(f"{url}{path}", data)
     assert status == (404 if data is None else 501)
 
 
 def test_a_vllm_that_is_away_is_said() -> None:
     """Prometheus then has a failed scrape with a reason."""
-    with _serving(_Vllm) as vllm:
+    with http_served(_Vllm) as vllm:
         pass
     with _proxy(vllm) as url:
         status, said = _asked(f"{url}/metrics")

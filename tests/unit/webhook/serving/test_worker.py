@@ -7,7 +7,7 @@ import io
 import os
 import signal
 from base64 import b64decode
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.fakes.fake_cluster import FakeCluster
 from tests.support.fakes.fake_cluster import stored_policy as policy
+from tests.support.waiting import ended_task
 from validator.contract import LABEL
 from validator.policy.origins import Origin, Resolved
 from webhook.admission.reviewer import Reviewer
@@ -57,9 +58,7 @@ async def running(cluster: FakeCluster) -> AsyncIterator[Worker]:
     try:
         yield worker
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await ended_task(task)
 
 
 def reviewer(cluster: FakeCluster) -> Reviewer:

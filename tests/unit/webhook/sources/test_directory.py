@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.waiting import ended_task, until
 from validator.policy.document import ModelValidation
 from webhook.errors import SetupError
 from webhook.metrics import Metrics
@@ -70,19 +70,13 @@ def names(source: DirectorySource, namespace: str) -> set[str]:
     }
 
 
-async def until(condition: Callable[[], bool], *, source: DirectorySource) -> None:
+async def run_until(condition: Callable[[], bool], *, source: DirectorySource) -> None:
     """Run the source until the condition holds."""
     running = asyncio.create_task(source.run())
     try:
-        for _ in range(1000):
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-        pytest.fail("waited 10 seconds in vain")
+        await until(condition)
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        await ended_task(running)
 
 
 def test_policies_and_namespaces_are_read(
@@ -142,11 +136,11 @@ async def test_changes_are_noticed_by_content(
     """A file that is added, changed or removed shows after a moment, without file events."""
     found = source()
     (tmp_path / "a.yaml").write_text(text("granite"))
-    await until(lambda: names(found, "models") == {"granite"}, source=found)
+    await run_until(lambda: names(found, "models") == {"granite"}, source=found)
     (tmp_path / "a.yaml").write_text(text("mistral"))
-    await until(lambda: names(found, "models") == {"mistral"}, source=found)
+    await run_until(lambda: names(found, "models") == {"mistral"}, source=found)
     (tmp_path / "a.yaml").unlink()
-    await until(lambda: names(found, "models") == set(), source=found)
+    await run_until(lambda: names(found, "models") == set(), source=found)
 
 
 async def test_a_change_can_be_waited_for(
@@ -180,14 +174,14 @@ async def test_a_bad_change_keeps_the_last_good_state(
     (tmp_path / "a.yaml").write_text(text("granite"))
     found = source()
     (tmp_path / "a.yaml").write_text("{")
-    await until(
+    await run_until(
         lambda: (metrics.registry.get_sample_value(FAILURES) or 0) >= 2,
         source=found,
     )
     assert found.ready
     assert names(found, "models") == {"granite"}
     (tmp_path / "a.yaml").write_text(text("mistral"))
-    await until(lambda: names(found, "models") == {"mistral"}, source=found)
+    await run_until(lambda: names(found, "models") == {"mistral"}, source=found)
 
 
 def test_the_number_of_files_has_a_limit(tmp_path: Path) -> None:

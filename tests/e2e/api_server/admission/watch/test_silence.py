@@ -16,6 +16,7 @@ from tests.e2e.api_server.admission.serving import ACCOUNT, install, kubeconfig
 from tests.e2e.api_server.installation import manifests
 from tests.e2e.api_server.installation.installing import delete
 from tests.e2e.api_server.workloads import policy, workload
+from tests.support.waiting import ended_task, until
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster.api import ClusterApi
 from webhook.cluster.watch import Timing
@@ -26,7 +27,7 @@ from webhook.settings import GateSettings
 from webhook.sources.cluster import ClusterSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.e2e.api_server.control_plane import ControlPlane
@@ -98,22 +99,13 @@ async def followed(
     source = ClusterSource(api, metrics=Metrics(CollectorRegistry()), timing=TIMING)
     running = asyncio.create_task(source.run())
     try:
-        await until(lambda: source.ready)
+        await until(lambda: source.ready, seconds=PATIENCE)
         yield source
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        await ended_task(running)
         await api.close()
         # The client does not wait for the ends of its TLS connections, and the loop closes after.
         await asyncio.sleep(TLS_END_SECONDS)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 — the other side is a process
-            await asyncio.sleep(0.05)
 
 
 def review(namespace: str) -> Review:
@@ -160,12 +152,12 @@ async def test_without_its_rights_it_admits_nobody(
         own.call("PATCH", ROLE, {"rules": []}, content_type=MERGE)
         try:
             own.call("DELETE", POLICY.format(models))
-            await until(lambda: source.stale)
+            await until(lambda: source.stale, seconds=PATIENCE)
             with pytest.raises(NotReady, match="cannot be read from the API server"):
                 await reviewer.mutate(review(models))
         finally:
             own.call("PATCH", ROLE, {"rules": role["rules"]}, content_type=MERGE)
-        await until(lambda: not source.stale)
+        await until(lambda: not source.stale, seconds=PATIENCE)
         refusal = (await reviewer.mutate(review(models))).refusal
         assert refusal is not None
         assert "has no ModelValidation" in refusal
@@ -184,9 +176,9 @@ async def test_with_its_network_cut_it_admits_nobody(
         reviewer = Reviewer(source=source, gate=GateSettings(image="validator:1"))
         assert (await reviewer.mutate(review(models))).refusal is None
         wire.whole.clear()
-        await until(lambda: source.stale)
+        await until(lambda: source.stale, seconds=PATIENCE)
         with pytest.raises(NotReady, match="cannot be read from the API server"):
             await reviewer.mutate(review(models))
         wire.whole.set()
-        await until(lambda: not source.stale)
+        await until(lambda: not source.stale, seconds=PATIENCE)
         assert (await reviewer.mutate(review(models))).refusal is None

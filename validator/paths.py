@@ -9,7 +9,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable, Iterator
 
 
 def canonical(path: str) -> str:
@@ -47,3 +47,23 @@ def nearest(path: str, paths: Container[str]) -> str | None:
             return None
         path = path.rpartition("/")[0] or "/"
     return path
+
+
+class Places:
+    """Canonical paths that are asked about together, at the cost of one question."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        given = frozenset(paths)
+        self._at_or_above = given | {above for path in given for above in _above(path)}
+        self._within = tuple(path if path == "/" else f"{path}/" for path in given)
+
+    def related(self, path: str) -> bool:
+        """Tell whether a canonical path is one of them, or lies above or below one."""
+        return path in self._at_or_above or path.startswith(self._within)
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders above a canonical path."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path

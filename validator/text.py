@@ -22,13 +22,15 @@ _UNPRINTABLE: Final = (
     r"\uf900-\ufefe\uff00-\ufff8\ufffc\ufffd]"
 )
 
+_VALUES: Final = (bool, list, dict)
+
 QUOTE_LIMIT: Final = 200
 """Characters of foreign text that a sentence repeats."""
 
 
 def quoted(text: object, *, limit: int = QUOTE_LIMIT) -> str:
     """Return foreign text fit for a sentence: quoted, printable, bounded; values as in JSON."""
-    is_value = text is None or isinstance(text, bool | list | dict)
+    is_value = text is None or isinstance(text, _VALUES)
     whole = json.dumps(text, default=str) if is_value else str(text)
     return f"'{printable(whole[:limit])}{'…' if len(whole) > limit else ''}'"
 

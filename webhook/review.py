@@ -100,7 +100,7 @@ class Answer:
     Attributes:
         uid: The request's.
         refusal: The sentence for the pod's author; `None` if the pod is allowed.
-        patch: RFC 6902 operations.
+        patch: RFC 6902 operations as JSON; empty, if there are none.
         warnings: Sentences that kubectl shows.
         policy: How a log line names the policy, empty where none was chosen.
         audit: Annotations for the API server's audit log, without prefix.
@@ -108,7 +108,7 @@ class Answer:
 
     uid: str
     refusal: str | None = None
-    patch: list[dict[str, Any]] = field(default_factory=list)
+    patch: bytes = b""
     warnings: tuple[str, ...] = ()
     policy: str = ""
     audit: Mapping[str, str] = field(default_factory=dict)
@@ -172,7 +172,7 @@ def encode(answer: Answer) -> bytes:
         }
     elif answer.patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(msgspec.json.encode(answer.patch)).decode()
+        response["patch"] = base64.b64encode(answer.patch).decode()
     if warnings := _warnings(answer.warnings):
         response["warnings"] = warnings
     if answer.audit:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
@@ -128,7 +129,7 @@ class Metadata(Document, frozen=True, kw_only=True):
 
 
 class ModelValidation(
-    Document, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False
+    Document, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False, dict=True
 ):
     """The policy document."""
 
@@ -192,6 +193,11 @@ class ModelValidation(
         Raises:
             PolicyError: It is longer than `contract.ENVIRONMENT_LIMIT` bytes.
         """
+        return self._environment
+
+    @cached_property
+    def _environment(self) -> str:
+        """The same, written once: each gate of the policy has it."""
         document = msgspec.to_builtins(
             msgspec.structs.replace(
                 self,

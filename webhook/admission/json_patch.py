@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Operation = dict[str, Any]
 
@@ -21,31 +21,28 @@ def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Operation
     return list(_objects(before, after, ""))
 
 
-def _values(before: Any, after: Any, path: str) -> Iterator[Operation]:
-    if before is after:
-        return
+def _values(before: Any, after: Any, path: str) -> Iterable[Operation]:
     if isinstance(before, dict) and isinstance(after, dict):
-        yield from _objects(before, after, path)
-    elif isinstance(before, list) and isinstance(after, list):
-        yield from _lists(before, after, path)
-    elif type(before) is not type(after) or before != after:  # JSON's 1, 1.0 and true are three
-        yield _replace(path, after)
+        return _objects(before, after, path)
+    if isinstance(before, list) and isinstance(after, list):
+        return _lists(before, after, path)
+    if type(before) is not type(after) or before != after:  # JSON's 1, 1.0 and true are three
+        return (_replace(path, after),)
+    return ()
 
 
-def _objects(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[Operation]:
+def _objects(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Sequence[Operation]:
     operations = [
         {"op": "remove", "path": f"{path}/{_escaped(key)}"} for key in before if key not in after
     ]
     for key, value in after.items():
-        at = f"{path}/{_escaped(key)}"
-        if key in before:
-            operations.extend(_values(before[key], value, at))
-        else:
-            operations.append({"op": "add", "path": at, "value": value})
+        if key not in before:
+            operations.append({"op": "add", "path": f"{path}/{_escaped(key)}", "value": value})
+        elif before[key] is not value:  # what did not change is shared
+            operations += _values(before[key], value, f"{path}/{_escaped(key)}")
     if len(operations) > 1 and path and _is_flat(after):
-        yield _replace(path, after)
-    else:
-        yield from operations
+        return (_replace(path, after),)
+    return operations
 
 
 def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation]:
@@ -53,8 +50,9 @@ def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation
     for start, end, new_start, new_end in _blocks(before, after):
         paired = min(end - start, new_end - new_start)
         for offset in range(paired):
-            at = f"{path}/{new_start + offset}"
-            yield from _values(before[start + offset], after[new_start + offset], at)
+            given, value = before[start + offset], after[new_start + offset]
+            if given is not value:
+                yield from _values(given, value, f"{path}/{new_start + offset}")
         for _ in range(start + paired, end):
             # What stands before is as it shall be already, and each removal moves the rest up.
             yield {"op": "remove", "path": f"{path}/{new_start + paired}"}
@@ -65,12 +63,19 @@ def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation
 def _blocks(before: list[Any], after: list[Any]) -> Iterator[tuple[int, int, int, int]]:
     """Yield which slices of two lists stand for one another, from the front."""
     names, new_names = _keys(before), _keys(after)
-    if names == new_names:
-        yield 0, len(names), 0, len(names)
+    same = 0
+    for name, new_name in zip(names, new_names, strict=False):
+        if name != new_name:
+            break
+        same += 1
+    if same:
+        yield 0, same, 0, same
+    if same == len(names) or same == len(new_names):  # as where something is appended
+        yield same, len(names), same, len(new_names)
         return
-    for _, *block in SequenceMatcher(None, names, new_names, autojunk=False).get_opcodes():
-        start, end, new_start, new_end = block
-        yield start, end, new_start, new_end
+    found = SequenceMatcher(None, names[same:], new_names[same:], autojunk=False).get_opcodes()
+    for _, start, end, new_start, new_end in found:
+        yield same + start, same + end, same + new_start, same + new_end
 
 
 def _keys(items: Sequence[Any]) -> list[object]:

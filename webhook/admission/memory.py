@@ -137,7 +137,7 @@ class Memory:
         """Keep an answer, unless it is a refusal, large, or says something of this pod alone."""
         if key is None or answer.refusal is not None or key.digest in self._answers:
             return
-        written = msgspec.json.encode(answer)
+        written = answer.patch + msgspec.json.encode((answer.warnings, answer.audit))
         if len(written) > ANSWER_LIMIT or (key.token and key.token[1:-1] in written):
             return
         self._answers[key.digest] = answer, len(written)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from webhook.admission.rules import Verdict
     from webhook.admission.storage import ModelStorage
     from webhook.admission.wire import JSON
-    from webhook.settings import GateSettings, NamespaceOptions
+    from webhook.settings import GateSettings, NamespaceOptions, Version
 
 AUDIT: Final = "would be refused under Enforce: "
 
@@ -87,13 +87,13 @@ def mutate(
     """
     if policy.spec.mode == "Audit":
         return _audited(manifest, policy, gate, namespace, in_place=in_place)
-    case = _placed(manifest.pod, policy, namespace, in_place=in_place)
-    case = replace(case, server=gate.server)
+    case = _placed(manifest.pod, policy, namespace, server=gate.server, in_place=in_place)
     verdict = rules.judge(case)
     if verdict.refusals:
         raise PodRefused("; ".join(verdict.refusals))
     mutation = _with_gate(manifest.pod, case, verdict, settings=gate)
-    return replace(mutation, pod=marked(mutation.pod, policy))
+    pod = marked(mutation.pod, policy)
+    return mutation if pod is mutation.pod else replace(mutation, pod=pod)
 
 
 def _audited(
@@ -107,7 +107,8 @@ def _audited(
     """Return the pod with its gate if it can have one, and every refusal as a warning."""
     refusals: tuple[str, ...] = ()
     try:
-        case = _placed(manifest.pod, policy, namespace, in_place=in_place)
+        server = settings.server
+        case = _placed(manifest.pod, policy, namespace, server=server, in_place=in_place)
         verdict = rules.judge(case)
         refusals = verdict.refusals
         mutation = _with_gate(manifest.pod, case, verdict, settings=settings)
@@ -139,7 +140,12 @@ def _is_injected(container: object) -> bool:
 
 
 def _placed(
-    given: Pod, policy: ModelValidation, namespace: NamespaceOptions, *, in_place: bool
+    given: Pod,
+    policy: ModelValidation,
+    namespace: NamespaceOptions,
+    *,
+    server: Version | None,
+    in_place: bool,
 ) -> Case:
     """Return the pod with a place for its gate: steps 1 to 3.
 
@@ -169,7 +175,14 @@ def _placed(
     position = _after_servers(pod, located, earliest)
     if in_place:
         position = _in_place(given, pod, located, earliest=earliest, otherwise=position)
-    return Case(pod=pod, policy=policy, storage=located, writers=writers, position=position)
+    return Case(
+        pod=pod,
+        policy=policy,
+        storage=located,
+        writers=writers,
+        position=position,
+        server=server,
+    )
 
 
 def _in_place(given: Pod, pod: Pod, located: ModelStorage, *, earliest: int, otherwise: int) -> int:

@@ -28,6 +28,8 @@ _LINKED: Final = {
 }
 """Folders that are links in the images of nearly all distributions, and where they lead."""
 
+_LINKS: Final = tuple(_LINKED)
+
 _OF_THE_RUNTIME: Final = frozenset(
     {"/dev/shm", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
     | {contract.TERMINATION_MESSAGE_PATH}
@@ -62,9 +64,10 @@ class Nest:
 
 def one_place(path: str) -> str:
     """Return a canonical path with the links of a usual image resolved: /var/run is /run."""
-    for link, target in _LINKED.items():
-        if covers(link, path):
-            return target + path.removeprefix(link)
+    if path.startswith(_LINKS):  # as few do
+        for link, target in _LINKED.items():
+            if covers(link, path):
+                return target + path.removeprefix(link)
     return path
 
 

@@ -47,7 +47,7 @@ class Placed:
     raw: JSON
     reading: Reading
 
-    @property
+    @cached_property
     def where(self) -> str:
         """The container's name in a sentence; letters that are not ASCII's are escaped."""
         # Kubernetes' names have none. One that looks like a reserved name is another name.

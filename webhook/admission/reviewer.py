@@ -127,7 +127,7 @@ class Reviewer:
         policy = inputs.policy
         try:
             result = mutation.mutate(manifest, policy, gate=inputs.gate, namespace=inputs.namespace)
-            patch = _bounded(json_patch.patch(manifest.raw, result.pod))
+            patch = _written(json_patch.patch(manifest.raw, result.pod))
         except (PodRefused, PolicyError) as refusal:
             return _answer(review, policy, refusal=str(refusal))
         warnings = (
@@ -179,6 +179,7 @@ class Reviewer:
         if answer is None:
             answer = judge(review, manifest, inputs)
             self.memory.remember(key, answer)
+            return answer
         return replace(answer, uid=review.uid)
 
     def _inputs(self, task: str, policy: ModelValidation, namespace: NamespaceOptions) -> Inputs:
@@ -321,11 +322,18 @@ def _labels(pod: _Pod) -> Mapping[str, str]:
     return labels
 
 
-def _bounded(patch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    size = len(msgspec.json.encode(patch))
-    if size > PATCH_LIMIT:
+def _written(operations: list[json_patch.Operation]) -> bytes:
+    """Return a patch as JSON.
+
+    Raises:
+        PodRefused: It is too large.
+    """
+    if not operations:
+        return b""
+    patch = msgspec.json.encode(operations)
+    if len(patch) > PATCH_LIMIT:
         raise PodRefused(
-            f"the changes that the gate needs are {size:,} bytes, and {PATCH_LIMIT:,} are allowed: "
-            "make the pod smaller"
+            f"the changes that the gate needs are {len(patch):,} bytes, and {PATCH_LIMIT:,} are "
+            "allowed: make the pod smaller"
         )
     return patch

@@ -6,7 +6,6 @@ What a pod may do with them is the business of `rules`.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -30,7 +29,7 @@ _REPOSITORY: Final = re.compile(
 (validator/tree/tools/hugging_face.py)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """The place of a model: the mount of the first container that has it, and its volume."""
 
@@ -39,7 +38,7 @@ class Place:
     mount: Mount
     volume: Volume
 
-    @property
+    @cached_property
     def folders(self) -> tuple[str, ...]:
         """The folders that are read for the model: its own, and those of its blobs in a cache."""
         path = one_place(self.model.path)
@@ -124,9 +123,13 @@ def locate(pod: Pod, models: Sequence[Model], volumes: Mapping[str, Volume]) -> 
 
 
 def _private(pod: Pod, volumes: Mapping[str, Volume]) -> frozenset[str]:
-    users = Counter(name for placed in pod.all_containers for name in placed.uses)
+    once: set[str] = set()
+    again: set[str] = set()
+    for placed in pod.all_containers:
+        again |= once & placed.uses
+        once |= placed.uses
     return frozenset(
-        name for name, volume in volumes.items() if volume.kind == "emptyDir" and users[name] == 1
+        name for name in (once - again) & volumes.keys() if volumes[name].kind == "emptyDir"
     )
 
 

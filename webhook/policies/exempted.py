@@ -63,6 +63,9 @@ class Found:
         )
 
 
+_NONE: Final = Found()
+
+
 def find(
     exemptions: Iterable[ModelValidationExemption],
     pod: JSON,
@@ -80,11 +83,14 @@ def find(
         now: Aware.
         workloads: Kinds and names of what the pod belongs to, where the pod does not say it.
     """
+    known = tuple(exemptions)
+    if not known:  # as for almost any pod
+        return _NONE
     belongs = workloads_of(pod) if workloads is None else workloads
     naming = sorted(
         (
             each
-            for each in exemptions
+            for each in known
             if each.metadata.deletion_timestamp is None
             and each.spec.namespace == namespace
             and (each.spec.workload.kind, each.spec.workload.name) in belongs
@@ -93,7 +99,7 @@ def find(
         key=lambda each: (each.end, each.metadata.name),
     )
     if not naming:
-        return Found()
+        return _NONE
     return Found(valid=naming[-1]) if now < naming[-1].end else Found(ended=naming[-1])
 
 

@@ -42,7 +42,7 @@ from webhook.vllm.code_places import judge_mounts, judge_program
 from webhook.vllm.command_line import Form, MalformedError
 from webhook.vllm.covered import Draft, Surroundings, judge_openings
 from webhook.vllm.parser import UnreadableError
-from webhook.vllm.recognition import is_vllm, tagged_release
+from webhook.vllm.recognition import tagged_release
 from webhook.vllm.variables import judge_variables
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def check(
     try:
         environment = reading.environment
         line = reading.line
-        seen = is_vllm(reading)
+        seen = reading.is_vllm
     except MalformedError as error:
         return Judgement(refusals=(f"{draft.where}: {error}",))
     if not mounts_model and not seen:

@@ -9,7 +9,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Final
 
-from validator.paths import canonical, covers, related
+from validator.paths import Places, canonical, covers, related
 from validator.text import quoted
 from validator.vllm.facts import HOOK_DIRECTORY
 
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = frozenset({"dist-packages", "site-packages"})
 
-_PROGRAMS: Final = (
-    *("/bin", "/lib", "/lib32", "/lib64", "/opt/venv", "/root/.local", "/sbin", "/usr"),
-    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload"),
-    "/vllm-workspace/vllm",
+_PROGRAMS: Final = Places(
+    (
+        *("/bin", "/lib", "/lib32", "/lib64", "/opt/venv", "/root/.local", "/sbin", "/usr"),
+        *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload"),
+        "/vllm-workspace/vllm",
+    )
 )
 """Folders from which vLLM's images start programs and load libraries and packages: those of any
 distribution, the environments of vLLM's own Dockerfiles, the packages of the user root."""
 
 _DATA: Final = "/usr/share"
+
+_HOOK: Final = f"{HOOK_DIRECTORY}/model.py"
 
 _COMPILED: Final = re.compile(r"/(?:\.cache(?:/(?:flashinfer|vllm)(?:/.*)?)?|\.triton(?:/.*)?)$")
 """Folders of a home in which vLLM, FlashInfer and Triton keep the code that they compile, by
@@ -40,7 +44,7 @@ def judge_mounts(draft: Draft, surroundings: Surroundings) -> None:
     for at, kind in (surroundings.mounts or {}).items():
         if _PACKAGES.intersection(at.split("/")):
             draft.warn(f"the mount at {quoted(at)} brings Python packages; see who writes them")
-        elif not covers(_DATA, at) and any(related(at, place) for place in _PROGRAMS):
+        elif not covers(_DATA, at) and _PROGRAMS.related(at):
             draft.warn(
                 f"the mount at {quoted(at)} may bring programs, libraries or packages that vLLM "
                 "runs; see who writes them"
@@ -76,5 +80,4 @@ def brings_hook(at: str, model_paths: Sequence[str]) -> bool:
 
     Not where the script would be a file of a verified model: such a file is signed, or refused.
     """
-    script = f"{HOOK_DIRECTORY}/model.py"
-    return related(at, script) and not any(covers(model, script) for model in model_paths)
+    return related(at, _HOOK) and not any(covers(model, _HOOK) for model in model_paths)

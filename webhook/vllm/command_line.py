@@ -258,10 +258,10 @@ def _list(container: Mapping[str, Any], name: str) -> list[Any]:
 
 def _vllm_at(started: Sequence[str], index: int) -> CommandLine | None:
     """Return the command line where vLLM is started by the program at an index."""
-    program = posixpath.basename(started[index])
+    program = started[index].rpartition("/")[2]
     if program == "vllm":
         return _commanded(started[index + 1 :], program=started[index], wrapped=index > 0)
-    if not _PYTHON.fullmatch(program):
+    if not program.startswith("python") or not _PYTHON.fullmatch(program):
         return None
     module, rest = _module(started[index + 1 :])
     if not module.startswith("vllm."):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from webhook.vllm import command_line, parser
+from webhook.vllm import command_line, parser, recognition
 from webhook.vllm.command_line import CommandLine, Environment, Form, MalformedError
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ class Reading:
         except MalformedError:
             return 2 * command_line.EXPANSION_LIMIT
         return sum(map(len, values.values())) + sum(map(len, line.arguments))
+
+    @cached_property
+    def is_vllm(self) -> bool:
+        """Whether it is seen to start vLLM.
+
+        Raises:
+            MalformedError: As of `line`.
+        """
+        return recognition.is_vllm(self)
 
     @cached_property
     def parsed(self) -> Parsed:

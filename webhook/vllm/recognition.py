@@ -88,7 +88,7 @@ def tagged_release(image: object) -> str | None:
 def recognised(reading: Reading) -> bool:
     """Tell whether a container is seen to start vLLM; one that cannot be read is not."""
     try:
-        return is_vllm(reading)
+        return reading.is_vllm
     except MalformedError:
         return False
 

@@ -41,9 +41,15 @@ _HOMES: Final = {
 def judge_variables(draft: Draft, surroundings: Surroundings) -> None:
     """Judge a container's variables."""
     environment = surroundings.environment
-    for name in sorted(environment.values.keys() | environment.unknown):
+    names = environment.values.keys() | environment.unknown
+    for name in sorted(filter(_is_looked_at, names)):
         value = environment.values.get(name)
         _judge(draft, name, value if value is None or is_known(value) else None, surroundings)
+
+
+def _is_looked_at(name: str) -> bool:
+    """Tell whether a variable has a meaning to vLLM, as few of a pod's own have."""
+    return name in TABLE.environment or name in _HOMES or name.startswith(_CODE_PREFIXES)
 
 
 def _judge(draft: Draft, name: str, value: str | None, surroundings: Surroundings) -> None:

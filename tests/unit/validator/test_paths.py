@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validator.paths import canonical, covers, is_canonical, nearest, related
+from validator.paths import Places, canonical, covers, is_canonical, nearest, related
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,14 @@ def test_the_nearest_path_above() -> None:
     assert nearest("/models", paths) == "/models"
     assert nearest("/data", paths) is None
     assert nearest("/data", {"/"}) == "/"
+
+
+paths = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=3).map(
+    lambda names: "/" + "/".join(names)
+)
+
+
+@given(st.lists(paths, max_size=4), paths)
+def test_a_path_is_related_to_places_as_to_one_of_them(places: list[str], path: str) -> None:
+    """Asked together or one by one."""
+    assert Places(places).related(path) == any(related(path, place) for place in places)

@@ -162,7 +162,8 @@ def test_a_sentence_repeats_little_of_the_body() -> None:
 def test_an_allowed_pod_comes_with_its_patch() -> None:
     """The patch travels as base64 of JSON, the uid as it came."""
     patch = [{"op": "add", "path": "/spec/initContainers", "value": [{"name": "é"}]}]
-    response = answered(Answer(uid="1", patch=patch, warnings=("mind the shell",)))
+    written = json.dumps(patch).encode()
+    response = answered(Answer(uid="1", patch=written, warnings=("mind the shell",)))
 
     assert (response["uid"], response["allowed"]) == ("1", True)
     assert response["patchType"] == "JSONPatch"
@@ -178,7 +179,7 @@ def test_nothing_to_change_is_no_patch() -> None:
 
 def test_a_refusal_says_why() -> None:
     """A refused pod gets 403, the sentence, and no patch."""
-    response = answered(Answer(uid="1", refusal="no volume for it", patch=[{"op": "remove"}]))
+    response = answered(Answer(uid="1", refusal="no volume for it", patch=b'[{"op":"remove"}]'))
     assert response == {
         "uid": "1",
         "allowed": False,

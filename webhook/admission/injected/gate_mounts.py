@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from validator import contract
-from validator.paths import covers, related
+from validator.paths import Places, covers, related
 from validator.text import quoted
 from webhook.admission.volume import MountTable, volume_of
 from webhook.errors import PodRefused
@@ -34,6 +34,8 @@ PROGRAM: Final = (
 mounts that the pod's author wrote: a mount over the interpreter would bring the author's program,
 which would then give the verdict. The link /var/run leads to /run, so that the scratch volume lies
 below `/run/secrets`."""
+
+_PROGRAM: Final = Places(PROGRAM)
 
 _CONFIDENTIAL: Final = frozenset({"secret", "projected", "downwardAPI"})
 """Kinds of volumes that a policy must not become a way to read."""
@@ -111,10 +113,13 @@ def mounts(
     paths = [(place.model.signature, "signature") for place in storage.places]
     if policy.spec.allow_pod_trust_anchors:
         paths += [(path, "trust anchor") for path in anchor_paths(policy)]
-    table = MountTable(pod.staying)
-    for path, what in paths:
-        if any(covers(place.mount.at, path) for place in storage.places):
-            continue
+    beside = [
+        (path, what)
+        for path, what in paths
+        if not any(covers(place.mount.at, path) for place in storage.places)
+    ]
+    table = MountTable(pod.staying if beside else ())
+    for path, what in beside:
         mount = _beside(path, what=what, table=table, storage=storage)
         needed[mount.at] = mount
     _beside_the_program(needed)
@@ -155,13 +160,12 @@ def _beside(path: str, *, what: str, table: MountTable, storage: ModelStorage) -
 
 
 def _beside_the_program(paths: Iterable[str]) -> None:
-    for path in paths:
-        for own in PROGRAM:
-            if related(path, own):
-                raise PodRefused(
-                    f"the gate would mount {path} over what it runs on itself ({own}): mount the "
-                    "volume closer to the model, or at another path"
-                )
+    for path in filter(_PROGRAM.related, paths):
+        own = next(own for own in PROGRAM if related(path, own))
+        raise PodRefused(
+            f"the gate would mount {path} over what it runs on itself ({own}): mount the "
+            "volume closer to the model, or at another path"
+        )
 
 
 def _side_by_side(paths: Iterable[str]) -> None:

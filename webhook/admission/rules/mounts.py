@@ -113,8 +113,12 @@ def _around(mount: Mount, placed: Placed, place: Place, case: Case) -> Iterator[
 
 def _is_verified(mount: Mount, verified: Mount) -> bool:
     """Tell whether a mount shows what the verified one shows, at the same path."""
-    same = (mount.at, mount.name, mount.sub_path or "", mount.sub_path_expr or "")
-    return same == (verified.at, verified.name, verified.sub_path or "", "")
+    return (
+        mount.name == verified.name
+        and mount.at == verified.at
+        and (mount.sub_path or "") == (verified.sub_path or "")
+        and not mount.sub_path_expr
+    )
 
 
 def _way_out(mount: Mount, place: Place, storage: ModelStorage) -> str:

@@ -39,10 +39,12 @@ def check_reserved_names(pod: Pod, models: Sequence[Model]) -> None:
 
 
 def _containers(pod: Pod) -> None:
-    named = Counter(placed.view.name for placed in pod.all_containers)
-    for placed in pod.all_containers:
-        elsewhere = placed.field != "initContainers" or named[placed.view.name] > 1
-        if placed.is_injected and elsewhere:
+    injected = [placed for placed in pod.all_containers if placed.is_injected]
+    if not injected:
+        return
+    named = Counter(placed.view.name for placed in injected)
+    for placed in injected:
+        if placed.field != "initContainers" or named[placed.view.name] > 1:
             raise PodRefused(
                 f"{placed.where} bears the name of the init container that verifies the model: "
                 "give it another name"
@@ -55,8 +57,9 @@ def _volumes(pod: Pod, models: Sequence[Model]) -> None:
         reserved = name in (contract.SCRATCH_VOLUME, contract.MODEL_VOLUME) or name.startswith(
             f"{contract.MODEL_VOLUME}-"
         )
-        own = volume == SCRATCH or any(is_own_volume(volume, model, models) for model in models)
-        if reserved and not own:
+        if reserved and not (
+            volume == SCRATCH or any(is_own_volume(volume, model, models) for model in models)
+        ):
             raise PodRefused(
                 f"the volume {quoted(name)} bears a name that is reserved for the gate: "
                 "give it another name"

@@ -25,7 +25,6 @@ from webhook.vllm import command_line
 from webhook.vllm.code_places import brings_hook
 from webhook.vllm.command_line import MalformedError
 from webhook.vllm.parser import UnreadableError
-from webhook.vllm.recognition import is_vllm
 from webhook.vllm.strict import arguments, variables
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def refusals(
 def _started(reading: Reading, model_paths: Sequence[str]) -> Iterator[str]:
     if not reading.container.get("volumeMounts"):
         yield "it starts vLLM without the verified model; mount it"
-    words = _start(reading.container) if is_vllm(reading) else None
+    words = _start(reading.container) if reading.is_vllm else None
     if words is None:
         yield (
             "it is not seen to start vLLM and nothing else; write the command as "

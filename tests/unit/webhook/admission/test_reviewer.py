@@ -62,7 +62,7 @@ def review(document: dict[str, Any], **fields: Any) -> Review:
 def patched(document: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Return the pod with the answer's patch."""
     assert answer.refusal is None, answer.refusal
-    made: dict[str, Any] = jsonpatch.apply_patch(document, answer.patch)
+    made: dict[str, Any] = jsonpatch.apply_patch(document, answer.patch.decode() or [])
     return made
 
 

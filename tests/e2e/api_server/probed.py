@@ -61,10 +61,10 @@ class ProbedProgram:
         """Return what it has logged so far, oldest first."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def start(self) -> None:
-        """Start the process; return when its probes answer."""
+    def start(self, probe: str = "/healthz") -> None:
+        """Start the process; return when a probe succeeds."""
         self.program.start()
-        self.program.wait_until(lambda: self.probe("/healthz") == "ok\n", seconds=START_SECONDS)
+        self.program.wait_until(lambda: self.probe(probe) == "ok\n", seconds=START_SECONDS)
 
     def terminate(self) -> None:
         """End the process as the kubelet does; return when it has ended."""

@@ -6,7 +6,6 @@ import datetime as dt
 import http.client
 import json
 import sys
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from certs.issuing import issue, new_authority
 from tests.e2e.api_server.installation import manifests
+from tests.e2e.api_server.probed import ProbedProgram
 from tests.e2e.api_server.processes import Program, free_ports
 from tests.e2e.api_server.webhook_registration import Endpoint, mutating, registered, validating
 
@@ -27,65 +27,31 @@ GATE_IMAGE = "model-validation/validator:0.1.0"
 """As the manifests have it."""
 NAMESPACE = "model-validation"
 ACCOUNT = "model-validation-webhook"
-START_SECONDS = 60
-"""Ready after 1.5 s alone; a machine whose cores are all busy takes several times that."""
+PREFIX = "model_validation_webhook_"
 
 
-@dataclass(frozen=True, slots=True)
-class ServingWebhook:
-    """A running webhook: where it answers reviews and probes, and what it logs.
+@dataclass(frozen=True)
+class ServingWebhook(ProbedProgram):
+    """A running webhook.
 
     Attributes:
-        endpoint: Of the reviews.
-        probes: Address of probes and metrics, `http://127.0.0.1:PORT`.
-        program: The process.
-        log: The file of its log.
+        endpoint: Where it answers reviews.
     """
 
     endpoint: Endpoint
-    probes: str
-    program: Program
-    log: Path
 
     @property
     def alive(self) -> bool:
         """Whether its liveness probe succeeds."""
-        return self._succeeds("/healthz")
-
-    @property
-    def ready(self) -> bool:
-        """Whether its readiness probe succeeds."""
-        return self._succeeds("/readyz")
+        return self.probe("/healthz") == "ok\n"
 
     def metric(self, name: str) -> float:
-        """Return one of its own metrics, named with its labels as Prometheus writes them."""
-        start = f"model_validation_webhook_{name} "
-        (line,) = [line for line in self.probe("/metrics").splitlines() if line.startswith(start)]
-        return float(line.removeprefix(start))
+        """Return one of its own metrics, named without their prefix."""
+        return super().metric(f"{PREFIX}{name}")
 
-    def probe(self, path: str) -> str:
-        """Return what the probe port answers.
-
-        Raises:
-            OSError: Nobody listens there, or the answer is an error.
-        """
-        with urllib.request.urlopen(f"{self.probes}{path}", timeout=5) as answer:  # noqa: S310 — http on loopback
-            return str(answer.read().decode())
-
-    def start(self) -> None:
+    def start(self, probe: str = "/readyz") -> None:
         """Start the process; return when it is ready."""
-        self.program.start()
-        self.program.wait_until(lambda: self.ready, seconds=START_SECONDS)
-
-    def _succeeds(self, path: str) -> bool:
-        try:
-            return self.probe(path).startswith("ok")
-        except OSError:
-            return False
-
-    def log_lines(self) -> list[Document]:
-        """Return what it has logged so far, oldest first."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        super().start(probe)
 
 
 @contextmanager
@@ -119,10 +85,10 @@ def running_webhook(
     ]
     log = folder / "webhook.log"
     webhook = ServingWebhook(
-        Endpoint(f"127.0.0.1:{port}", authority.certificate),
-        f"http://127.0.0.1:{probes}",
-        Program(command, log=log, folder=ROOT),
-        log,
+        probes=f"http://127.0.0.1:{probes}",
+        program=Program(command, log=log, folder=ROOT),
+        log=log,
+        endpoint=Endpoint(f"127.0.0.1:{port}", authority.certificate),
     )
     with ExitStack() as stack:
         stack.callback(webhook.program.close)

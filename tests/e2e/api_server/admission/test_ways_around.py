@@ -308,7 +308,7 @@ def test_the_label_on_the_deployment_only(
     deployment["metadata"]["labels"] = {LABEL: "true"}
     pod = control_plane.created(pod_of(control_plane.created(deployment)))
     assert "initContainers" not in pod["spec"]
-    assert all(line.get("namespace") != name for line in webhook_in_force.log_lines())
+    assert all(line.get("namespace") != name for line in webhook_in_force.lines())
 
 
 def test_a_second_laxer_policy(control_plane: ControlPlane, team: TeamFactory) -> None:

@@ -46,7 +46,7 @@ def gate_of(pod: Document) -> Document:
 
 def reviewed(webhook: ServingWebhook, namespace: str) -> list[str]:
     """Return the paths on which the webhook was asked about a namespace."""
-    return [str(line["path"]) for line in webhook.log_lines() if line.get("namespace") == namespace]
+    return [str(line["path"]) for line in webhook.lines() if line.get("namespace") == namespace]
 
 
 def container(name: str, **changes: object) -> Document:

@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e.api_server.admission.serving import GATE_IMAGE, NAMESPACE, ROOT, kubeconfig
 from tests.e2e.api_server.installation.manifests import WEBHOOK
-from tests.e2e.api_server.probed import START_SECONDS, ProbedProgram
+from tests.e2e.api_server.probed import ProbedProgram
 from tests.e2e.api_server.processes import Program, free_ports
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def running_observer(
         f"http://127.0.0.1:{port}", Program(command, log=log, folder=ROOT), log
     )
     try:
-        observer.program.start()
-        observer.program.wait_until(lambda: observer.ready, seconds=START_SECONDS)
+        observer.start("/readyz")
         yield observer
     finally:
         observer.program.close()

@@ -159,7 +159,7 @@ def test_it_is_not_ready_without_its_rights(own: ControlPlane, webhook: ServingW
     """It knows the policies but not the namespaces, and its log says what is missing."""
     role = own.call("GET", ROLE).document
     webhook.program.kill()
-    said = len(webhook.log_lines())
+    said = len(webhook.lines())
     own.call("PATCH", ROLE, {"rules": role["rules"][:1]}, content_type=MERGE)
     webhook.program.start()
     try:
@@ -168,7 +168,7 @@ def test_it_is_not_ready_without_its_rights(own: ControlPlane, webhook: ServingW
         end = "give our ServiceAccount get, list and watch"
 
         def told() -> bool:
-            reasons = [str(line.get("reason")) for line in webhook.log_lines()[said:]]
+            reasons = [str(line.get("reason")) for line in webhook.lines()[said:]]
             return any(each.startswith(start) and each.endswith(end) for each in reasons)
 
         until(told, what="the log says why")

@@ -33,6 +33,49 @@ _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 """The letters of invented names."""
 
 
+_TOKEN_SOURCES: Final = [
+    {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+    {
+        "configMap": {
+            "name": "kube-root-ca.crt",
+            "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        }
+    },
+    {
+        "downwardAPI": {
+            "items": [
+                {
+                    "path": "namespace",
+                    "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
+                }
+            ]
+        }
+    },
+]
+_DEFAULTS: Final = {
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "dnsPolicy": "ClusterFirst",
+    "serviceAccountName": "default",
+    "serviceAccount": "default",
+    "securityContext": {},
+    "schedulerName": "default-scheduler",
+    "tolerations": [
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
+        for state in ("not-ready", "unreachable")
+    ],
+    "priority": 0,
+    "enableServiceLinks": True,
+    "preemptionPolicy": "PreemptLowerPriority",
+}
+"""What the API server adds before it asks a webhook; seen on 1.36."""
+
+
 def pod(number: int | None = None) -> Object:
     """Return a pod as a cluster has them: defaults, a token, probes, variables.
 
@@ -50,8 +93,17 @@ def pod(number: int | None = None) -> Object:
         "args": ["--model", "/models/granite", "--port", "8000", "--max-model-len", str(length)],
         "env": [{"name": f"VARIABLE_{index}", "value": f"x{own}" * 5} for index in range(10)],
         "ports": [{"containerPort": 8000, "protocol": "TCP"}],
-        "resources": {"limits": {"cpu": "8", "memory": f"{64 + length}Mi"}, "requests": {"cpu": 4}},
-        "readinessProbe": {"httpGet": {"path": "/health", "port": 8000, "scheme": "HTTP"}},
+        "resources": {
+            "limits": {"cpu": "8", "memory": f"{64 + length}Mi"},
+            "requests": {"cpu": "4"},
+        },
+        "readinessProbe": {
+            "httpGet": {"path": "/health", "port": 8000, "scheme": "HTTP"},
+            "timeoutSeconds": 1,
+            "periodSeconds": 10,
+            "successThreshold": 1,
+            "failureThreshold": 3,
+        },
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "imagePullPolicy": "IfNotPresent",
@@ -64,7 +116,7 @@ def pod(number: int | None = None) -> Object:
             },
         ],
     }
-    return {
+    made: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -76,18 +128,41 @@ def pod(number: int | None = None) -> Object:
                 contract.OPERATOR_LABEL: "granite",  # for a peer that goes by it
             },
             "annotations": {"note": "n" * 500},
-            "managedFields": [{"manager": "kube-controller-manager", "time": f"{written:%FT%TZ}"}],
         },
         "spec": {
             "containers": [container],
             "volumes": [
                 {"name": "cache", "emptyDir": {}},
-                {"name": token, "projected": {"sources": [], "defaultMode": 420}},
+                {"name": token, "projected": {"sources": _TOKEN_SOURCES, "defaultMode": 420}},
             ],
-            "restartPolicy": "Always",
-            "serviceAccountName": "default",
+            **_DEFAULTS,
         },
     }
+    made["metadata"]["managedFields"] = [
+        {
+            "manager": "kube-controller-manager",
+            "operation": "Update",
+            "apiVersion": "v1",
+            "time": f"{written:%FT%TZ}",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {f"f:{part}": _fields(made[part]) for part in ("metadata", "spec")},
+        }
+    ]
+    return made
+
+
+def _fields(value: object) -> Object:
+    """Return the fields of a value as the API server tells whose they are."""
+    if isinstance(value, dict):
+        return {".": {}} | {f"f:{name}": _fields(part) for name, part in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return {".": {}} | {f"k:{_key(part)}": _fields(part) for part in value}
+    return {}
+
+
+def _key(item: Object) -> str:
+    """Return the key of an entry of a list: its first field, or a port's two."""
+    return json.dumps(dict(list(item.items())[: 2 if "containerPort" in item else 1]))
 
 
 def review(document: Object) -> bytes:
@@ -96,13 +171,22 @@ def review(document: Object) -> bytes:
         "uid": str(uuid.uuid4()),
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
         "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+        "requestResource": {"group": "", "version": "v1", "resource": "pods"},
         "namespace": NAMESPACE,
         "operation": "CREATE",
-        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+        "userInfo": {
+            "username": "system:serviceaccount:kube-system:replicaset-controller",
+            "uid": str(uuid.uuid4()),
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+        },
         "object": document,
+        "oldObject": None,
+        "dryRun": False,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
     }
     whole = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    return json.dumps(whole).encode()
+    return json.dumps(whole, separators=(",", ":")).encode()
 
 
 def of_one_workload() -> Iterator[bytes]:

@@ -205,7 +205,14 @@ def _verify(
 
         # 8. List the model without leaving it.
         scope = scope_of(tree, request, accepted)
-        listing = memory.listing = list_files(tree, scope, limits=request.limits)
+        list_again = partial(
+            list_files,
+            tree,
+            scope,
+            limits=request.limits,
+            cores=request.jobs if request.forks else 1,
+        )
+        listing = memory.listing = list_again()
 
         # 9. The files are the signed ones: names, sizes and contents; nothing has changed
         # meanwhile; and the files that the workload opens are among them. All differences
@@ -220,7 +227,7 @@ def _verify(
             tree,
             ranges,
             listing=listing,
-            list_again=lambda: list_files(tree, scope, limits=request.limits),
+            list_again=list_again,
             digests=partial(
                 hashing.hash_ranges,
                 tree,

@@ -13,7 +13,7 @@ from binascii import unhexlify
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _WINDOW: Final = 64 * 1024
 """Bytes that are looked at together. Shorter statements are not worth an expression."""
@@ -29,12 +29,14 @@ _FIRST: Final = re.compile(
     rb"\{" + _KEY + _COMMA + _KEY + _COMMA + _KEY + rb"([ \t\n\r]*\}[ \t\n\r]*,[ \t\n\r]*)\{"
 )
 
-_SEGMENT: Final = rb'(?!\.\.?[/"])[^"/\\\x00-\x1f]+'
 _VALUES: Final = {
     b"digest": rb"((?:[0-9a-f]{64}){1,2})",
-    b"name": rb"(" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*)",
+    b"name": rb'([^"\\\x00-\x1f]+)',
 }
-"""A digest of 32 or 64 bytes; and a relative path of which no segment is empty, "." or ".."."""
+"""A digest of 32 or 64 bytes; and a text without escapes."""
+
+_NO_PATHS: Final = (b"//", b"/./", b"/../")
+"""What stands in no relative path of the shortest form, with a slash before and after it."""
 
 
 class Run(NamedTuple):
@@ -127,15 +129,17 @@ def _windows(
             return
         names, digests = columns[name_at], b"".join(columns[digest_at])
         covered = around * len(names) + len(b"".join(names)) + len(digests)
-        if covered != len(text) or max(map(len, names)) > name_bytes or not _is_utf8(text):
+        if covered != len(text) or max(map(len, names)) > name_bytes or not _are_paths(names):
             return
         yield end, list(names), digests
         start = end
 
 
-def _is_utf8(text: bytes) -> bool:
+def _are_paths(names: Sequence[bytes]) -> bool:
+    """Tell whether names without line feeds are relative paths in UTF-8 and in shortest form."""
+    joined = b"/%b/" % b"/\n/".join(names)
     try:
-        text.decode()
+        joined.decode()
     except UnicodeDecodeError:
         return False
-    return True
+    return not any(flaw in joined for flaw in _NO_PATHS)

@@ -26,7 +26,7 @@ from validator.tree.crew import Crew
 from validator.tree.ranges import AS_SIGNED, Outcome, Ranges, Work, hash_batch, new_hasher
 from validator.tree.reads import BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Identity
-from validator.tree.workers import Queue, Workers, may_start
+from validator.tree.workers import Workers, worth_starting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from validator.statement.signed_files import Hash
     from validator.tree.ranges import Range
     from validator.tree.tree import Tree
+    from validator.tree.workers import Queue
 
 SLOW_SECONDS: Final = 0.0005
 """A small file that takes longer waits for storage: then more threads pay, which else only fight
@@ -46,8 +47,8 @@ READERS: Final = 16
 
 def shuffle(items: list[Any]) -> None:
     """Bring a list into an order that nobody can foresee."""
-    numbers = iter(array("Q", os.urandom(8 * len(items))))
-    items.sort(key=lambda _: next(numbers))
+    numbers = array("Q", os.urandom(8 * len(items)))
+    items[:] = [items[place] for place in sorted(range(len(items)), key=numbers.__getitem__)]
 
 
 class _StoppedError(Exception):
@@ -72,26 +73,8 @@ def default_jobs() -> int:
     return max(1, jobs)
 
 
-_FILES_EACH: Final = 2000
+FILES_EACH: Final = 2000
 """Small files that pay for a forked process: 30 ms of work, for 5 ms."""
-
-_WORKERS_LIMIT: Final = 8
-"""Processes beside this one at most."""
-
-_WORKER_BYTES: Final = 8 * 1024 * 1024
-_FILE_BYTES: Final = 128
-"""Memory of such a process, and more for each file of the model: pages that it writes to."""
-
-_WORKERS_SHARE: Final = 4
-"""Part of the memory that such processes may take: a quarter."""
-
-
-def _worth_forking(files: int, *, cores: int) -> int:
-    """Return how many processes pay for some small files, where so many cores are left."""
-    count = min(cores, files // _FILES_EACH, _WORKERS_LIMIT)
-    if (memory := granted_memory()) is not None:
-        count = min(count, memory // _WORKERS_SHARE // (_WORKER_BYTES + _FILE_BYTES * files))
-    return count
 
 
 def hash_ranges(  # noqa: PLR0913 — what is read, how, and by whom
@@ -125,9 +108,9 @@ def hash_ranges(  # noqa: PLR0913 — what is read, how, and by whom
     small, large = _planned(sizes, jobs=jobs)
     threads = min(jobs, len(large) + 1)
     files = sum(map(len, small)) if forks else 0
+    count = worth_starting(files, each=FILES_EACH, cores=jobs - threads)
     with Workers() as workers:
-        count = _worth_forking(files, cores=jobs - threads)
-        shared = _Shared.among(count, small, hashing, workers) if count and may_start() else None
+        shared = _Shared.among(count, small, hashing, workers) if count else None
         first: _Batches = _Own(small) if shared is None else shared
         hashing.run([first, *(_Own([batch]) for batch in large)])
         if shared is not None:
@@ -295,6 +278,8 @@ class _Hashing:
         left = deque(tasks)
         with Crew() as crew:
             work = self._work._replace(progress=_until(crew.stop, self._work.progress))
+            if len(left) == 1:  # it is done here: the kernel takes longer where there are threads
+                self._work_off(crew, work, left)
             for _ in range(min(self._jobs, len(left))):
                 crew.start(partial(self._work_off, crew, work, left))
 

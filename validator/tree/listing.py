@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from validator.statement.signed_files import SINGLE_FILE
@@ -31,6 +32,9 @@ _ABSENT: Final = (0, 0, 0, 0, 0)
 
 _SIZES: Final = struct.Struct("=QQq16x")
 """Device, inode and size of an `Identity`."""
+
+_BLOCK_BYTES: Final = 64 * 1024
+"""States that are merged at once."""
 
 _CHANGES: Final = struct.Struct("=32xq")
 """Its ctime."""
@@ -62,6 +66,7 @@ class ListedFiles(Mapping[str, Entry]):
         self._folder: tuple[str, tuple[str, ...]] = ("", root)  # the last one asked for
         self._others: dict[str, Entry] = {}
         self._limit = others_limit
+        self.like = partial(ListedFiles, root, signed, others_limit=others_limit)
         self._beyond = 0
         self._beyond_states = 0  # a sum, in which each counts
 
@@ -192,6 +197,30 @@ class ListedFiles(Mapping[str, Entry]):
         """Return the number of files whose names are kept."""
         return sum(1 for _ in self)
 
+    @property
+    def packed(self) -> bytes:
+        """All states of signed files in one piece, for `merge`."""
+        return bytes(self._states)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether `packed` is all that is known here."""
+        return not self._others and not self._places and not self._beyond
+
+    def merge(self, packed: bytes) -> None:
+        """Take in the states of files that are in another listing, and not in this one.
+
+        Raises:
+            ValueError: They are not of the same files.
+        """
+        if len(packed) != len(self._states):
+            raise ValueError(len(packed))
+        for start in range(0, len(packed), _BLOCK_BYTES):
+            block = slice(start, start + _BLOCK_BYTES)
+            # What is in none of the two is zero.
+            one, other = (int.from_bytes(each[block]) for each in (self._states, packed))
+            self._states[block] = (one | other).to_bytes(len(packed[block]))
+
     def states_equal(self, other: ListedFiles) -> bool:
         """Tell at a glance whether all signed files are in the same states, at the same places."""
         return (
@@ -240,6 +269,16 @@ class Listing:
     beyond: int = 0
     closed: set[str] = field(default_factory=set)
     ignored: list[str] = field(default_factory=list)
+
+    def like(self) -> Listing:
+        """Return an empty one of the same files."""
+        return Listing(self.files.like(), self.sentences_limit)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are signed files at their places in it, and nothing else."""
+        odd = (self.problems, self.unreadable, self.closed, self.ignored)
+        return self.files.is_packed and not self.beyond and not any(odd)
 
     def note(self, problem: str) -> None:
         """Take note of something that no model may contain."""

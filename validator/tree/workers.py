@@ -21,6 +21,8 @@ from fcntl import F_SETFL, F_SETOWN, fcntl
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
+from validator.limits.cgroup import granted_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
@@ -37,8 +39,33 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGIO, signal.SIGPIPE)
 _THREADS: Final = "/proc/self/task"
 
 
-def may_start() -> bool:
-    """Tell whether this process may fork: it has one thread, so that nobody else holds a lock."""
+_MOST: Final = 8
+"""Processes beside this one, at most."""
+
+_PROCESS_BYTES: Final = 8 * 1024 * 1024
+_FILE_BYTES: Final = 128
+"""Memory of such a process, and more for each file of the model: pages that it writes to."""
+
+_MEMORY_SHARE: Final = 4
+"""Part of the memory that such processes may take: a quarter."""
+
+
+def worth_starting(files: int, *, each: int, cores: int) -> int:
+    """Return how many processes pay, and may be forked.
+
+    Args:
+        files: What there is to do.
+        each: How many files pay for a process.
+        cores: Those that would have nothing to do otherwise.
+    """
+    count = min(cores, files // each, _MOST)
+    if count > 0 and (memory := granted_memory()) is not None:
+        count = min(count, memory // _MEMORY_SHARE // (_PROCESS_BYTES + _FILE_BYTES * files))
+    return count if count > 0 and _is_alone() else 0
+
+
+def _is_alone() -> bool:
+    """Tell whether this process has one thread: else another may hold a lock as it forks."""
     try:
         return len(os.listdir(_THREADS)) == 1
     except OSError:

@@ -7,14 +7,12 @@ processes of their own.
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.signed_model import Signer, Site, statement, write
+from tests.unit.validator.tree.forking import FILES, HASHING, verified
 from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash, whole
@@ -30,43 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FILES = {f"{number // 60}/{number}": b"%d" % number for number in range(400)}
-
-BEGIN = """
-import json, os, signal, sys
-from validator import cli
-from validator.tree import hashing, workers
-hashing._FILES_EACH = 50
-forks = []
-fork = os.fork
-def counted():
-    forks.append(1)
-    return fork()
-os.fork = counted
-"""
-
-RUN = """
-code = cli.main(["verify", "key", *sys.argv[1:], "--format=json"])
-sys.stderr.write(f"{len(forks)} forks")
-sys.exit(code)
-"""
-
-
-def verified(site: Site, *options: str, before: str = "") -> tuple[Any, str]:
-    """Verify by the command line; return the report, and how often the program has forked."""
-    key = site.model.with_name("key.pub")
-    key.write_bytes(site.signer.public_pem)
-    arguments = [str(site.model), f"--signature={site.signature}", f"--public-key={key}", *options]
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + before + RUN, "--progress=none", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    report = json.loads(done.stdout)
-    assert done.returncode == {"verified": 0, "refused": 1, "undecided": 3}[report["verdict"]]
-    return {**report, "seconds": 0}, done.stderr
-
 
 @pytest.fixture
 def many(tmp_path: Path, signer: Signer) -> Site:
@@ -79,8 +40,8 @@ def many(tmp_path: Path, signer: Signer) -> Site:
 
 def test_a_verdict_is_the_same_by_several_processes(many: Site) -> None:
     """Good, and by the same files and bytes."""
-    together, forks = verified(many, "--jobs=3")
-    alone, none = verified(many, "--jobs=1")
+    together, forks = verified(many, HASHING, "--jobs=3")
+    alone, none = verified(many, HASHING, "--jobs=1")
     assert together == alone
     assert together["verdict"] == "verified"
     assert (forks, none) == ("2 forks", "0 forks")
@@ -91,8 +52,8 @@ def test_every_difference_is_found_by_several_processes(many: Site) -> None:
     for number, (name, content) in enumerate(FILES.items()):
         if number % 7:
             (many.model / name).write_bytes(content[::-1] + b"!")
-    together, forks = verified(many, "--jobs=2")
-    alone, _ = verified(many, "--jobs=1")
+    together, forks = verified(many, HASHING, "--jobs=2")
+    alone, _ = verified(many, HASHING, "--jobs=1")
     assert forks == "1 forks"
     assert together == alone
     assert together["verdict"] == "refused"
@@ -122,8 +83,8 @@ def after_the_worker(*given):
     return shared
 hashing._Shared.among = classmethod(after_the_worker)
 """
-    alone, _ = verified(many, "--jobs=1")
-    together, forks = verified(many, "--jobs=2", before=before)
+    alone, _ = verified(many, HASHING, "--jobs=1")
+    together, forks = verified(many, HASHING, "--jobs=2", before=before)
     assert forks == "1 forks"
     assert together == alone
 
@@ -136,7 +97,7 @@ def refused():
     raise BlockingIOError
 os.fork = refused
 """
-    together, forks = verified(many, "--jobs=4", before=before)
+    together, forks = verified(many, HASHING, "--jobs=4", before=before)
     assert (together["verdict"], forks) == ("verified", "1 forks")
 
 
@@ -147,7 +108,7 @@ def refused(*_):
     raise PermissionError
 os.memfd_create = refused
 """
-    together, forks = verified(many, "--jobs=4", before=before)
+    together, forks = verified(many, HASHING, "--jobs=4", before=before)
     assert (together["verdict"], forks) == ("verified", "0 forks")
 
 
@@ -167,7 +128,7 @@ def ranges(tree: Tree, files: Mapping[str, bytes] = FILES) -> SignedRanges:
 
 def test_a_process_with_threads_hashes_alone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """As this one has some, it does not fork, whatever it is granted."""
-    monkeypatch.setattr(hashing, "_FILES_EACH", 1)
+    monkeypatch.setattr(hashing, "FILES_EACH", 1)
     monkeypatch.setattr("os.fork", lambda: pytest.fail("forked"))
     monkeypatch.setattr("validator.tree.workers._THREADS", "/proc/self")  # more than one thread
     outcomes = hash_ranges(
@@ -193,24 +154,3 @@ def test_an_answer_that_makes_no_sense_is_no_verdict(tree: Tree, message: bytes)
     with pytest.raises(Undecided, match="has sent what makes no sense"):
         shared.hear(message)
     assert shared.left() == [range(100), range(100, 200)]
-
-
-@pytest.mark.parametrize(
-    ("files", "cores", "memory", "count"),
-    [
-        (30_000, 1, None, 1),
-        (30_000, 0, None, 0),
-        (30_000, 63, None, 8),
-        (1_999, 63, None, 0),
-        (4_000, 63, None, 2),
-        (30_000, 1, 64 * 1024 * 1024, 1),
-        (30_000, 1, 32 * 1024 * 1024, 0),
-        (300_000, 7, 256 * 1024 * 1024, 1),
-    ],
-)
-def test_processes_are_as_many_as_pay_and_fit(
-    monkeypatch: pytest.MonkeyPatch, files: int, cores: int, memory: int | None, count: int
-) -> None:
-    """By the number of files, the cores that are left, and the container's memory."""
-    monkeypatch.setattr(hashing, "granted_memory", lambda: memory)
-    assert hashing._worth_forking(files, cores=cores) == count

@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from validator.tree import workers
-from validator.tree.workers import Queue, Workers, may_start
+from validator.tree.workers import Queue, Workers, worth_starting
 
 BEGIN = """
 import os, signal, sys, time
-from validator.tree.workers import Queue, Workers, may_start
-assert may_start()
+from validator.tree.workers import Queue, Workers, worth_starting
+assert worth_starting(9, each=3, cores=3) == 3
 """
 
 
@@ -203,13 +203,36 @@ def test_where_no_process_can_be_started_there_is_none(monkeypatch: pytest.Monke
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
 
 
+@pytest.mark.parametrize(
+    ("files", "cores", "memory", "count"),
+    [
+        (30_000, 1, None, 1),
+        (30_000, 0, None, 0),
+        (30_000, -1, None, 0),
+        (30_000, 63, None, 8),
+        (1_999, 63, None, 0),
+        (4_000, 63, None, 2),
+        (30_000, 1, 64 * 1024 * 1024, 1),
+        (30_000, 1, 32 * 1024 * 1024, 0),
+        (300_000, 7, 256 * 1024 * 1024, 1),
+    ],
+)
+def test_processes_are_as_many_as_pay_and_fit(
+    monkeypatch: pytest.MonkeyPatch, files: int, cores: int, memory: int | None, count: int
+) -> None:
+    """By the number of files, the cores that are left, and the container's memory."""
+    monkeypatch.setattr(os, "listdir", lambda _: ["1"])  # this process' threads
+    monkeypatch.setattr(workers, "granted_memory", lambda: memory)
+    assert worth_starting(files, each=2000, cores=cores) == count
+
+
 def test_a_process_with_threads_does_not_fork() -> None:
     """Another thread may hold a lock that nobody would ever give back in the fork."""
     ended = threading.Event()
     thread = threading.Thread(target=ended.wait)
     thread.start()
     try:
-        assert not may_start()
+        assert not worth_starting(30_000, each=1, cores=1)
     finally:
         ended.set()
         thread.join()
@@ -218,7 +241,7 @@ def test_a_process_with_threads_does_not_fork() -> None:
 def test_who_cannot_tell_does_not_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc is hidden, nothing is known of threads."""
     monkeypatch.setattr(workers, "_THREADS", "/nowhere")
-    assert not may_start()
+    assert not worth_starting(30_000, each=1, cores=1)
 
 
 def test_a_queue_counts_what_is_left() -> None:

@@ -10,6 +10,7 @@ from validator.statement.signed_files import Hash
 from validator.tree import advice
 
 GIB = 1024**3
+FASTER = "signed differently, it would be hashed faster: "
 
 
 def test_one_large_file_would_be_hashed_by_all_cores_in_shards() -> None:
@@ -17,8 +18,8 @@ def test_one_large_file_would_be_hashed_by_all_cores_in_shards() -> None:
     said = advice.for_model([4 * GIB], hash_=Hash.SHA256, cores=4)
     assert said is not None
     assert said.startswith(
-        "signed differently, it would be hashed faster: in shards, 4.0 times as fast on the 4 "
-        "cores that are granted here (one core hashes 4.0 GiB of 4.0 GiB)"
+        f"{FASTER}in shards, 4.0 times as fast on the 4 cores that are granted here "
+        "(one core hashes 4.0 GiB of 4.0 GiB)"
     )
 
 
@@ -46,6 +47,24 @@ def test_shards_are_no_advice_where_all_cores_are_busy(sizes: list[int], cores: 
 def test_a_model_that_no_signature_makes_faster_has_none(sizes: list[int]) -> None:
     """Where files are small, opening them takes the time."""
     assert advice.for_model(sizes, hash_=Hash.SHA256, cores=16) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3.0, f"{FASTER}by BLAKE3, 3.0 times as fast on each core, where the storage keeps up"),
+        (1.1, None),
+    ],
+)
+def test_blake3_is_advice_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, said: str | None
+) -> None:
+    """By a clock on which each sample takes a second by BLAKE3, and longer by SHA-256."""
+    reads = iter([0, seconds] * 4 + [0, 1] * 4)
+    with monkeypatch.context() as patch:
+        patch.setattr("time.perf_counter", lambda: next(reads))
+        found = advice.for_model([4 * GIB], hash_=Hash.SHA256, cores=1)
+    assert found == said
 
 
 def test_blake3_is_no_advice_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

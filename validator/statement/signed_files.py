@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import os
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -103,12 +104,21 @@ class SignedFiles:
         return self.ends[part - 1] if place else 0, self.ends[part]
 
     def below(self, paths: Collection[str]) -> Iterator[str]:
-        """Yield the names of files that are one of some paths, or lie below one."""
-        exact = {os.fsencode(path) for path in paths}
-        starts = tuple(path + b"/" for path in exact)
-        for name in self.names:
-            if name.startswith(starts) or name in exact:
-                yield name.decode()
+        """Yield the names of files that are one of some paths, or lie below one, each once.
+
+        Found in the sorted names: a signer may ignore 100,000 paths, of which each compared with
+        300,000 names would take ten minutes.
+        """
+        names = sorted(self.names)
+        spans = sorted(
+            (bisect_left(names, start), bisect_left(names, end))
+            for path in map(os.fsencode, paths)
+            for start, end in ((path, path + b"\0"), (path + b"/", path + b"0"))  # 0 comes after /
+        )
+        done = 0
+        for start, end in spans:
+            yield from (name.decode() for name in names[max(start, done) : end])
+            done = max(done, end)
 
     def has_below(self, folder: str) -> bool:
         """Tell whether any file was signed below a folder."""

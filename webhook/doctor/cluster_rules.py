@@ -1,4 +1,4 @@
-"""The cluster's rules and exemptions: those that do not do what they seem to say."""
+"""The cluster's rules, roots of trust and exemptions that do not do what they seem to say."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from validator import contract
 from validator.errors import PolicyError
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import NAMESPACES, all_of, installed
+from webhook.policies import trust_roots
 from webhook.policies.cluster_rules import BrokenRule, may_hold, read
 from webhook.policies.exemptions import BrokenExemption
-from webhook.sources.cluster_objects import EXEMPTIONS, RULES
+from webhook.policies.trust_roots import BrokenRoot
+from webhook.sources.cluster_objects import EXEMPTIONS, ROOTS, RULES
 from webhook.sources.store import namespace_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from validator.policy.trust_root import TrustRoot
     from webhook.doctor.finding import Finding
     from webhook.doctor.objects import Api
     from webhook.policies.cluster_rules import Rule
@@ -54,6 +57,18 @@ async def rules(api: Api) -> AsyncGenerator[Finding]:
             )
 
 
+async def roots(api: Api) -> AsyncGenerator[Finding]:
+    """Find roots of trust that cannot be used, also where nothing names them yet."""
+    for root in await known_roots(api):
+        if isinstance(root, BrokenRoot):
+            yield warning(
+                "root-broken",
+                f"{ROOTS.kind} {root.metadata.name}",
+                f"it cannot be used, so that pods are refused whose policy or rule names it: "
+                f"{root.reason}",
+            )
+
+
 async def exemptions(api: Api) -> AsyncGenerator[Finding]:
     """Find exemptions that cannot be read."""
     shared = {"apiVersion": contract.API_VERSION, "kind": EXEMPTIONS.kind}
@@ -68,12 +83,28 @@ async def exemptions(api: Api) -> AsyncGenerator[Finding]:
 
 
 async def known(api: Api) -> list[Rule]:
-    """Return all rules; none where their definition is missing, which is a finding elsewhere."""
+    """Return all rules, with the texts of the roots that they name; broken, where that fails.
+
+    None are returned where their definition is missing, which is a finding elsewhere.
+    """
+    all_roots = await known_roots(api)
     shared = {"apiVersion": contract.API_VERSION, "kind": RULES.kind}
     found: list[Rule] = []
     for item in await installed(api, RULES.path):
         try:
-            found.append(read(shared | item))
+            found.append(trust_roots.resolved_rule(read(shared | item), all_roots))
         except PolicyError:
             continue  # without a name; the API server keeps no such object
     return found
+
+
+async def known_roots(api: Api) -> tuple[TrustRoot | BrokenRoot, ...]:
+    """Return all roots; none where their definition is missing."""
+    shared = {"apiVersion": contract.API_VERSION, "kind": ROOTS.kind}
+    found = []
+    for item in await installed(api, ROOTS.path):
+        try:
+            found.append(trust_roots.read(shared | item))
+        except PolicyError:
+            continue  # without a name; the API server keeps no such object
+    return tuple(found)

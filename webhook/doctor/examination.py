@@ -61,6 +61,7 @@ async def examine(api: Api, *, probe_namespace: str, now: dt.datetime) -> list[F
         workloads.deployments(api),
         workloads.endpoints(api),
         cluster_rules.rules(api),
+        cluster_rules.roots(api),
         cluster_rules.exemptions(api),
         namespaces.policies(api),
         namespaces.labels(api),

@@ -16,7 +16,6 @@ from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
 from webhook.settings import NamespaceOptions
 from webhook.sources.cluster import POLICIES
-from webhook.sources.cluster_objects import ROOTS
 from webhook.sources.store import namespace_options, read
 
 if TYPE_CHECKING:
@@ -135,11 +134,10 @@ async def _honours_operator(api: Api) -> bool:
 
 async def _policies(api: Api) -> list[Policy]:
     """Return all policies, broken where a root that they name cannot be used."""
-    shared = {"apiVersion": contract.API_VERSION, "kind": ROOTS.kind}
-    known = [trust_roots.read(shared | item) for item in await installed(api, ROOTS.path)]
+    roots = await cluster_rules.known_roots(api)
     shared = {"apiVersion": contract.API_VERSION, "kind": contract.KIND}
     items = [shared | item for item in await installed(api, POLICIES)]
-    return [trust_roots.resolved(policy, tuple(known)) for policy in _read(items)]
+    return [trust_roots.resolved(policy, roots) for policy in _read(items)]
 
 
 def _read(items: list[Object]) -> Iterator[Policy]:

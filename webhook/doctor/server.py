@@ -59,6 +59,8 @@ async def resource_definitions(api: Api) -> AsyncGenerator[Finding]:
         stored = await found(api, f"{CRDS}/{made['metadata']['name']}")
         for finding in _differences(made, stored):
             yield finding
+        for finding in _stored_versions(made, stored or {}):
+            yield finding
 
 
 def _differences(made: Object, stored: Object | None) -> Iterator[Finding]:
@@ -82,6 +84,22 @@ def _differences(made: Object, stored: Object | None) -> Iterator[Finding]:
         )
     elif trouble := _not_established(stored):
         yield error("crd-not-served", subject, f"the API server does not serve it: {trouble}")
+
+
+def _stored_versions(made: Object, stored: Object) -> Iterator[Finding]:
+    """Yield a version in which objects may be stored that this release does not store.
+
+    Decision 0057: a definition cannot drop a version for as long as it is in that list.
+    """
+    now = {each["name"] for each in made["spec"]["versions"] if each["storage"]}
+    listed = stored.get("status", {}).get("storedVersions") or ()
+    for other in sorted({*listed} - now):
+        yield warning(
+            "crd-stored-versions",
+            f"CustomResourceDefinition {made['metadata']['name']}",
+            f"its status.storedVersions has {quoted(other)}, in which objects may still be stored: "
+            "have them written anew and take it out of that list (docs/upgrading.md, API versions)",
+        )
 
 
 def _not_established(stored: Object) -> str | None:

@@ -50,6 +50,7 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/model-validation/endpointslices"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 OURS = f"{MUTATING}/zz-model-validation"
 POLICIES = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
+ROOTS = "/apis/rhtas.redhat.com/v1alpha1/trustroots"
 RULES = "/apis/rhtas.redhat.com/v1alpha1/clustermodelvalidations"
 FORMER = f"{MUTATING}/model-validation"
 OWN = "/api/v1/namespaces/model-validation"
@@ -218,8 +219,33 @@ async def test_a_root_that_a_policy_names_must_be_there(
     server.collections[POLICIES] = [policy_document(config=named)]
     assert codes(await examined()) == ["error policy-broken"]
     root = {"metadata": {"name": "corp"}, "spec": {"publicKey": "k"}}
-    server.collections["/apis/rhtas.redhat.com/v1alpha1/trustroots"] = [root]
+    server.collections[ROOTS] = [root]
     assert codes(await examined()) == []
+
+
+async def test_a_root_that_cannot_be_used(server: FakeObjects, examined: Examined) -> None:
+    """Also before anything names it; a rule that does holds its namespaces back."""
+    server.collections[ROOTS] = [{"metadata": {"name": "corp"}, "spec": {}}]
+    (found,) = await examined()
+    assert (found.level, found.code, found.subject) == (
+        Level.WARNING,
+        "root-broken",
+        "TrustRoot corp",
+    )
+    assert "set exactly one of trustedRoot, certificateAuthorities" in found.sentence
+    named = {"privateKeyConfig": {"trustRootRef": {"name": "corp"}}}
+    server.collections[RULES] = [rule_document(config=named)]
+    assert codes(await examined()) == ["error rule-broken", "warning root-broken"]
+
+
+async def test_a_version_that_may_still_be_stored(server: FakeObjects, examined: Examined) -> None:
+    """A release that drops it could not be installed."""
+    server.objects[CRD]["status"]["storedVersions"] = ["v1alpha1"]
+    assert await examined() == []
+    server.objects[CRD]["status"]["storedVersions"] = ["v1alpha1", "v1beta1"]
+    (found,) = await examined()
+    assert (found.level, found.code) == (Level.WARNING, "crd-stored-versions")
+    assert "status.storedVersions has 'v1beta1'" in found.sentence
 
 
 async def test_without_its_definition_there_are_no_policies(

@@ -81,13 +81,14 @@ def context(policy: ModelValidation) -> dict[str, Any]:
         "generation": policy.metadata.generation,
         "mode": policy.spec.mode,
     }
-    if policy.resolved is not None:
-        if policy.resolved.trust_roots:
-            context["trustRoots"] = [each.shown for each in policy.resolved.trust_roots]
-        if policy.resolved.exemption is not None:
-            context["exemption"] = policy.resolved.exemption.name
-    if isinstance(policy, ResolvedPolicy) and policy.also_required:
-        context["clusterRules"] = [each.shown for each in policy.also_required]
+    demands = policy.also_required if isinstance(policy, ResolvedPolicy) else ()
+    roots = policy.resolved.trust_roots if policy.resolved else ()
+    if roots := (*roots, *(root for each in demands for root in each.trust_roots)):
+        context["trustRoots"] = list(dict.fromkeys(each.shown for each in roots))
+    if policy.resolved is not None and policy.resolved.exemption is not None:
+        context["exemption"] = policy.resolved.exemption.name
+    if demands:
+        context["clusterRules"] = [each.shown for each in demands]
     # A UUID without its dashes is the id of a trace.
     if trace := os.environ.get(contract.POD_UID_VARIABLE, "").replace("-", ""):
         context["traceId"] = trace

@@ -164,9 +164,7 @@ class ModelValidation(
             PolicyError: It is not a valid ModelValidation, or says itself what only the webhook
                 finds out (`resolved`).
         """
-        if isinstance(document, Mapping) and "resolved" in document:
-            raise PolicyError(f"{source}: object contains unknown field `resolved`")
-        return converted(document, cls, kind=contract.KIND, source=source)
+        return as_written(document, cls, kind=contract.KIND, source=source)
 
     @classmethod
     def from_environment(cls, text: str) -> Self:
@@ -213,8 +211,8 @@ class ModelValidation(
         if len(text) > contract.ENVIRONMENT_LIMIT:
             raise PolicyError(
                 f"{self.described} is {len(text):,} bytes as an environment variable, and "
-                f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its inline keys, "
-                "certificates or trusted root"
+                f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its keys, certificates or "
+                "trusted root, its own or those of the TrustRoots that it names"
             )
         return text
 
@@ -224,10 +222,41 @@ class ModelValidation(
         return f"{contract.KIND} {quoted(self.metadata.name)}"
 
     @property
+    def subject(self) -> str:
+        """This policy as the subject of a sentence."""
+        return f"the policy {quoted(self.metadata.name)}"
+
+    def remedy(self, what: str, *, field: str = "") -> str:  # noqa: ARG002 — rules may settle it
+        """Return what to do about this policy, and who can: a part of a sentence.
+
+        Args:
+            what: Such as "set allowPrivileged".
+            field: The field that it changes, if `validator.policy.cluster_rules.settled` knows it.
+        """
+        return f"{what} in the policy"
+
+    @property
     def reference(self) -> str:
         """This policy's name in sentences."""
         namespace = f"{self.metadata.namespace}/" if self.metadata.namespace else ""
         return f"ModelValidation {namespace}{self.metadata.name}"
+
+
+def as_written(document: object, form: type[_T], *, kind: str, source: str) -> _T:
+    """Build one of our documents from what a person wrote.
+
+    Args:
+        document: What the decoder returned, of any type.
+        form: The type of the document.
+        kind: Its name in Kubernetes.
+        source: Where it comes from, for the sentence.
+
+    Raises:
+        PolicyError: It is not valid, or says itself what only the webhook finds out (`resolved`).
+    """
+    if isinstance(document, Mapping) and "resolved" in document:
+        raise PolicyError(f"{source}: object contains unknown field `resolved`")
+    return converted(document, form, kind=kind, source=source)
 
 
 def converted(document: object, form: type[_T], *, kind: str, source: str) -> _T:

@@ -102,7 +102,7 @@ class _Documents:
             (namespace,) = self.namespaces
         try:
             holding = [
-                self._with_texts(rule)
+                trust_root.resolve(rule, self._root)
                 for rule in self.rules.values()
                 if resolution.holds(rule, namespace, self.namespaces.get(namespace or ""))
             ]
@@ -113,16 +113,12 @@ class _Documents:
             named = f"{policies[0].reference}: " if policies else ""
             raise PolicyError(f"{source}: {named}{error}") from error
 
-    def _with_texts(self, rule: ClusterModelValidation) -> ClusterModelValidation:
-        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, self._root)
-        spec = msgspec.structs.replace(rule.spec, config=config, trust=trust)
-        return msgspec.structs.replace(rule, spec=spec)
-
     def _root(self, name: str) -> TrustRoot:
         if name not in self.roots:
+            where = "this file" if len(self.sources) == 1 else "these files"
             raise PolicyError(
-                f"the {trust_root.KIND} {quoted(name)} is not in this file: put it there, after "
-                "a line ---"
+                f"the {trust_root.KIND} {quoted(name)} is not in {where}: put it there, after a "
+                "line ---, or give a file that has it, too"
             )
         return self.roots[name]
 

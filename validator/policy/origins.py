@@ -6,11 +6,15 @@ with it. No definition of a resource has it, and a file that says it itself is r
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from validator.policy.schema.fields import Name, Part
+from validator.policy.signers import SIGNERS_LIMIT
+
+ORIGINS_LIMIT: Final = SIGNERS_LIMIT + 1
+"""TrustRoots that one document names: one for each signer, and one for all keyless ones."""
 
 
 class Origin(Part, frozen=True, kw_only=True):
@@ -42,6 +46,6 @@ class Resolved(Part, frozen=True, kw_only=True):
         trusts_nothing_else: Whether they vouch for each signer that it accepts.
     """
 
-    trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=18)] = ()
+    trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=ORIGINS_LIMIT)] = ()
     trusts_nothing_else: bool = False
     exemption: AppliedExemption | None = None

@@ -2,18 +2,19 @@
 
 It holds one of what a policy can also hold itself: a Sigstore trusted root, certificate
 authorities, or a public key. Whoever renews it does so in one place. A policy that names one is
-resolved before it reaches a gate: `resolve` writes the text into the policy.
+resolved before it reaches a gate: `resolve` writes the text into the policy. So it does with the
+cluster's rules.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from validator.errors import PolicyError
-from validator.policy.document import Metadata, ModelValidation, converted
+from validator.policy.document import Metadata, converted
 from validator.policy.origins import Origin, Resolved
 from validator.policy.schema.fields import Document, Part, Rule, given, one_of
 from validator.policy.signers import (
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from validator.policy.cluster_rules.rule import ClusterModelValidation
+    from validator.policy.document import ModelValidation
     from validator.policy.signers import AcceptedSigner, Config, Trust
+
+_Naming = TypeVar("_Naming", "ModelValidation", "ClusterModelValidation")
+"""A document that names roots."""
 
 KIND: Final = "TrustRoot"
 PLURAL: Final = "trustroots"
@@ -158,32 +164,34 @@ def names_one(config: Config, trust: Trust | None) -> bool:
     )
 
 
-def resolve(policy: ModelValidation, find: Callable[[str], TrustRoot]) -> ModelValidation:
-    """Return the policy with the texts of the roots that it names, and which ones they are.
+def resolve(document: _Naming, find: Callable[[str], TrustRoot]) -> _Naming:
+    """Return a policy or rule with the texts of the roots that it names, and which ones they are.
 
     Args:
-        policy: As it was written.
+        document: As it was written; returned as it is, where it names none.
         find: Returns the root of a name, and raises `PolicyError` where there is none.
 
     Raises:
-        PolicyError: A root is missing, cannot be used, or is of another kind than is needed.
+        PolicyError: A root is missing, cannot be used, or is of another kind than is needed; the
+            sentence begins with the field.
     """
-    spec = policy.spec
+    spec = document.spec
     if not names_one(spec.config, spec.trust):
-        return policy
-    config, trust, origins = with_texts(spec.config, spec.trust, find)
+        return document
+    held = _Held(find)
+    config, trust = _config(spec.config, held), _trust(spec.trust, held)
+    origins = tuple(held.used[name] for name in sorted(held.used))
     return msgspec.structs.replace(
-        policy,
+        document,
         spec=msgspec.structs.replace(spec, config=config, trust=trust),
-        resolved=_origins(policy, origins),
+        resolved=_resolved(spec.config, spec.trust, origins),
     )
 
 
-def _origins(policy: ModelValidation, origins: tuple[Origin, ...]) -> Resolved:
-    """Return what a policy was made of, and whether a root vouches for each of its signers."""
-    trust = policy.spec.trust
+def _resolved(config: Config, trust: Trust | None, origins: tuple[Origin, ...]) -> Resolved:
+    """Return what a document was made of, and whether a root vouches for each of its signers."""
     named = trust is not None and trust.trust_root_ref is not None
-    signers = [each.method for each in policy.spec.config.signers]
+    signers = [each.method for each in config.signers]
     return Resolved(
         trust_roots=origins,
         trusts_nothing_else=all(
@@ -191,19 +199,6 @@ def _origins(policy: ModelValidation, origins: tuple[Origin, ...]) -> Resolved:
             for each in signers
         ),
     )
-
-
-def with_texts(
-    config: Config, trust: Trust | None, find: Callable[[str], TrustRoot]
-) -> tuple[Config, Trust | None, tuple[Origin, ...]]:
-    """Return signers and their root with the texts of the roots that they name, and those roots.
-
-    Raises:
-        PolicyError: See `resolve`; the sentence begins with the field.
-    """
-    held = _Held(find)
-    made = _config(config, held), _trust(trust, held)
-    return *made, tuple(held.used[name] for name in sorted(held.used))
 
 
 def found(reference: Reference, find: Callable[[str], TrustRoot]) -> TrustRoot:

@@ -162,7 +162,7 @@ def _placed(
 
     # 2. Locate. The model lies on the workload's mount whose path is the longest prefix of its
     #    path; where there is none, on the volume that the policy brings along.
-    pod = policy_volume.with_model_volumes(bare, models, namespace=namespace)
+    pod = policy_volume.with_model_volumes(bare, policy, namespace=namespace)
     located = storage.locate(pod, models, read_volumes(pod))
 
     # 3. Place. The gate stands after the last init container that writes the model and ends, after
@@ -289,7 +289,7 @@ def _frozen(placed: Placed, case: Case) -> JSON:
     ]
     changed = {} if mounts == given else {"volumeMounts": mounts}
     if case.restarts_verified and case.storage.sees(placed):
-        changed |= restart_rules.fields(placed, case.pod)
+        changed |= restart_rules.fields(placed, case.pod, case.policy)
     return {**placed.raw, **changed} if changed else placed.raw
 
 

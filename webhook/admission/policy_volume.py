@@ -21,6 +21,7 @@ from webhook.vllm.recognition import recognised
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from validator.policy.document import ModelValidation
     from validator.policy.volumes import Model, ModelVolume
     from webhook.admission.pod import Placed, Pod
     from webhook.admission.storage import Place
@@ -62,7 +63,7 @@ def is_own_volume(volume: JSON, model: Model, models: Iterable[Model]) -> bool:
     return own is not None and volume == own
 
 
-def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: NamespaceOptions) -> Pod:
+def with_model_volumes(pod: Pod, policy: ModelValidation, *, namespace: NamespaceOptions) -> Pod:
     """Return the pod with the policy's volumes and mounts, where it declares none for a model.
 
     Raises:
@@ -73,11 +74,11 @@ def with_model_volumes(pod: Pod, models: Sequence[Model], *, namespace: Namespac
     mounts: list[JSON] = []
     volumes: list[JSON] = []
     serving: tuple[Placed, ...] = ()
-    for model in models:
+    for model in policy.spec.all_models:
         held = table.holder(model.path)
         if held is not None and not _is_room_for(model, held[1], pod):
             continue
-        volume, mount = _added(pod, model, models, namespace=namespace)
+        volume, mount = _added(pod, model, policy, namespace=namespace)
         serving = serving or _serving(pod, model)
         table.add(serving[0], msgspec.convert(mount, Mount))
         mounts.append(mount)
@@ -151,22 +152,23 @@ def _serving(pod: Pod, model: Model) -> tuple[Placed, ...]:
 
 
 def _added(
-    pod: Pod, model: Model, models: Iterable[Model], *, namespace: NamespaceOptions
+    pod: Pod, model: Model, policy: ModelValidation, *, namespace: NamespaceOptions
 ) -> tuple[JSON | None, JSON]:
     """Return the volume (`None`: the pod declares it) and the mount that a policy adds."""
     declared = model.volume
     if declared is None:
         raise PodRefused(
             f"no container mounts a volume at or above the model's path {model.path}: add a "
-            "volumeMount to the container that serves it, or model.volume to the policy"
+            "volumeMount to the container that serves it, or "
+            f"{policy.remedy('set model.volume')}"
         )
     at = declared.mount_path or model.path
     if not covers(at, model.path):
         raise PodRefused(
             f"the policy mounts its volume at {at}, where the model's path {model.path} is not: "
-            "correct model.volume.mountPath"
+            f"{policy.remedy('correct model.volume.mountPath')}"
         )
-    volume = own_volume(model, models)
+    volume = own_volume(model, policy.spec.all_models)
     if volume is None and not any(each.get("name") == declared.name for each in pod.volumes):
         raise PodRefused(
             f"the policy expects the model {model.path} on the pod's volume "

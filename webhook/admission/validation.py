@@ -99,7 +99,7 @@ def check_ephemeral(
     guarded = [declared[name] for name in _guarded(stored) if name in declared]
     for placed in added:
         if policy is None or not policy.spec.allow_privileged:
-            for sentence in privileges(placed):
+            for sentence in privileges(placed, policy):
                 raise PodRefused(f"{sentence} (kubectl debug adds none with --profile=restricted)")
         _harmless(placed, declared, guarded)
 

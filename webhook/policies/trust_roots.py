@@ -8,6 +8,7 @@ import msgspec
 
 from validator.errors import PolicyError
 from validator.policy import trust_root
+from validator.policy.cluster_rules.resolved import check_fits
 from validator.policy.document import Metadata, ModelValidation
 from validator.policy.trust_root import KIND, TrustRoot
 from validator.text import quoted
@@ -63,7 +64,9 @@ def resolved(policy: Policy, roots: Roots) -> Policy:
     if not isinstance(policy, ModelValidation):
         return policy
     try:
-        return trust_root.resolve(policy, finder(roots))
+        made = trust_root.resolve(policy, finder(roots))
+        if made is not policy:
+            made.to_environment()  # with the roots' texts it may be too long
     except PolicyError as error:
         named = policy.metadata
         return BrokenPolicy(
@@ -76,21 +79,23 @@ def resolved(policy: Policy, roots: Roots) -> Policy:
             uid=named.uid,
             generation=named.generation,
         )
+    return made
 
 
 def resolved_rule(
     rule: ClusterModelValidation | BrokenRule, roots: Roots
 ) -> ClusterModelValidation | BrokenRule:
     """Return a rule of the cluster with the texts of the roots that it names; broken without."""
-    if isinstance(rule, BrokenRule) or not trust_root.names(rule.spec.config, rule.spec.trust):
+    if isinstance(rule, BrokenRule):
         return rule
     try:
-        config, trust, _ = trust_root.with_texts(rule.spec.config, rule.spec.trust, finder(roots))
+        made = trust_root.resolve(rule, finder(roots))
+        if made is not rule:
+            check_fits(made)
     except PolicyError as error:
         selector = rule.spec.namespace_selector
         return BrokenRule(metadata=rule.metadata, reason=str(error), selector=selector)
-    spec = msgspec.structs.replace(rule.spec, config=config, trust=trust)
-    return msgspec.structs.replace(rule, spec=spec)
+    return made
 
 
 def previous(

@@ -14,6 +14,7 @@ import msgspec
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.cluster_rules.resolved import RULES_LIMIT, Requirement, ResolvedPolicy
+from validator.policy.cluster_rules.settled import settled
 from validator.policy.document import ModelValidation, Spec
 from validator.policy.schema.image_reference import agreed
 from validator.policy.workload import Revalidation, Workload
@@ -61,7 +62,7 @@ def stand_in(
     """
     ordered = _ordered(rules)
     spec, name = rule.spec, rule.metadata.name
-    policy = ModelValidation(
+    policy = ResolvedPolicy(
         api_version="rhtas.redhat.com/v1alpha1",
         kind="ModelValidation",
         metadata=rule.metadata,
@@ -76,6 +77,8 @@ def stand_in(
             on_restart=spec.on_restart,
             revalidation=spec.revalidation,
         ),
+        resolved=rule.resolved,
+        of_cluster=True,
     )
     others = [each for each in ordered if each.metadata.name != name]
     # Its own signers are the policy's already; its pins, of all models, are not.
@@ -87,6 +90,7 @@ def stand_in(
         made,
         spec=msgspec.structs.replace(made.spec, workload=workload),
         of_cluster=True,
+        settles=settled(spec),
         csi_drivers=_fewer([made.csi_drivers, spec.csi_drivers]),
     )
 
@@ -156,6 +160,7 @@ def _resolved(
         resolved=policy.resolved,
         also_required=tuple(Requirement.of(rule) for rule in demanding),
         csi_drivers=_fewer([each.csi_drivers for each in specs]),
+        settles=settled(policy.spec),
         conflicts=tuple(
             sentence for rule in beside if (sentence := _foreign_root(policy, rule)) is not None
         ),

@@ -15,13 +15,18 @@ from msgspec import Meta
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.cluster_rules.rule import DIGESTS_LIMIT, ClusterModelValidation
+from validator.policy.cluster_rules.settled import settled
 from validator.policy.document import ModelValidation
+from validator.policy.origins import ORIGINS_LIMIT, Origin
 from validator.policy.schema.fields import Digest, Name, Part
 from validator.policy.signers import Config, Trust
 from validator.text import quoted
 
 RULES_LIMIT: Final = 16
 """Rules that hold in one namespace; each is one more verification of the same signature."""
+
+SETTLED_LIMIT: Final = 16
+"""Fields of which it is said who settles them."""
 
 
 class Requirement(Part, frozen=True, kw_only=True):
@@ -32,6 +37,8 @@ class Requirement(Part, frozen=True, kw_only=True):
     config: Config
     trust: Trust | None = None
     digests: Annotated[tuple[Digest, ...], Meta(max_length=DIGESTS_LIMIT)] = ()
+    trust_roots: Annotated[tuple[Origin, ...], Meta(max_length=ORIGINS_LIMIT)] = ()
+    settles: Annotated[tuple[str, ...], Meta(max_length=SETTLED_LIMIT)] = ()
 
     @classmethod
     def of(cls, rule: ClusterModelValidation) -> Requirement:
@@ -42,6 +49,8 @@ class Requirement(Part, frozen=True, kw_only=True):
             config=rule.spec.config,
             trust=rule.spec.trust,
             digests=rule.spec.digests,
+            trust_roots=rule.resolved.trust_roots if rule.resolved else (),
+            settles=settled(rule.spec),
         )
 
     @property
@@ -65,6 +74,7 @@ class ResolvedPolicy(
         csi_drivers: The CSI drivers of which a model's inline volume may be; `None` for any.
         conflicts: What of the policy the rules do not allow, one sentence each: under Enforce, no
             pod passes.
+        settles: The fields that the policy itself settles, as a rule beside it may, too.
         of_cluster: Whether a rule of the cluster stands in for a policy, which the namespace does
             not have; its name is the rule's.
     """
@@ -72,6 +82,7 @@ class ResolvedPolicy(
     also_required: Annotated[tuple[Requirement, ...], Meta(max_length=RULES_LIMIT)] = ()
     csi_drivers: tuple[Name, ...] | None = None
     conflicts: Annotated[tuple[str, ...], Meta(max_length=2 * RULES_LIMIT)] = ()
+    settles: Annotated[tuple[str, ...], Meta(max_length=SETTLED_LIMIT)] = ()
     of_cluster: bool = False
 
     @property
@@ -81,6 +92,31 @@ class ResolvedPolicy(
         rules = ", ".join(quoted(demand.rule) for demand in self.also_required)
         beside = f" with what is demanded by {contract.CLUSTER_KIND} {rules}" if rules else ""
         return f"{kind} {quoted(self.metadata.name)}{beside}"
+
+    @property
+    def subject(self) -> str:
+        """This policy as the subject of a sentence."""
+        if self.of_cluster:
+            return f"the {contract.CLUSTER_KIND} {quoted(self.metadata.name)}"
+        return super().subject
+
+    def remedy(self, what: str, *, field: str = "") -> str:
+        """Return what to do about this policy, and who can: a part of a sentence."""
+        own, ours = self.metadata.name, field in self.settles
+        rules = [each.rule for each in self.also_required if field in each.settles]
+        if self.of_cluster:
+            others = [each for each in rules if each != own]
+            rules = [own, *others] if ours or not others else others
+        if not rules:
+            return super().remedy(what, field=field)
+        kind = f"{contract.CLUSTER_KIND}{'s' if len(rules) > 1 else ''}"
+        named = f"the {kind} {' and '.join(map(quoted, rules))}"
+        if ours and not self.of_cluster:
+            return (
+                f"{what} in the policy, and have the cluster's admin do the same in {named}, which "
+                f"{'hold' if len(rules) > 1 else 'holds'} beside it"
+            )
+        return f"have the cluster's admin {what} in {named}"
 
     @property
     def reference(self) -> str:
@@ -100,6 +136,6 @@ def check_fits(rule: ClusterModelValidation) -> None:
     if size > contract.ENVIRONMENT_LIMIT:
         raise PolicyError(
             f"{contract.CLUSTER_KIND} {quoted(rule.metadata.name)} is {size:,} bytes, and "
-            f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its inline keys, certificates or "
-            "trusted root"
+            f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its keys, certificates or "
+            "trusted root, its own or those of the TrustRoots that it names"
         )

@@ -21,8 +21,9 @@ from validator.policy.document import (
     MODELS_LIMIT,
     NAME_LIMIT,
     Metadata,
-    converted,
+    as_written,
 )
+from validator.policy.origins import Resolved
 from validator.policy.schema.fields import Digest, Document, Name, Part, RelativePath, Rule, given
 from validator.policy.signers import Config, Trust
 from validator.policy.volumes import Model
@@ -232,6 +233,8 @@ class ClusterModelValidation(
     kind: Literal["ClusterModelValidation"]
     metadata: Metadata
     spec: ClusterSpec
+    status: dict[str, Any] | None = None
+    resolved: Resolved | None = None
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -250,9 +253,10 @@ class ClusterModelValidation(
             source: Where it comes from, for the sentence.
 
         Raises:
-            PolicyError: It is not a valid ClusterModelValidation.
+            PolicyError: It is not a valid ClusterModelValidation, or says itself what only the
+                webhook finds out (`resolved`).
         """
-        rule = converted(document, cls, kind=contract.CLUSTER_KIND, source=source)
+        rule = as_written(document, cls, kind=contract.CLUSTER_KIND, source=source)
         if rule.metadata.namespace is not None:
             raise PolicyError(
                 f"{source}: a {contract.CLUSTER_KIND} belongs to no namespace: leave "

@@ -125,7 +125,7 @@ def missing(policy: ModelValidation, server: Version | None) -> Iterator[str]:
         )
 
 
-def fields(placed: Placed, pod: Pod) -> JSON:
+def fields(placed: Placed, pod: Pod, policy: ModelValidation) -> JSON:
     """Return the fields that a container needs to restart only after another verification.
 
     None are needed where its own rules say so already, or where it does not restart.
@@ -133,22 +133,23 @@ def fields(placed: Placed, pod: Pod) -> JSON:
     Raises:
         PodRefused: It has so many rules of its own that there is no room for ours.
     """
-    policy = _restart_policy(placed, pod)
+    restarts = _restart_policy(placed, pod)
     own = placed.view.restart_policy_rules or ()
-    if all(_action(own, code) for code in _RESTARTED_AFTER.get(policy, _CODES)):
-        return {"restartPolicy": _NEVER} if _by_rules_alone(placed, policy) else {}
+    if all(_action(own, code) for code in _RESTARTED_AFTER.get(restarts, _CODES)):
+        return {"restartPolicy": _NEVER} if _by_rules_alone(placed, restarts) else {}
     if len(own) >= RESTART_RULES_LIMIT:
         raise PodRefused(
             f"{placed.where} has {len(own)} restartPolicyRules, and spec.onRestart Verify adds one "
-            f"(Kubernetes takes {RESTART_RULES_LIMIT}): remove one, or set onRestart to Keep"
+            f"(Kubernetes takes {RESTART_RULES_LIMIT}): remove one, or "
+            f"{policy.remedy('set onRestart to Keep', field='onRestart')}"
         )
     # NotIn without values matches every code.
     codes: JSON = {"operator": "NotIn"}
-    if policy == "OnFailure":
+    if restarts == "OnFailure":
         codes["values"] = [0]
     rule: JSON = {"action": ALL, "exitCodes": codes}
     given = placed.raw.get("restartPolicyRules") or []
-    written = _NEVER if _by_rules_alone(placed, policy) else policy
+    written = _NEVER if _by_rules_alone(placed, restarts) else restarts
     return {"restartPolicy": written, "restartPolicyRules": [*given, rule]}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from validator.policy.cluster_rules.resolved import ResolvedPolicy
-from validator.text import quoted
 from webhook.vllm.recognition import recognised
 from webhook.vllm.strict import fields, images, ports
 
@@ -63,36 +63,34 @@ def _storage(case: Case) -> Iterator[str]:
     for place in case.storage.places:
         declared = place.model.volume
         if declared is None or declared.name is not None:
+            what = "add it as model.volume (persistentVolumeClaim, image, nfs, csi or hostPath)"
             yield (
-                f"the policy {quoted(case.policy.metadata.name)} does not name the storage of "
-                f"{place.model.path}, so that the pod's author would choose who can change it: add "
-                "it there as model.volume (persistentVolumeClaim, image, nfs, csi or hostPath)"
+                f"{case.policy.subject} does not name the storage of {place.model.path}, so that "
+                f"the pod's author would choose who can change it: {case.policy.remedy(what)}"
             )
 
 
 def _images(serving: list[Placed], others: list[Placed], case: Case) -> Iterator[str]:
-    workload = case.policy.spec.workload
-    if not workload.images and isinstance(case.policy, ResolvedPolicy):
-        yield (
-            f"the policy {quoted(case.policy.metadata.name)} and the rules of the cluster beside "
-            "it have no workload.images in common, and under workload.arguments Strict they say "
-            "which images may serve: name them in the policy, of those that the rules name, if "
-            "they name any"
-        )
-        return
+    policy = case.policy
+    workload = policy.spec.workload
     if not workload.images:
-        yield (
-            f"the policy {quoted(case.policy.metadata.name)} names no workload.images, and under "
-            "workload.arguments Strict it says which images may serve: add them there, each as "
-            "NAME@sha256:…"
-        )
+        what = "add them to workload.images, each as NAME@sha256:…,"
+        strict = "under workload.arguments Strict"
+        said = f"{policy.subject} names no workload.images, and {strict} it says"
+        if isinstance(policy, ResolvedPolicy) and policy.also_required:
+            said = (
+                f"{policy.subject} and the rules of the cluster beside it have no workload.images "
+                f"in common, and {strict} they say"
+            )
+        yield f"{said} which images may serve: {policy.remedy(what, field='workload.images')}"
         return
     for containers, allowed, field in (
         (serving, workload.images, "workload.images"),
         (others, workload.other_images, "workload.otherImages"),
     ):
         for placed in containers:
-            sentence = images.refusal(placed.raw.get("image"), allowed, field=field)
+            remedy = partial(policy.remedy, field=field)
+            sentence = images.refusal(placed.raw.get("image"), allowed, field=field, remedy=remedy)
             if sentence is not None:
                 yield f"{placed.where}: {sentence}"
 

@@ -27,7 +27,9 @@ def cluster_rules(case: Case) -> Iterator[str]:
         driver = volume.source.get("driver")
         if volume.kind == "csi" and driver not in allowed:
             shown = ", ".join(map(quoted, allowed)) or "none"
+            remedy = policy.remedy(f"add {quoted(driver)} to csiDrivers", field="csiDrivers")
             yield (
                 f"the model's volume {quoted(volume.name)} is of the CSI driver {quoted(driver)}, "
-                f"and the rules of the cluster allow {shown}: keep the model on one of those"
+                f"and the rules of the cluster allow {shown}: keep the model on one of those, or "
+                f"{remedy}"
             )

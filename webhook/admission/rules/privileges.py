@@ -13,6 +13,7 @@ from webhook.admission.wire import SecurityContext
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from validator.policy.document import ModelValidation
     from webhook.admission.pod import Placed
     from webhook.admission.rules.case import Case
 
@@ -73,7 +74,7 @@ def container_privileges(case: Case) -> Iterator[str]:
     """No container can change what another one has verified or loaded."""
     for placed in case.pod.all_containers:
         if not case.policy.spec.allow_privileged:
-            yield from privileges(placed)
+            yield from privileges(placed, case.policy)
         for device in placed.devices:
             if device.name in case.storage.reaching:
                 yield (
@@ -102,10 +103,17 @@ def node_access(case: Case) -> Iterator[str]:
             )
 
 
-def privileges(placed: Placed) -> Iterator[str]:
-    """Yield the privileges by which a container could undo a verdict."""
+def privileges(placed: Placed, policy: ModelValidation | None) -> Iterator[str]:
+    """Yield the privileges by which a container could undo a verdict.
+
+    Args:
+        placed: The container.
+        policy: The pod's policy, which does not allow them; `None` where it is not known.
+    """
     context = placed.view.security_context or SecurityContext()
-    remedy = "remove it, or set allowPrivileged in the policy"
+    remedy = "remove it"
+    if policy is not None:
+        remedy += f", or {policy.remedy('set allowPrivileged', field='allowPrivileged')}"
     if context.privileged:
         yield f"{placed.where} is privileged and could change the verified model: {remedy}"
     if context.proc_mount not in (None, "", "Default"):

@@ -73,12 +73,13 @@ def supplied_anchors(case: Case) -> Iterator[str]:
     writers = [volumes[name] for name in written]
     places = case.storage.places
     trusted = [place.mount.at for place in places if holds_trust(place, writers)]
+    remedy = case.policy.remedy("set allowPodTrustAnchors", field="allowPodTrustAnchors")
     for path in paths:
         inside_model = any(covers(place.model.path, path) for place in places)
         if inside_model or not any(covers(at, path) for at in trusted):
             yield (
                 f"the policy reads its trust anchor {path} from a volume that the pod supplies or "
                 "writes, so that whoever writes the pod chooses whom to trust: put the key or the "
-                "certificates into the policy itself (publicKey, certificateAuthorities), or set "
-                "allowPodTrustAnchors there"
+                "certificates into the policy itself (publicKey, certificateAuthorities), or "
+                f"{remedy}"
             )

@@ -8,16 +8,19 @@ from validator.policy.schema.image_reference import by_digest
 from validator.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
-def refusal(image: Any, allowed: Iterable[str], *, field: str) -> str | None:
+def refusal(
+    image: Any, allowed: Iterable[str], *, field: str, remedy: Callable[[str], str]
+) -> str | None:
     """Return why an image must not run, or None.
 
     Args:
         image: The container's image.
         allowed: `REPOSITORY@sha256:…`, or `sha256:…` alone for any repository.
         field: The policy's field that has them.
+        remedy: Returns what to do, with who can.
     """
     reference = by_digest(image)
     if reference is None:
@@ -25,7 +28,7 @@ def refusal(image: Any, allowed: Iterable[str], *, field: str) -> str | None:
     named = f"{reference.repository}@{reference.digest}"
     if {reference.digest, named}.isdisjoint(allowed):
         return (
-            f"the image {quoted(image)} is not one that the policy allows; whoever owns the policy "
-            f"can add it to {field}, as {named}"
+            f"the image {quoted(image)} is not one that the policy allows: "
+            f"{remedy(f'add {named} to {field}')}"
         )
     return None

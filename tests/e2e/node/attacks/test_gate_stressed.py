@@ -266,7 +266,7 @@ def test_a_policy_about_as_large_as_a_gate_can_carry(
     answer = cluster.api.create(serving("Pod", namespace))
     if not fits:
         assert answer.status == 403
-        assert "shorten its inline keys, certificates or trusted root" in answer.message
+        assert "shorten its keys, certificates or trusted root" in answer.message
         return
     (gate,) = answer.document["spec"]["initContainers"]
     (value,) = [each["value"] for each in gate["env"] if each["name"] == POLICY_VARIABLE]

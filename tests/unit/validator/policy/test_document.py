@@ -524,7 +524,7 @@ def test_a_policy_that_fits_no_environment_is_refused() -> None:
     fitting = parsed(document(trust={"trustedRoot": "x" * 49152}))
     assert len(fitting.to_environment()) < contract.ENVIRONMENT_LIMIT
     large = parsed(document(trust={"trustedRoot": "$" * 49152}))
-    with pytest.raises(PolicyError, match="98,304 are allowed: shorten its inline keys"):
+    with pytest.raises(PolicyError, match="98,304 are allowed: shorten its keys"):
         large.to_environment()
 
 

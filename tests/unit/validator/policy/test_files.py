@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
 
 PROD: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"stage": "prod"}}}
+ROOT: dict[str, Any] = {
+    "apiVersion": contract.API_VERSION,
+    "kind": "TrustRoot",
+    "metadata": {"name": "corp"},
+    "spec": {"publicKey": KEY},
+}
 SERVING: dict[str, Any] = {"default": True, "model": {"path": "/models/company"}}
 
 
@@ -81,18 +87,28 @@ def test_it_is_known_whether_a_rule_holds() -> None:
 def test_a_rule_names_a_root_of_the_file() -> None:
     """As the policy does."""
     named = rule_document(config={"privateKeyConfig": {"trustRootRef": {"name": "corp"}}})
-    root = {
-        "apiVersion": contract.API_VERSION,
-        "kind": "TrustRoot",
-        "metadata": {"name": "corp"},
-        "spec": {"publicKey": KEY},
-    }
-    made = read([policy_document(), named, root])
+    made = read([policy_document(), named, ROOT])
     assert isinstance(made, ResolvedPolicy)
     (demand,) = made.also_required
     assert demand.config.private_key_config is not None
     assert demand.config.private_key_config.public_key == KEY
-    assert "the TrustRoot 'corp' is not in this file" in refusal([policy_document(), named])
+    assert "the TrustRoot 'corp' is not in this file: put it there" in refusal(
+        [policy_document(), named]
+    )
+    assert "the TrustRoot 'corp' is not in these files: put it there, after a line ---, or" in (
+        refusal([policy_document()], [named])
+    )
+
+
+def test_a_rule_with_a_root_stands_in_beside_a_list_of_roots() -> None:
+    """An ordinary configuration: whose root is on the list is as good as a policy."""
+    ref = {"trustRootRef": {"name": "corp"}}
+    serving = rule_document(**SERVING, config={"privateKeyConfig": ref})
+    made = read([serving, ROOT], [rule_document("other", trustRoots=["corp"])])
+    assert isinstance(made, ResolvedPolicy)
+    assert made.conflicts == ()
+    assert made.resolved is not None
+    assert [each.name for each in made.resolved.trust_roots] == ["corp"]
 
 
 def test_a_rule_stands_in_for_a_policy() -> None:
@@ -126,8 +142,10 @@ def test_no_policy_at_all() -> None:
 
 
 def test_no_file_says_what_only_the_webhook_finds_out() -> None:
-    """Else a policy could say that a TrustRoot vouches for its own key."""
+    """Else a policy, or a rule, could say that a TrustRoot vouches for its own key."""
     forged = policy_document() | {"resolved": {"trustsNothingElse": True}}
     assert refusal([forged, rule_document("a", trustRoots=["corp"]), namespace()]) == (
         "0.yaml: object contains unknown field `resolved`"
     )
+    forged = rule_document(**SERVING) | {"resolved": {"trustsNothingElse": True}}
+    assert refusal([forged]) == "0.yaml: object contains unknown field `resolved`"

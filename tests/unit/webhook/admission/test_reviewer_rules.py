@@ -153,6 +153,10 @@ async def test_the_models_driver_is_one_of_the_rules(
     assert (
         "is of the CSI driver 'b.example', and the rules of the cluster allow 'a.example'" in said
     )
+    assert said.endswith(
+        "or have the cluster's admin add 'b.example' to csiDrivers in the ClusterModelValidation "
+        "'company'"
+    )
     cluster.known_rules = (rule(csiDrivers=["b.example"]),)
     assert (await reviewer.mutate(review(mounted))).refusal is None
 
@@ -180,4 +184,7 @@ async def test_strict_without_an_image_in_common(cluster: FakeCluster, reviewer:
     cluster.known_rules = (rule(workload={"arguments": "Strict", "images": images[1:]}),)
     said = refusal(await reviewer.mutate(review(pod())))
     assert "have no workload.images in common" in said
-    assert "name them in the policy, of those that the rules name, if they name any" in said
+    assert (
+        "add them to workload.images, each as NAME@sha256:…, in the policy, and have the cluster's "
+        "admin do the same in the ClusterModelValidation 'company', which holds beside it"
+    ) in said

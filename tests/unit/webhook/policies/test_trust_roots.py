@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cluster_rules import rule_document
 from tests.support.policies import policy_document
 from tests.unit.validator.policy.test_trust_root import root_document
 from validator.errors import PolicyError
@@ -140,6 +141,33 @@ def test_a_rule_of_the_cluster_gets_the_texts_as_policies_do() -> None:
     assert "the TrustRoot 'corp' does not exist" in broken.reason
     assert broken.selector == rule.spec.namespace_selector
     assert resolved_rule(broken, roots(3)) is broken
+
+
+def test_what_a_policy_or_a_rule_is_made_of_is_known() -> None:
+    """The root's name and generation: other rules have lists of roots."""
+    rule = ClusterModelValidation.from_object(rule_document(config=NAMED), source="r")
+    for made in (resolved(policy(), roots(3)), resolved_rule(rule, roots(3))):
+        assert isinstance(made, ModelValidation | ClusterModelValidation)
+        assert made.resolved is not None
+        assert [each.shown for each in made.resolved.trust_roots] == ["corp/3"]
+        assert made.resolved.trusts_nothing_else
+
+
+def test_with_a_roots_text_a_policy_or_a_rule_may_be_too_long() -> None:
+    """Then no gate gets it, and so it is broken; by itself it would fit."""
+    signers = [{"pkiConfig": {"trustRootRef": {"name": name}}} for name in "abcd"]
+    texts = tuple(
+        read(root_document(certificateAuthorities="x" * 30_000) | {"metadata": {"name": name}})
+        for name in "abcd"
+    )
+    named = policy(config={"anyOf": signers})
+    made = resolved(named, texts)
+    assert isinstance(made, BrokenPolicy)
+    assert "98,304 are allowed: shorten its keys, certificates or trusted root" in made.reason
+    document = rule_document(config={"anyOf": signers})
+    broken = resolved_rule(ClusterModelValidation.from_object(document, source="r"), texts)
+    assert isinstance(broken, BrokenRule)
+    assert "98,304 are allowed: shorten its keys, certificates or trusted root" in broken.reason
 
 
 def test_a_policy_is_resolved_once_for_each_state() -> None:

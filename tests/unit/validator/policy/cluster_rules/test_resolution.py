@@ -243,18 +243,19 @@ def naming(name: str) -> dict[str, Any]:
     return {"privateKeyConfig": {"trustRootRef": {"name": name}}}
 
 
+def find(name: str) -> TrustRoot:
+    """Return a TrustRoot of that name: a key's, or one of Sigstore."""
+    document = {
+        "apiVersion": contract.API_VERSION,
+        "kind": "TrustRoot",
+        "metadata": {"name": name},
+        "spec": {"trustedRoot": "{}"} if name == "sigstore" else {"publicKey": KEY},
+    }
+    return TrustRoot.from_object(document, source="root.yaml")
+
+
 def trusting(**spec: Any) -> ModelValidation:
     """Return a policy with the texts of the roots that it names."""
-
-    def find(name: str) -> TrustRoot:
-        document = {
-            "apiVersion": contract.API_VERSION,
-            "kind": "TrustRoot",
-            "metadata": {"name": name},
-            "spec": {"trustedRoot": "{}"} if name == "sigstore" else {"publicKey": KEY},
-        }
-        return TrustRoot.from_object(document, source="root.yaml")
-
     return trust_root.resolve(policy(**spec), find)
 
 
@@ -367,6 +368,33 @@ def test_its_lists_of_images_are_a_rules(own: Any, other: Any, wins: tuple[str, 
     serving = default(workload=own)
     workload = stand_in(serving, [serving, rule("other", workload=other)]).spec.workload
     assert (workload.arguments, workload.images) == wins
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"config": naming("corp")}, None),
+        ({"config": KEYLESS, "trust": SIGSTORE}, None),
+        ({"config": naming("mine")}, "ClusterModelValidation company names 'mine'"),
+        ({}, "ClusterModelValidation company has a key, an authority or a root of its own"),
+    ],
+)
+def test_its_roots_are_those_of_another_rules_list(spec: Any, said: str | None) -> None:
+    """As a policy's are; it is known which of them it names."""
+    serving = trust_root.resolve(default(**spec), find)
+    other = rule("other", trustRoots=["corp", "sigstore"])
+    made = stand_in(serving, [serving, other])
+    assert isinstance(made, ResolvedPolicy)
+    assert (*made.conflicts,) == () if said is None else said in made.conflicts[0]
+
+
+def test_the_report_names_the_roots_of_policy_and_rules() -> None:
+    """Each once: whoever renews one sees which pods were verified by the old one."""
+    serving = trust_root.resolve(default(config=naming("corp"), digests=[DIGEST]), find)
+    beside = trust_root.resolve(rule("other", config=naming("mine")), find)
+    written = stand_in(serving, [serving, beside]).to_environment()
+    read = ResolvedPolicy.from_environment(written)
+    assert injected.context(read)["trustRoots"] == ["corp", "mine"]
 
 
 def test_its_pins_hold_for_its_own_models_too() -> None:

@@ -35,6 +35,7 @@ PADDING: Final = "x" * 6_000
 
 CHANGES: Final = 50
 PODS: Final = "/api/v1/pods"
+NAMESPACES: Final = "/api/v1/namespaces"
 POLICIES: Final = "/apis/rhtas.redhat.com/v1alpha1/modelvalidations"
 
 
@@ -44,10 +45,11 @@ class Server:
     Args:
         pods: As JSON, by namespace and name.
         policies: Likewise.
+        namespaces: Likewise.
     """
 
-    def __init__(self, pods: list[bytes], policies: list[bytes]) -> None:
-        self._lists = {PODS: pods, POLICIES: policies}
+    def __init__(self, pods: list[bytes], policies: list[bytes], namespaces: list[bytes]) -> None:
+        self._lists = {PODS: pods, POLICIES: policies, NAMESPACES: namespaces}
         self._news: dict[str, asyncio.Queue[bytes]] = {}
         self._version = 100
         self.asked: Counter[str] = Counter()
@@ -78,7 +80,7 @@ class Server:
             self.asked["watches"] += 1
             return await self._watch(request)
         self.asked["pages of lists"] += 1
-        items, start = self._lists[path], int(query.get("continue", 0))
+        items, start = self._lists.get(path, []), int(query.get("continue", 0))
         end = start + int(query["limit"])
         version = str(self._version)
         metadata = {"resourceVersion": version, "continue": str(end) if end < len(items) else ""}
@@ -145,7 +147,12 @@ async def measure(pods: int, namespaces: int, options: list[str]) -> None:
     items, policies = pods_and_policies(pods, namespaces)
     encoded = [json.dumps(item).encode() for item in items]
     _say(f"{pods:,} pods of {len(encoded[0]):,} bytes, in {namespaces:,} namespaces")
-    server = Server(encoded, [json.dumps(item).encode() for item in policies])
+    names = dict.fromkeys(item["metadata"]["namespace"] for item in policies)
+    server = Server(
+        encoded,
+        [json.dumps(item).encode() for item in policies],
+        [json.dumps({"metadata": {"name": name, "labels": {}}}).encode() for name in names],
+    )
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -73,7 +73,7 @@ Whatever a rule says holds at once for the next pod of each namespace. `workload
 | `allowPrivileged`, `allowPodTrustAnchors` | `true` only where policy and rules all say so |
 | `ignorePaths` | what lies at or below a path of each list; a rule without a list lets nothing be ignored |
 | `ignoreGitPaths`, `ignoreUnsignedFiles` | `true` only where policy and rules all say so (a rule that does not mention them says `true` and `false`) |
-| `trustRoots` | with a list, only TrustRoots that are in it vouch for the policy's signers |
+| `trustRoots` | with a list, only TrustRoots that are in it vouch for the policy's signers, or for those of another rule that serves in a policy's place |
 | `csiDrivers` | with a list, an inline CSI volume of a model is of a driver that is in it, whether policy or pod brings the volume |
 | `onRestart` | `Verify`, if one says so; else what the policy says |
 | `revalidation` | by field: the shorter interval, `Stop` over `Unready` over `Report`, the higher rate |
@@ -81,7 +81,7 @@ Whatever a rule says holds at once for the next pod of each namespace. `workload
 
 **A namespace without a policy** is refused. With `default: true` and its own `model` or `models`, a rule serves pods there that are labelled `"true"`; other rules hold beside it. Of two such rules neither serves.
 
-**What cannot be known refuses.** A rule that is broken or being deleted refuses the labelled pods of the namespaces that it selects, and of all, if its selector cannot be read. So does a namespace whose labels are not known. The refusal of a gate has the code `ClusterRule` and names the rule; its report lists the rules that held (`clusterRules: ["NAME/GENERATION"]`), and so does the API server's audit log (`cluster-rules`).
+**What cannot be known refuses.** A rule that is broken or being deleted refuses the labelled pods of the namespaces that it selects, and of all, if its selector cannot be read. So does a namespace whose labels are not known. The refusal of a gate has the code `ClusterRule` and names the rule; its report lists the rules that held (`clusterRules: ["NAME/GENERATION"]`), and so does the API server's audit log (`cluster-rules`). A refusal by what a rule settles says who can change it: the policy's author, the cluster's admin in the rule that it names, or both. With `components/observe`, a policy's status names the rules that narrow it, and a rule has a status of its own ([verdicts.md](verdicts.md#rules-and-exemptions)).
 
 **In files**, rules stand beside the policy (`model-validator verify policy FILE [FILE...]`, `python -m webhook mutate`), together with the Namespace, by whose labels they select it.
 
@@ -90,7 +90,7 @@ The check inside vLLM ([vllm.md](vllm.md)) reads the policy that it is given, an
 """,
     "trustroots": """
 ## TrustRoot
-Group and version are the same, and it belongs to the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod. The gate's report says which state of it was used (`trustRoots: ["NAME/GENERATION"]`).
+Group and version are the same, and it belongs to the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod, and so does one with whose text the policy is too long for a gate's environment. The gate's report says which states were used, also of roots that rules name (`trustRoots: ["NAME/GENERATION"]`).
 
 ```yaml
 apiVersion: rhtas.redhat.com/v1alpha1

@@ -17,11 +17,13 @@ from prometheus_client import CollectorRegistry
 from tests.support import observed as made
 from tests.support.cluster_rules import rule
 from tests.support.fakes.fake_api_server import (
+    NAMESPACES,
     PODS,
     POLICIES,
     ROOTS,
     FakeApiServer,
     cut_off,
+    namespace,
     says_version,
     status,
 )
@@ -39,7 +41,7 @@ from webhook.observe.metrics import Held, Metrics
 from webhook.observe.settings import ObserveSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from aiohttp import web
@@ -48,7 +50,12 @@ if TYPE_CHECKING:
         """Starts a controller."""
 
         def __call__(
-            self, *, operator_compat: bool = False, reports: bool = False, timing: Timing = ...
+            self,
+            *,
+            operator_compat: bool = False,
+            reports: bool = False,
+            timing: Timing = ...,
+            now: Callable[[], dt.datetime] = ...,
         ) -> Awaitable[Observer]:
             """Return it."""
 
@@ -57,7 +64,7 @@ Document = dict[str, Any]
 NOW = dt.datetime(2026, 11, 28, 20, 30, tzinfo=dt.UTC)
 """Half an hour after the gates of the tests' pods have ended."""
 TIMING = Timing(watch=1, silence=0.2, pause=0.01, longest_pause=0.05)
-NOT_LISTED = "policies, pods and roots of trust are not listed yet"
+NOT_LISTED = "policies, pods, namespaces and objects of the cluster are not listed yet"
 STATUS = f"{POLICIES.rpartition('/')[0]}/namespaces/team/modelvalidations/granite/status"
 
 
@@ -65,6 +72,7 @@ STATUS = f"{POLICIES.rpartition('/')[0]}/namespaces/team/modelvalidations/granit
 async def server() -> AsyncIterator[FakeApiServer]:
     """A fake API server with one policy and one verified pod."""
     async with FakeApiServer().running() as running:
+        await running.put(NAMESPACES, namespace("team"))
         await running.put(POLICIES, stored_policy())
         await running.put(PODS, ended(gated(), [verified()]))
         yield running
@@ -82,7 +90,11 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
     async with AsyncExitStack() as stack:
 
         async def make(
-            *, operator_compat: bool = False, reports: bool = False, timing: Timing = TIMING
+            *,
+            operator_compat: bool = False,
+            reports: bool = False,
+            timing: Timing = TIMING,
+            now: Callable[[], dt.datetime] = lambda: NOW,
         ) -> Observer:
             api = await ClusterApi.connect(server.kubeconfig(tmp_path), name="test")
             stack.push_async_callback(api.close)
@@ -96,6 +108,7 @@ async def start(server: FakeApiServer, metrics: Metrics, tmp_path: Path) -> Asyn
                 announcer=events,
                 timing=timing,
             )
+            observer.now = now
             for each in (observer.run(), events.run()):
                 stack.push_async_callback(ended_task, asyncio.create_task(each))
             return observer

@@ -20,7 +20,7 @@ from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
 from validator.policy.schema.fields import Document
-from validator.policy.status import Status
+from validator.policy.status import ExemptionStatus, RuleStatus, Status
 from validator.policy.trust_root import TrustRoot
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def cluster_rule_definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition of the cluster's rules as JSON-ready values."""
     return _definition(
         ClusterModelValidation,
-        None,
+        RuleStatus,
         names={
             "kind": contract.CLUSTER_KIND,
             "plural": contract.CLUSTER_PLURAL,
@@ -90,6 +90,8 @@ def cluster_rule_definition() -> dict[str, Any]:
             _column("Identity", f".spec.config[{_IDENTITIES}]"),
             _column("Default", ".spec.default", kind="boolean"),
             _column("Labels", ".spec.namespaceSelector.matchLabels"),
+            _column("Accepted", _condition("Accepted")),
+            _column("Namespaces", ".status.namespaces", kind="integer"),
             _column("Expressions", ".spec.namespaceSelector.matchExpressions", priority=1),
             _column("Issuer", f".spec.config[{_ISSUERS}]", priority=1),
             _column("Digests", ".spec.digests", priority=1),
@@ -112,7 +114,7 @@ def exemption_definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition of exemptions as JSON-ready values."""
     return _definition(
         ModelValidationExemption,
-        None,
+        ExemptionStatus,
         names={"kind": exemption.KIND, "plural": exemption.PLURAL},
         scope="Cluster",
         columns=[
@@ -120,6 +122,8 @@ def exemption_definition() -> dict[str, Any]:
             _column("Kind", ".spec.workload.kind"),
             _column("Workload", ".spec.workload.name"),
             _column("Expires", ".spec.expires"),
+            _column("In force", _condition("InForce")),
+            _column("Until", ".status.until", priority=1),
             _column("Requested by", ".spec.requestedBy"),
             _column("Reason", ".spec.reason", priority=1),
         ],
@@ -175,6 +179,11 @@ def _definition(
             ],
         },
     }
+
+
+def _condition(kind: str) -> str:
+    """Return the path of a condition's status."""
+    return f".status.conditions[?(@.type=='{kind}')].status"
 
 
 def _column(name: str, path: str, *, kind: str = "string", priority: int = 0) -> dict[str, Any]:

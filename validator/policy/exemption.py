@@ -7,7 +7,7 @@ models are verified and reported, and nothing is stopped (decision 0056).
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -96,6 +96,7 @@ class ModelValidationExemption(
     kind: Literal["ModelValidationExemption"]
     metadata: ExemptionMetadata
     spec: ExemptionSpec
+    status: dict[str, Any] | None = None
 
     @classmethod
     def from_object(cls, document: object, *, source: str) -> Self:
@@ -118,6 +119,11 @@ class ModelValidationExemption(
             return expires
         created = _utc(created)
         return min(expires, created + min(LONGEST, _LAST - created))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it counts no longer than `LONGEST` allows, although it says so."""
+        return self.end < _utc(self.spec.expires)
 
     def applied_to(self, policy: ModelValidation) -> ModelValidation:
         """Return a policy as it holds for the exempt workload: it reports, and stops nothing."""

@@ -1,4 +1,4 @@
-"""`ModelValidation.status`: what became of a policy's pods, by `python -m webhook observe`.
+"""The statuses of our kinds, by `python -m webhook observe`: what became of a policy's pods.
 
 Nobody decides by it: the webhook and the validator ignore it. The bounds keep one status below
 128 KiB, since each one is an event for every replica of the webhook.
@@ -102,3 +102,33 @@ class Status(Document, frozen=True, kw_only=True):
     pods: PodCounts | None = None
     models: Annotated[tuple[VerifiedModel, ...], Meta(max_length=MODELS_SHOWN)] | None = None
     refusals: Annotated[tuple[RefusedPod, ...], Meta(max_length=REFUSALS_SHOWN)] | None = None
+
+
+_Conditions = Annotated[tuple[Condition, ...], Meta(max_length=CONDITIONS_LIMIT)]
+
+
+class RuleStatus(Document, frozen=True, kw_only=True):
+    """What `python -m webhook observe` says of a rule; nothing decides by it."""
+
+    observed_generation: _Count | None = None
+    conditions: _Conditions | None = None
+    namespaces: (
+        Annotated[int, Meta(ge=0, description="How many namespaces it holds in.")] | None
+    ) = None
+
+
+class ExemptionStatus(Document, frozen=True, kw_only=True):
+    """What `python -m webhook observe` says of an exemption; nothing decides by it."""
+
+    observed_generation: _Count | None = None
+    conditions: _Conditions | None = None
+    until: (
+        Annotated[
+            str,
+            Meta(
+                max_length=TIME_LIMIT,
+                description="Its end, RFC 3339: what it says, or 90 days after its creation.",
+            ),
+        ]
+        | None
+    ) = None

@@ -1,13 +1,15 @@
 """Verdicts as objects: what the gates in all pods have said, by policy.
 
 Belongs here: reading labelled pods, and what is made of them: the status of each
-ModelValidation, events, metrics and a page. Does not belong here: any decision. A pod is not
-changed, refused or stopped by what is found, and the webhook never reads it.
+ModelValidation, events, metrics and a page; and the statuses of the cluster's rules and
+exemptions. Does not belong here: any decision. A pod is not changed, refused or stopped by what is
+found, and the webhook never reads it.
 
 The core is pure: `pod` makes the verdict on one pod, and `status`, with `conditions`, what is said
-of one policy. `pods` and `policies` hold what is known, within bounds. `events`, `metrics`,
-`openreports` and `site`, the page, say it in other ways. Around them stand `controller`, which
-follows, `writer`, which writes, and `process`.
+of one policy, as it is `in_force` beside roots and rules; `cluster_status` is the same for a rule
+or an exemption. `pods` and `policies` hold what is known, within bounds. `events`, `metrics`,
+`openreports` and `site`, the page, say it in other ways. Around them stand `controller` and
+`cluster_wide`, which follow, `cluster_statuses` and `writer`, which write, and `process`.
 
 A pod's status is foreign text: a report that is not in the form that our gate writes, for this
 pod and its policy, proves nothing.

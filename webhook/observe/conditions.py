@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from validator import contract
+from validator.text import quoted
 from webhook.admission.injected.restart_rules import FIRST, ON_EVERY_NODE, Obstacle, obstacle
+from webhook.observe.policies import Flaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.observe.policies import Known
+    from webhook.observe.policies import Known, Narrowed
     from webhook.settings import Version
 
 _FIRST: Final = "{}.{}".format(*FIRST)
@@ -51,18 +54,8 @@ def conditions(policy: Known, *, server: Version | None) -> list[Said]:
         server: The API server's version, `None` where it does not tell it.
     """
     refused = "pods that choose this policy are refused"
-    if policy.flaw is not None and policy.roots:
-        # Not stalled: it is in force once the root is there, and who applies both may wait for it.
-        return [
-            Said("Accepted", "False", "TrustRootNotUsable", policy.flaw),
-            Said("Ready", "False", "TrustRootNotUsable", refused),
-        ]
     if policy.flaw is not None:
-        return [
-            Said("Accepted", "False", "Invalid", policy.flaw),
-            Said("Ready", "False", "Invalid", refused),
-            Said("Stalled", "True", "Invalid", policy.flaw),
-        ]
+        return flawed(policy.why, policy.flaw, follows=refused)
     accepted = Said("Accepted", "True", "Valid", "the policy can be used")
     ready = Said("Ready", "True", "InForce", "pods that choose this policy are verified")
     if policy.mode == "Audit":
@@ -70,7 +63,40 @@ def conditions(policy: Known, *, server: Version | None) -> list[Said]:
     if policy.deleted:
         ready = Said("Ready", "False", "Deleted", refused)
     restarts = _restarts(policy, server)
-    return [accepted, ready, _pinned(policy), _signer(policy), restarts, *_stops(policy, server)]
+    stops = _stops(policy, server)
+    return [accepted, ready, _narrowed(policy), _pinned(policy), _signer(policy), restarts, *stops]
+
+
+def flawed(why: str, flaw: str, *, follows: str) -> list[Said]:
+    """Return the conditions of what cannot be used.
+
+    Args:
+        why: Where the flaw is.
+        flaw: The sentence.
+        follows: What follows for pods.
+    """
+    said = [Said("Accepted", "False", why, flaw), Said("Ready", "False", why, follows)]
+    if why == Flaw.POLICY:
+        # Else it is in force once another object is right, and who applies both may wait for it.
+        said.append(Said("Stalled", "True", why, flaw))
+    return said
+
+
+def _narrowed(policy: Known) -> Said:
+    if not policy.narrowed:
+        message = f"no {contract.CLUSTER_KIND} holds in the namespace"
+        return Said("Narrowed", "False", "NoRules", message)
+    rules = "; ".join(map(_by_rule, policy.narrowed))
+    return Said("Narrowed", "True", "ClusterRules", f"beside the policy hold: {rules}")
+
+
+def _by_rule(narrowed: Narrowed) -> str:
+    pins = " and is one that it pins" if narrowed.pins else ""
+    fields = f", and it narrows {', '.join(narrowed.fields)}" if narrowed.fields else ""
+    return (
+        f"the {contract.CLUSTER_KIND} {quoted(narrowed.rule)}, of whose signers one has signed "
+        f"each model{pins}{fields}"
+    )
 
 
 def _pinned(policy: Known) -> Said:

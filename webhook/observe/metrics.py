@@ -18,7 +18,7 @@ from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import under
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client import CollectorRegistry, Metric
 
@@ -42,7 +42,7 @@ class Metrics:
         self.registry = registry
         self.writes = Counter(
             f"{PREFIX}_status_writes",
-            "Statuses of policies that were written, by outcome.",
+            "Statuses that were written, by outcome.",
             ("outcome",),
             registry=registry,
         )
@@ -69,12 +69,21 @@ class Held(Collector):
     Args:
         pods: The pods.
         policies: The policies.
+        left_out: Returns, by further resource, how many of its objects are not held, or 1.
         shown: Policies with series of their own.
     """
 
-    def __init__(self, pods: Pods, policies: Policies, *, shown: int = POLICIES_SHOWN) -> None:
+    def __init__(
+        self,
+        pods: Pods,
+        policies: Policies,
+        *,
+        left_out: Callable[[], Mapping[str, int]] = dict,
+        shown: int = POLICIES_SHOWN,
+    ) -> None:
         self._pods = pods
         self._policies = policies
+        self._left_out = left_out
         self._shown = shown
 
     def collect(self) -> Iterator[Metric]:
@@ -89,11 +98,13 @@ class Held(Collector):
         yield family
         left_out = GaugeMetricFamily(
             f"{PREFIX}_left_out",
-            "Objects that are not held, since there are too many.",
+            "Objects that are not held, since there are too many; 1 for a kind that is left out.",
             labels=("resource",),
         )
         left_out.add_metric(("pods",), self._pods.left_out)
         left_out.add_metric(("modelvalidations",), self._policies.left_out)
+        for resource, number in self._left_out().items():
+            left_out.add_metric((resource,), number)
         yield left_out
 
     def _numbers(self) -> Tally[tuple[str, str, str]]:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import enum
 import json
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from validator.errors import PolicyError
-from validator.policy import trust_root
 from validator.policy.document import ModelValidation
 from validator.policy.signers import SigstoreConfig
 from validator.policy.status import Status
 from webhook.observe.pod import report
+from webhook.sources.holdings import OVERHEAD, Bounds
 from webhook.sources.store import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Container, Iterator
 
-    from validator.policy.trust_root import Reference, TrustRoot
     from webhook.observe.pod.wire import Key
 
 
 POLICIES_LIMIT: Final = 10_000
-"""Policies that are held, some 3 KiB each with their status."""
+"""Policies that are held, some 5 KiB each with their status; all together are bounded, too."""
 
 NAMESPACE_LIMIT: Final = 100
 """Policies of one namespace: nobody who fills one leaves the others without a status."""
@@ -39,12 +37,37 @@ RESERVED: Final = ("example", "invalid", "test", "example.com", "example.net", "
 """Domains that nobody can own (RFC 2606): who is named by one is an example's signer."""
 
 
+class Flaw(enum.StrEnum):
+    """The place where it is to be mended that a policy cannot be used: a condition's reason."""
+
+    POLICY = "Invalid"
+    ROOT = "TrustRootNotUsable"
+    RULE = "ClusterRule"
+
+
+class Narrowed(NamedTuple):
+    """A rule of the cluster that holds beside a policy, and what it takes away.
+
+    Attributes:
+        rule: Its name.
+        pins: Whether it pins models.
+        fields: Those of the policy that it makes stricter.
+    """
+
+    rule: str
+    pins: bool
+    fields: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A policy, as far as it is held.
 
     Attributes:
+        written: The policy as it was written, `None` where it is broken by itself.
         flaw: Why it cannot be used; `None` where it can.
+        why: Where the flaw is.
+        narrowed: By the rules that hold beside it.
         deleted: Whether it is being deleted.
         paths: Of its models.
         pinned: Whether each of its models is pinned by a digest.
@@ -52,7 +75,6 @@ class Known:
         placeholder: The signer or issuer that is an example's; `None` for none.
         on_restart: As in the specification; `None` where it has none.
         stops: Whether a changed model is to end the pod's containers.
-        roots: The roots of trust that it names; where one cannot be used, `flaw` says so.
         status: As the API server has it; `None` where there is none, or not in our form.
     """
 
@@ -60,7 +82,10 @@ class Known:
     name: str
     uid: str
     generation: int
+    written: ModelValidation | None = None
     flaw: str | None = None
+    why: Flaw = Flaw.POLICY
+    narrowed: tuple[Narrowed, ...] = ()
     deleted: bool = False
     mode: str = ""
     paths: tuple[str, ...] = ()
@@ -69,13 +94,17 @@ class Known:
     placeholder: str | None = None
     on_restart: str | None = None
     stops: bool = False
-    roots: tuple[Reference, ...] = ()
     status: Status | None = None
 
     @property
     def key(self) -> Key:
         """Namespace and name."""
         return self.namespace, self.name
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as `Bounds` counts them."""
+        return OVERHEAD + (len(msgspec.json.encode(self.written)) if self.written else 0)
 
 
 class Policies:
@@ -84,15 +113,22 @@ class Policies:
     Args:
         limit: How many are held.
         namespace_limit: How many of one namespace.
+        bounds: Their bytes, as the webhook bounds them.
     """
 
     def __init__(
-        self, *, limit: int = POLICIES_LIMIT, namespace_limit: int = NAMESPACE_LIMIT
+        self,
+        *,
+        limit: int = POLICIES_LIMIT,
+        namespace_limit: int = NAMESPACE_LIMIT,
+        bounds: Bounds | None = None,
     ) -> None:
         self._limit = limit
         self._namespace_limit = namespace_limit
+        self._bounds = bounds or Bounds()
         self._policies: dict[Key, Known] = {}
-        self._in_namespace: Counter[str] = Counter()
+        self._sizes: dict[str, dict[str, int]] = {}
+        self._total = 0
         self._left_out: set[Key] = set()
 
     def __len__(self) -> int:
@@ -114,24 +150,39 @@ class Policies:
         """Return a policy that is none of the given ones, `None` where there is none."""
         return next((key for key in self._policies if key not in than), None)
 
+    def in_namespace(self, namespace: str) -> list[Key]:
+        """Return the policies of a namespace."""
+        return [(namespace, name) for name in self._sizes.get(namespace, ())]
+
     def put(self, policy: Known) -> None:
-        """Take a policy in, unless there are too many."""
-        key = policy.key
-        if key not in self._policies:
-            full = len(self._policies) >= self._limit
-            if full or self._in_namespace[policy.namespace] >= self._namespace_limit:
-                if len(self._left_out) < self._limit:
-                    self._left_out.add(key)
-                return
-            self._in_namespace[policy.namespace] += 1
+        """Take a policy in, unless there are too many, or they are too large."""
+        key, known = policy.key, self._policies.get(policy.key)
+        if known is not None and known.written is policy.written:
+            self._policies[key] = policy
+            return
+        self.remove(key)
+        size, sizes = policy.size, self._sizes.get(policy.namespace, {})
+        if (
+            len(self._policies) >= self._limit
+            or self._total + size > self._bounds.total
+            or len(sizes) >= self._namespace_limit
+            or sum(sizes.values()) + size > self._bounds.namespace
+        ):
+            if len(self._left_out) < self._limit:
+                self._left_out.add(key)
+            return
+        self._sizes.setdefault(policy.namespace, {})[policy.name] = size
+        self._total += size
         self._policies[key] = policy
-        self._left_out.discard(key)
 
     def remove(self, key: Key) -> None:
         """Forget a policy."""
         self._left_out.discard(key)
         if self._policies.pop(key, None) is not None:
-            self._in_namespace[key[0]] -= 1
+            namespace, name = key
+            self._total -= self._sizes[namespace].pop(name)
+            if not self._sizes[namespace]:
+                del self._sizes[namespace]
 
 
 def known(document: Mapping[str, Any]) -> Known:
@@ -163,6 +214,7 @@ def known(document: Mapping[str, Any]) -> Known:
         name=metadata.name,
         uid=metadata.uid or "",
         generation=metadata.generation or 0,
+        written=policy,
         deleted=metadata.deletion_timestamp is not None,
         mode=policy.spec.mode,
         paths=tuple(model.path for model in models),
@@ -171,27 +223,8 @@ def known(document: Mapping[str, Any]) -> Known:
         placeholder=_placeholder(policy),
         on_restart=policy.spec.on_restart,
         stops=again is not None and again.action == "Stop",
-        roots=trust_root.references(policy.spec.config, policy.spec.trust),
         status=status,
     )
-
-
-def with_roots(policy: Known, find: Callable[[str], TrustRoot]) -> Known:
-    """Return the policy as the roots of trust that it names let it be used, or not.
-
-    Args:
-        policy: The policy.
-        find: Returns the root of a name; raises `PolicyError` where it cannot be used.
-    """
-    if not policy.roots:
-        return policy
-    flaw = None
-    try:
-        for each in policy.roots:
-            trust_root.found(each, find)
-    except PolicyError as error:
-        flaw = report.sentence(str(error))
-    return policy if flaw == policy.flaw else replace(policy, flaw=flaw)
 
 
 def _status(document: object) -> Status | None:

@@ -52,7 +52,8 @@ async def observe(settings: ObserveSettings) -> None:
             metrics=metrics,
             announcer=events,
         )
-        metrics.registry.register(Held(observer.pods, observer.policies))
+        held = Held(observer.pods, observer.policies, left_out=lambda: observer.cluster.left_out)
+        metrics.registry.register(held)
         probes = probe_app(lambda: observer.complaint, registry=metrics.registry)
         await _listening(stack, probes, settings.host, settings.probe_port)
         shown = Page(observer.pods, observer.policies)

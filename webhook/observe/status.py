@@ -23,8 +23,10 @@ from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import counts, under
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
+    from validator.policy.status import ExemptionStatus, RuleStatus
+    from webhook.observe.conditions import Said
     from webhook.observe.pod.verdict import Observed, Verified
     from webhook.observe.policies import Known
     from webhook.settings import Version
@@ -52,27 +54,46 @@ def status(
     found = counts(pods, uid=policy.uid)
     return Status(
         observed_generation=policy.generation,
-        conditions=_conditions(policy, server=server, now=now),
+        conditions=dated(
+            conditions(policy, server=server),
+            before=policy.status,
+            generation=policy.generation,
+            now=now,
+        ),
         pods=PodCounts(**{str(verdict): number for verdict, number in found.items()}),
         models=models(policy, pods),
         refusals=_refusals(policy, pods),
     )
 
 
-def _conditions(policy: Known, *, server: Version | None, now: str) -> tuple[Condition, ...]:
-    before = {each.type: each for each in (policy.status and policy.status.conditions) or ()}
+def dated(
+    said: Iterable[Said],
+    *,
+    before: Status | RuleStatus | ExemptionStatus | None,
+    generation: int,
+    now: str,
+) -> tuple[Condition, ...]:
+    """Return conditions with their times.
+
+    Args:
+        said: The conditions.
+        before: The status that the API server has; a condition that has not changed keeps its time.
+        generation: Of the object.
+        now: The time of a condition that changes, RFC 3339.
+    """
+    known = {each.type: each for each in (before.conditions if before else None) or ()}
     made = []
-    for said in conditions(policy, server=server):
-        old = before.get(said.type)
-        since = old.last_transition_time if old and old.status == said.status else now
+    for each in said:
+        old = known.get(each.type)
+        since = old.last_transition_time if old and old.status == each.status else now
         made.append(
             Condition(
-                type=said.type,
-                status=said.status,
-                reason=said.reason,
-                message=said.message,
+                type=each.type,
+                status=each.status,
+                reason=each.reason,
+                message=each.message,
                 last_transition_time=since,
-                observed_generation=policy.generation,
+                observed_generation=generation,
             )
         )
     return tuple(made)

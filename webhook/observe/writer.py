@@ -143,7 +143,7 @@ class Writer:
             (namespace, name), reason = next(iter(new.items()))
             _log.warning(
                 f"a {self._what} was not written",
-                policy=f"{namespace}/{name}",
+                object=f"{namespace}/{name}",
                 reason=reason,
                 more=len(new) - 1,
             )

@@ -61,13 +61,15 @@ def among(known: tuple[object, ...] | LeftOut) -> Rules:
 def read(document: Mapping[str, Any]) -> Rule:
     """Return the rule that a document holds, usable or broken.
 
-    One that is too large for a gate's environment is broken.
+    One that is too large for a gate's environment is broken. Its status is not kept: a new one
+    would be a new state of the cluster.
 
     Raises:
         PolicyError: It does not even say which rule it is.
     """
     try:
         rule = ClusterModelValidation.from_object(document, source="as the API server has it")
+        rule = msgspec.structs.replace(rule, status=None)
         check_fits(rule)
     except PolicyError as error:
         return BrokenRule(

@@ -37,14 +37,15 @@ def of_namespace(known: object, namespace: str) -> tuple[ModelValidationExemptio
 
 
 def read(document: Mapping[str, Any]) -> ModelValidationExemption | BrokenExemption:
-    """Return the exemption that a document holds, usable or broken.
+    """Return the exemption that a document holds, usable or broken, without its status.
 
     Raises:
         PolicyError: It does not even say which exemption it is.
     """
     try:
-        return ModelValidationExemption.from_object(document, source="as the API server has it")
+        found = ModelValidationExemption.from_object(document, source="as the API server has it")
     except PolicyError as error:
         return BrokenExemption(
             metadata=metadata_of(document, otherwise=error), reason=f"it exempts nobody: {error}"
         )
+    return msgspec.structs.replace(found, status=None)

@@ -154,7 +154,7 @@ class FakeApiServer:
         return web.json_response(found, status=200) if found else web.Response(status=404)
 
     async def _patched(self, request: web.Request) -> web.StreamResponse:
-        """Merge into the status of a policy, as the subresource does: nothing else changes."""
+        """Merge into an object's status, as the subresource does: nothing else changes."""
         body = await request.json()
         if request.headers["Content-Type"] == "application/apply-patch+yaml":
             return self._applied(request, body)
@@ -164,16 +164,21 @@ class FakeApiServer:
         if request.path in self.unwritable:
             self.refused_writes += 1
             return web.json_response({"kind": "Status", "code": 422}, status=422)
-        namespace, _, name = request.path.removesuffix("/status").rpartition("/modelvalidations/")
-        key = (namespace.rpartition("/")[2], name)
-        found = self._objects[POLICIES].get(key)
+        assert request.path.endswith("/status")
+        collection, name = request.path.removesuffix("/status").rsplit("/", 1)
+        namespace = None
+        if collection not in CLUSTER_WIDE:
+            namespace = collection.removesuffix("/modelvalidations").rpartition("/")[2]
+            collection = POLICIES
+        found = self._objects[collection].get((namespace, name))
         if found is None:
             return web.Response(status=404)
         if body["metadata"]["uid"] != found["metadata"]["uid"]:
             return web.Response(status=409)
         self.patches.append((request.path, body))
         merged = found.get("status", {}) | body["status"]
-        return web.json_response(await self.put(POLICIES, found | {"status": merged}))
+        kept = {name: value for name, value in merged.items() if value is not None}
+        return web.json_response(await self.put(collection, found | {"status": kept}))
 
     def _applied(self, request: web.Request, body: Object) -> web.Response:
         """Have an object as the client says, unless the client could not: then say so."""

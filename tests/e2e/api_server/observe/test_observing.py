@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from tests.e2e.api_server.admission.test_trust_roots import gates_policy, root
 from tests.e2e.api_server.observe.running import USER, rights, running_observer
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import policy, workload
+from tests.support.cluster_rules import rule_document
 from tests.support.observed import ended, refused, verified, with_monitor
+from validator.policy.cluster_rules.namespace_selector import NAME_LABEL
 from webhook.admission.injected.restart_rules import FIRST
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("webhook_in_force")]
 
+RULES = "/apis/rhtas.redhat.com/v1alpha1/clustermodelvalidations"
 MERGE = "application/merge-patch+json"
 
 
@@ -149,6 +153,7 @@ def test_kubectl_waits_for_a_policy(control_plane: ControlPlane, team: TeamFacto
     assert {c["type"]: c["reason"] for c in found["conditions"]} == {
         "Accepted": "Valid",
         "Ready": "InForce",
+        "Narrowed": "NoRules",
         "Pinned": "NoDigests",
         "Signer": "Placeholder",
         "RestartVerifies": "NodesMayBeOlder",
@@ -245,6 +250,46 @@ def test_a_root_that_goes_takes_its_policies_out_of_force(
 
 
 @pytest.mark.usefixtures("observer")
+def test_rules_and_exemptions_have_a_status(control_plane: ControlPlane, team: TeamFactory) -> None:
+    """In columns of `kubectl get`, and in the policy which a rule narrows."""
+    name = team(mode="Audit")
+    chosen = {"matchLabels": {NAME_LABEL: name}}
+    control_plane.created(rule_document(name, namespaceSelector=chosen))
+    long = exemption(name)
+    long["spec"]["expires"] = "2126-12-24T00:00:00Z"
+    control_plane.created(long)
+    try:
+        for kind in ("cmv", "modelvalidationexemptions"):
+            control_plane.kubectl(
+                "wait", f"{kind}/{name}", "--timeout=20s", "--for=condition=Accepted"
+            )
+        control_plane.kubectl("wait", f"cmv/{name}", "--timeout=20s", "--for=condition=Ready")
+        assert _columns(control_plane, "cmv", name)["NAMESPACES"] == "1"
+        shown = _columns(control_plane, "modelvalidationexemptions", name)
+        assert shown["IN FORCE"] == "True"
+        assert shown["UNTIL"] < shown["EXPIRES"]
+        wait = ("wait", "-n", name, "mv/granite", "--timeout=20s")
+        control_plane.kubectl(*wait, "--for=condition=Narrowed")
+        said = {each["type"]: each for each in status_of(control_plane, name)["conditions"]}
+        assert said["Ready"]["reason"] == "InForce"
+        assert said["Narrowed"]["message"].endswith("and it narrows mode")
+    finally:
+        for collection in (RULES, COLLECTION):
+            control_plane.call("DELETE", f"{collection}/{name}")
+
+
+def _columns(control_plane: ControlPlane, kind: str, name: str) -> dict[str, str]:
+    """Return what `kubectl get -o wide` shows of an object, by column."""
+    head, row = control_plane.kubectl("get", kind, name, "-o", "wide").stdout.splitlines()
+    starts = [match.start() for match in re.finditer(r"(?<!\S)\S+( \S+)*", head)]
+    ends = [*starts[1:], None]
+    return {
+        head[start:end].strip(): row[start:end].strip()
+        for start, end in zip(starts, ends, strict=True)
+    }
+
+
+@pytest.mark.usefixtures("observer")
 def test_a_status_is_not_written_with_the_policy(
     control_plane: ControlPlane, team: TeamFactory
 ) -> None:
@@ -260,7 +305,7 @@ def test_a_status_is_not_written_with_the_policy(
 def test_its_rights(
     control_plane: ControlPlane, observer: ProbedProgram, team: TeamFactory
 ) -> None:
-    """It reads pods, policies and roots, writes a status, and nothing else."""
+    """It reads pods, policies and what they are judged by, writes statuses, and nothing else."""
     assert observer.ready
     name = team()
     pod = made(control_plane, name, "any")["metadata"]
@@ -268,7 +313,8 @@ def test_its_rights(
     allowed: list[tuple[str, str, Document | None]] = [
         ("GET", "/api/v1/pods?limit=1", None),
         ("GET", "/apis/rhtas.redhat.com/v1alpha1/modelvalidations?limit=1", None),
-        ("GET", f"{ROOTS}?limit=1", None),
+        *(("GET", f"{each}?limit=1", None) for each in (ROOTS, COLLECTION, RULES)),
+        ("GET", "/api/v1/namespaces?limit=1", None),
         ("PATCH", f"{policies}/granite/status", {}),
     ]
     assert _created_event(control_plane, name) == 201
@@ -280,9 +326,11 @@ def test_its_rights(
         ("DELETE", f"/api/v1/namespaces/{name}/pods/{pod['name']}", None),
         ("GET", f"/api/v1/namespaces/{name}/secrets", None),
         ("GET", f"/api/v1/namespaces/{name}/configmaps", None),
-        ("GET", "/api/v1/namespaces", None),
-        ("POST", ROOTS, {}),
-        ("GET", COLLECTION, None),
+        ("GET", f"/api/v1/namespaces/{name}", None),
+        ("PATCH", f"/api/v1/namespaces/{name}", {}),
+        *(("POST", each, {}) for each in (ROOTS, COLLECTION, RULES)),
+        *(("PATCH", f"{each}/any", {}) for each in (ROOTS, COLLECTION, RULES)),
+        ("PATCH", f"{ROOTS}/any/status", {}),
         ("POST", f"/api/v1/namespaces/{name}/pods", {}),
         ("GET", f"/apis/events.k8s.io/v1/namespaces/{name}/events", None),
     ]

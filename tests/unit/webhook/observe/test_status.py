@@ -10,22 +10,19 @@ import pytest
 
 from tests.support import observed as made
 from tests.support.observed import ended, exempted, gated, refused, seen, stored_policy, verified
-from tests.unit.validator.policy.test_trust_root import root_document
-from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from validator.policy.status import (
     CONDITIONS_LIMIT,
     MODELS_SHOWN,
     REFUSALS_SHOWN,
-    SENTENCE_LIMIT,
     Status,
 )
-from validator.policy.trust_root import TrustRoot
 from webhook.admission.injected.restart_rules import in_force, stops
 from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import Pods
-from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known, with_roots
+from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known
 from webhook.observe.status import status
+from webhook.sources.holdings import Bounds
 
 Document = dict[str, Any]
 NOW = "2026-11-28T21:00:00Z"
@@ -174,31 +171,6 @@ def test_a_policy_that_cannot_be_used_has_failed() -> None:
     (accepted, *_) = status(known(policy), [], now=NOW).conditions or ()
     assert accepted.message == known(policy).flaw
     assert accepted.message
-
-
-def test_a_policy_whose_root_cannot_be_used_waits_for_it() -> None:
-    """It is not stalled: who applies both may wait until it is ready; the sentence is bounded."""
-    name = "x" * 200
-    signer = {"pkiConfig": {"trustRootRef": {"name": "corp"}}}
-    policy = known(stored_policy(config={"anyOf": [signer, signer]}))
-
-    def find(_: str) -> TrustRoot:
-        raise PolicyError(f"it does not exist: {name * 4}")
-
-    missing = with_roots(policy, find)
-    found = {each.type: each for each in status(missing, [], now=NOW).conditions or ()}
-    assert {kind: (each.status, each.reason) for kind, each in found.items()} == {
-        "Accepted": ("False", "TrustRootNotUsable"),
-        "Ready": ("False", "TrustRootNotUsable"),
-    }
-    assert found["Accepted"].message.startswith("pkiConfig.trustRootRef: it does not exist: x")
-    assert len(found["Accepted"].message) == SENTENCE_LIMIT
-    assert with_roots(missing, find) is missing
-    document = root_document(certificateAuthorities="PEM")
-    there = TrustRoot.from_object(document, source="test")
-    assert with_roots(missing, lambda _: there) == policy
-    plain = known(stored_policy())
-    assert with_roots(plain, find) is plain
 
 
 def test_a_policy_that_is_being_deleted_is_not_ready() -> None:
@@ -378,6 +350,30 @@ def test_policies_are_bounded_by_namespace() -> None:
     put("full", "c")
     assert policies.get(("full", "c")) is not None
     assert policies.left_out == 1
+
+
+def test_policies_are_bounded_by_their_size() -> None:
+    """As the webhook bounds them: of one namespace, and of all together."""
+    policies = Policies(bounds=Bounds(namespace=6_000, total=10_000))
+
+    def put(namespace: str, name: str, *, padding: int = 0) -> bool:
+        config = {"privateKeyConfig": {"publicKey": "x" * (1 + padding)}}
+        policies.put(known(stored_policy(name, namespace=namespace, config=config)))
+        return policies.get((namespace, name)) is not None
+
+    assert put("a", "1")
+    assert not put("a", "2", padding=4_000)
+    assert put("b", "1", padding=3_000)
+    assert put("c", "1", padding=1_000)
+    assert not put("d", "1", padding=1_000)
+    assert policies.left_out == 2
+    assert put("c", "1")
+    assert put("d", "1", padding=500)
+    assert not put("d", "1", padding=4_000)
+    assert policies.in_namespace("d") == []
+    policies.remove(("b", "1"))
+    assert put("d", "1", padding=4_000)
+    assert policies.in_namespace("d") == [("d", "1")]
 
 
 def test_each_verdict_has_a_count() -> None:

@@ -95,6 +95,15 @@ def read_anchor(path: Path, *, what: str) -> bytes:
         raise PolicyError(str(error)) from error
 
 
+_OTHER_FORMS: Final = {
+    b"\x1f\x8b": "it is compressed by gzip: unpack it",
+    b"\xef\xbb\xbf": "it begins with a byte order mark: save it without one",
+    b"version https://git-lfs.": "it is a Git LFS pointer in place of the content: run `git lfs pull`",
+    b"<": "it looks like a web page: fetch it again",
+}
+"""The first bytes of what stands in the place of JSON now and then, and what to do about it."""
+
+
 def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
     """Decode JSON as a verifier must: one reading only.
 
@@ -105,6 +114,9 @@ def load_json(text: bytes, *, what: str, depth: int, values: int) -> Any:
         BundleError: It is not such JSON, nested deeper than `depth`, or has more than `values`
             values. Each takes memory: 63 MiB of empty lists would become 1.8 GiB.
     """
+    for start, flaw in _OTHER_FORMS.items():
+        if text.startswith(start):
+            raise BundleError(f"the {what} is not JSON: {flaw}")
     check_values(text, what=what, values=values)
     try:
         document = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=no_constant)

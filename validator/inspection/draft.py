@@ -18,8 +18,11 @@ from validator.errors import PolicyError, SignatureError, StatementError
 from validator.from_policy import verifiers
 from validator.inspection.claims import read_statement, statement_pin
 from validator.policy.document import NAME_LIMIT, ModelValidation
+from validator.policy.schema.fields import TEXT_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from validator.bundle import Bundle
     from validator.statement import Statement
 
@@ -127,7 +130,7 @@ def _certificate(bundle: Bundle, anchors: Anchors) -> dict[str, Any]:
             "authority: name the authority's certificate by --certificate-chain"
         )
     found = [name for name in names(load_chain(bundle.certificates)[0]) if name]
-    identity = {"certificateIdentity": found[0]} if found else {}
+    identity = {"certificateIdentity": _nameable(found)} if found else {}
     return {"certificateAuthorities": anchors.authorities, **identity}
 
 
@@ -138,4 +141,18 @@ def _keyless(bundle: Bundle) -> dict[str, Any]:
     identity, issuer = identities(certificate), issuers(certificate)
     if not identity or not issuer:
         raise SignatureError("the certificate does not say who signed, or who vouches for it")
-    return {"certificateIdentity": identity[0], "certificateOidcIssuer": issuer[0]}
+    return {
+        "certificateIdentity": _nameable(identity),
+        "certificateOidcIssuer": _nameable(issuer),
+    }
+
+
+def _nameable(names: Sequence[str]) -> str:
+    """Return the first of a certificate's names that a policy can have."""
+    fitting = [name for name in names if 0 < len(name) <= TEXT_LIMIT]
+    if not fitting:
+        raise SignatureError(
+            f"no policy can name the signer: a name has at most {TEXT_LIMIT:,} characters there, and "
+            "in the certificate more, or none"
+        )
+    return fitting[0]

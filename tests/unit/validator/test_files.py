@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -41,6 +42,22 @@ def test_values_are_counted_before_they_are_made(value: bytes, weight: int) -> N
     assert len(load_json(text, what="file", depth=9, values=weight * 1000)) == 1000
     with pytest.raises(BundleError, match=f"the file has more than {weight * 1000 - 1:,} values"):
         load_json(text, what="file", depth=9, values=weight * 1000 - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (gzip.compress(b"{}"), "it is compressed by gzip: unpack it"),
+        (b"\xef\xbb\xbf{}", "it begins with a byte order mark: save it without one"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
+        (b"<!DOCTYPE html>", "it looks like a web page: fetch it again"),
+    ],
+    ids=["gzip", "byte order mark", "pointer", "web page"],
+)
+def test_what_stands_in_the_place_of_json_is_named(text: bytes, said: str) -> None:
+    """What people have there by mistake, with what to do about it."""
+    with pytest.raises(BundleError, match=f"the file is not JSON: .*{said}"):
+        load_json(text, what="file", depth=9, values=9)
 
 
 @pytest.mark.parametrize("value", [b"[]", b"{}", b'{"a":{"b":0}}'])

@@ -65,7 +65,9 @@ RelativePath = Annotated[str, Meta(max_length=1024, pattern=_RELATIVE)]
 Digest = Annotated[str, Meta(pattern=r"^(statement:)?sha256:[0-9a-f]{64}\Z", max_length=81)]
 
 
-Text = Annotated[str, Meta(min_length=1, max_length=1024)]
+TEXT_LIMIT: Final = 1024
+
+Text = Annotated[str, Meta(min_length=1, max_length=TEXT_LIMIT)]
 
 
 Regexp = Annotated[str, Meta(min_length=1, max_length=512)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
 from tests.sigstore.private import ALICE
-from tests.support.certificates import NOW, Party
+from tests.support.certificates import LEAF, NOW, Party
 from tests.support.signed_model import (
     Document,
     Signer,
@@ -82,6 +84,22 @@ def test_a_certificates_draft_names_the_signer_below_the_authority() -> None:
         draft(bundle, path=None, anchors=Anchors())
     with pytest.raises(SignatureError):
         draft(bundle, path=None, anchors=Anchors(authorities=Party.root().pem.decode()), now=NOW)
+
+
+def test_a_name_that_no_policy_can_have_is_passed_over() -> None:
+    """Another of the certificate's names stands for it; without one, the signature has no draft."""
+    root = Party.root()
+    anchors = Anchors(authorities=root.pem.decode())
+    long = x509.UniformResourceIdentifier("https://example.com/" + "x" * 1024)
+
+    def drafted(*names: x509.GeneralName) -> Document:
+        leaf = root.issue("", replace(LEAF, names=names))
+        return draft(parsed(leaf.bundle(statement())), path=None, anchors=anchors, now=NOW)
+
+    config = drafted(long, x509.RFC822Name("a@example.com"))["spec"]["config"]
+    assert config["pkiConfig"]["certificateIdentity"] == "a@example.com"
+    with pytest.raises(SignatureError, match="no policy can name the signer"):
+        drafted(long)
 
 
 @pytest.mark.parametrize(

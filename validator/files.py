@@ -98,7 +98,7 @@ def read_anchor(path: Path, *, what: str) -> bytes:
 _OTHER_FORMS: Final = {
     b"\x1f\x8b": "it is compressed by gzip: unpack it",
     b"\xef\xbb\xbf": "it begins with a byte order mark: save it without one",
-    b"version https://git-lfs.": "it is a Git LFS pointer in place of the content: run `git lfs pull`",
+    b"version https://git-lfs.": "it is a Git LFS pointer, not the content: run `git lfs pull`",
     b"<": "it looks like a web page: fetch it again",
 }
 """The first bytes of what stands in the place of JSON now and then, and what to do about it."""

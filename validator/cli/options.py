@@ -151,13 +151,23 @@ def _inside(model: Path, path: str) -> str:
     """Return `path` (against the current directory, as model_signing reads it) below the model."""
     here, root = os.path.abspath(path), os.path.abspath(model)  # noqa: PTH100 — no links resolved
     inside = os.path.relpath(here, root)
-    if inside in {".", ".."} or inside.startswith("../"):
+    if _is_outside(inside):  # or a link leads to the model: what is ignored may be one itself
+        folder, name = os.path.split(here)
+        inside = os.path.relpath(
+            os.path.join(os.path.realpath(folder), name), os.path.realpath(model)
+        )
+    if _is_outside(inside):
+        # An absolute path means the same either way, and so does none.
+        hint = f"; if it is meant against the model, write {quoted(model / path)}"
         raise PolicyError(
             f"--ignore-paths {quoted(path)} is not inside the model: against the current "
-            f"directory it is {quoted(here)}; if it is meant against the model, write "
-            f"{quoted(model / path)}"
+            f"directory it is {quoted(here)}{'' if path.startswith('/') or not path else hint}"
         )
     return inside
+
+
+def _is_outside(path: str) -> bool:
+    return path in {".", ".."} or path.startswith("../")
 
 
 def _digest(text: str) -> str:

@@ -152,7 +152,7 @@ def _nameable(names: Sequence[str]) -> str:
     fitting = [name for name in names if 0 < len(name) <= TEXT_LIMIT]
     if not fitting:
         raise SignatureError(
-            f"no policy can name the signer: a name has at most {TEXT_LIMIT:,} characters there, and "
-            "in the certificate more, or none"
+            f"no policy can name the signer: its names have at most {TEXT_LIMIT:,} characters, and "
+            "the certificate's have more, or none"
         )
     return fitting[0]

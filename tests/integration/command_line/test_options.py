@@ -42,12 +42,26 @@ def test_ignored_paths_are_read_against_the_current_directory(desk: Desk) -> Non
     assert desk.verify("--ignore-paths", "./weights/../notes/", cwd=desk.site.model).code == 0
 
 
+def test_a_model_is_the_same_through_a_link(desk: Desk) -> None:
+    """A path in it may be named by the link or by what it leads to."""
+    write(desk.site.model, {"notes": b""})
+    link = desk.folder / "link"
+    link.symlink_to("granite")
+    key = ("--public-key", desk.key)
+    for model, path in ((link, "granite/notes"), (link, "link/notes"), ("granite", "link/notes")):
+        ended = run("verify", "key", model, *key, "--ignore-paths", path, cwd=desk.folder)
+        assert ended.code == 0, ended.text
+    ended = run("verify", "key", link, *key, "--ignore-paths", "granite", cwd=desk.folder)
+    assert ended.code == 2
+
+
 @pytest.mark.parametrize("path", [".", "..", "/", ""])
 def test_the_whole_model_cannot_be_ignored(desk: Desk, path: str) -> None:
     """That would be a verdict on nothing."""
     ended = desk.verify("--ignore-paths", path, cwd=desk.site.model)
     assert ended.code == 2
     assert "is not inside the model" in ended.err
+    assert ("if it is meant against the model" in ended.err) == (path in {".", ".."})
 
 
 def test_a_pin_is_demanded(desk: Desk) -> None:

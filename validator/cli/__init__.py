@@ -7,12 +7,11 @@ it needs only then, since a gate's start-up counts.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from validator.arguments import ArgumentParser, add_subcommand, add_version
 from validator.contract import ExitCode
@@ -60,21 +59,6 @@ def parser() -> ArgumentParser:
     for name, summary in _COMMANDS.items():
         add_subcommand(commands, name, f"{__name__}.{name}", summary=summary)
     return root
-
-
-GARBAGE: Final = 50_000
-"""New objects after which Python looks for garbage. After 700, as by default, that takes 4 ms of a
-start, which makes some ten thousand objects and no garbage."""
-
-
-def command() -> NoReturn:
-    """Run the command as a program, and end the process with its exit code.
-
-    The process ends at once: all threads have ended, all files are closed and all streams are
-    flushed, and the interpreter would take another 11 ms to free its objects one by one.
-    """
-    gc.set_threshold(GARBAGE)
-    os._exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,4 +17,5 @@ def main(folder: str = contract.SERVICE_ACCOUNT_PATH) -> int:
     """Print what the running monitor has found; return 0 if that is good, else 1."""
     good, sentence = status_file.read(folder, now=time.monotonic())
     sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
     return int(not good)

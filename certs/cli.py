@@ -39,10 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="python -m certs",
         description="Issue and rotate the webhook's serving certificate.",
-        allow_abbrev=False,
     )
     add_version(parser)
-    subcommands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
+    subcommands = parser.add_subparsers(prog=parser.prog, required=True, metavar="SUBCOMMAND")
     _add_run(subcommands)
     options = parser.parse_args(arguments)
     try:
@@ -60,7 +59,6 @@ def _add_run(subcommands: argparse._SubParsersAction[ArgumentParser]) -> None:
         description="Keep an authority and the webhook's serving certificate in two Secrets, and "
         "the authority's certificate in caBundle of the webhook configurations. Durations are a "
         "number and s, m, h or d.",
-        allow_abbrev=False,
     )
     add_cluster(parser)
     parser.add_argument(

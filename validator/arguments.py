@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
 DISTRIBUTION: Final = "signed-model-validation"
 USAGE: Final = 2
@@ -24,49 +24,61 @@ that loads archive libraries."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """A parser that knows `--help` and `--version`, and whose errors are one line.
+    """A parser whose errors are one line.
 
     Args:
-        fill: Adds the options when the parser is used: those of the other commands would take
-            time at each start.
         settings: As of `argparse.ArgumentParser`.
     """
 
-    def __init__(
-        self, *, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, **settings: Any) -> None:
         width = partial(argparse.HelpFormatter, width=HELP_COLUMNS)
-        super().__init__(formatter_class=width, **settings)
-        self._fill = fill
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what is known, as argparse does for each command."""
-        fill, self._fill = self._fill, None
-        if fill:
-            fill(self)
-        return super().parse_known_args(args, namespace)
+        super().__init__(formatter_class=width, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and a sentence; the usage is for those who ask for it."""
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def add_subcommand(
-    commands: argparse._SubParsersAction[ArgumentParser], name: str, module: str, *, summary: str
-) -> None:
-    """Add a subcommand whose module is loaded when it is the one that runs.
+class Subcommand(ArgumentParser):
+    """The parser of a subcommand, which is made when it is the one that runs.
 
     Args:
-        commands: Those that there are already.
-        name: What is typed.
-        module: Its `add_options` gives the parser its description, its options and its `run`.
-        summary: What it does, in a line of the other commands' help.
+        module: Loaded then; its `add_options` gives the parser a description, options and `run`.
+        settings: As of `argparse.ArgumentParser`.
     """
 
-    def fill(parser: ArgumentParser) -> None:
-        import_module(module).add_options(parser)
+    def __init__(self, *, module: str, **settings: Any) -> None:
+        self._module = module
+        self._settings = settings
 
-    commands.add_parser(name, help=summary, allow_abbrev=False, fill=fill)
+    def make(self) -> None:
+        """Make the parser what it is to be."""
+        super().__init__(**self._settings)
+        import_module(self._module).add_options(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what is known, as argparse does for a subcommand."""
+        self.make()
+        return super().parse_known_args(args, namespace)
+
+
+def add_subcommands(
+    parser: ArgumentParser, summaries: Mapping[str, str], *, within: str, **shown: Any
+) -> None:
+    """Add subcommands, of which each is a module.
+
+    Args:
+        parser: Of the command.
+        summaries: What each does, in a line of the command's help, by its name.
+        within: The beginning of the modules' names.
+        shown: Title and metavar, as of `argparse.ArgumentParser.add_subparsers`.
+    """
+    # Without `prog` argparse would format the usage, for which it loads archive libraries.
+    subcommands = parser.add_subparsers(
+        prog=parser.prog, required=True, parser_class=Subcommand, **shown
+    )
+    for name, summary in summaries.items():
+        subcommands.add_parser(name, help=summary, module=f"{within}{name}")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

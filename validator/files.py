@@ -18,7 +18,7 @@ from validator.limits import DEFAULT
 from validator.text import quoted, unreadable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from validator.paths import StrPath
 
 
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -30,7 +30,7 @@ _SHOWN: Final = 20
 """Characters that a sentence repeats of what is no JSON."""
 
 
-def read_file(path: Path, *, limit: int, what: str) -> bytes:
+def read_file(path: StrPath, *, limit: int, what: str) -> bytes:
     """Return the content of a regular file of at most `limit` bytes.
 
     Raises:
@@ -64,7 +64,7 @@ def read_file(path: Path, *, limit: int, what: str) -> bytes:
     return content
 
 
-def digest_file(path: Path, *, limit: int) -> str | None:
+def digest_file(path: StrPath, *, limit: int) -> str | None:
     """Return the SHA-256 of a regular file of at most `limit` bytes, hexadecimal; None, if none."""
     try:
         descriptor = os.open(path, _FLAGS)
@@ -82,7 +82,7 @@ def digest_file(path: Path, *, limit: int) -> str | None:
         return None
 
 
-def read_anchor(path: Path, *, what: str) -> bytes:
+def read_anchor(path: StrPath, *, what: str) -> bytes:
     """Return the content of a file that the person who asks has named: a trust anchor, a policy.
 
     Raises:

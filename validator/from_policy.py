@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator.errors import PolicyError, Refused, RuleError
@@ -12,7 +11,6 @@ from validator.policy import trust_root
 from validator.policy.cluster_rules.resolved import ResolvedPolicy
 from validator.policy.signers import PkiConfig, PrivateKeyConfig, SigstoreConfig
 from validator.text import quoted
-from validator.tree.hashing import default_jobs
 from validator.verification import Demand, Request
 
 if TYPE_CHECKING:
@@ -45,8 +43,8 @@ def requests(
     accepted = verifiers(policy)
     return [
         Request(
-            model=Path(model.path),
-            signature=Path(model.signature),
+            model=model.path,
+            signature=model.signature,
             verifiers=accepted,
             ignore_paths=model.ignore_paths,
             ignore_git_paths=model.ignore_git_paths,
@@ -54,7 +52,7 @@ def requests(
             digests=model.digests,
             also=also,
             must_cover=covered[model.path],
-            jobs=jobs or default_jobs(),
+            jobs=jobs,
         )
         for model in models
     ]
@@ -171,7 +169,7 @@ def _verifier(signer: AcceptedSigner, source: str, root: TrustedRoot | None) -> 
 def _anchor(path: str | None, text: str | None, what: str) -> bytes:
     if path is None:
         return (text or "").encode()
-    return read_anchor(Path(path), what=what)
+    return read_anchor(path, what=what)
 
 
 def _trusted_root(trust: Trust | None, source: str) -> TrustedRoot:

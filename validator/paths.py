@@ -1,12 +1,17 @@
-"""Absolute paths as a container sees them: their one spelling, and which lies above which.
+"""Paths as a container sees them: their one spelling, and which lies above which.
 
-Imports nothing of ours: every program shares it.
+They are text, since `pathlib` takes 2 ms of a gate's start. Imports nothing of ours: every program
+shares it.
 """
 
 from __future__ import annotations
 
+import os
 import posixpath
 from typing import TYPE_CHECKING
+
+StrPath = str | os.PathLike[str]
+"""A path of this machine, as the library takes it from others."""
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.contract import TERMINATION_MESSAGE_LIMIT
 from validator.text import printable, size
@@ -37,8 +36,7 @@ STATEMENT_PIN: Final = "statement:sha256:"
 _SEVERITY: Final = (Verdict.VERIFIED, Verdict.UNDECIDED, Verdict.REFUSED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """The result of one verification, for people and programs.
 
     Attributes:
@@ -191,8 +189,7 @@ def termination_message(reports: Sequence[Report], *, context: Mapping[str, Any]
     """
     for keep in (1000, 20, 5, 0):
         short = [
-            replace(
-                report,
+            report._replace(
                 mismatches=report.mismatches[:keep],
                 ignored=report.ignored[:keep],
                 notes=report.notes[:keep],

@@ -15,10 +15,9 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.bundle import Bundle, Method, read_bundle
 from validator.errors import MethodError, ModelError, PinError, RuleError, SignatureError
@@ -36,8 +35,8 @@ from validator.tree.walk import Scope, list_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from validator.paths import StrPath
     from validator.signatures import ProvenSigner, Signed, Verifier
     from validator.tree.listing import Listing
 
@@ -45,8 +44,7 @@ GIT_PATHS: Final = (".git", ".gitattributes", ".github", ".gitignore")
 """The specification's default ignores; at the model's top level only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(NamedTuple):
     """What a rule of the cluster demands of the signature, beside the policy.
 
     Attributes:
@@ -60,13 +58,12 @@ class Demand:
     digests: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """A model to verify, and what is accepted.
 
     Attributes:
-        model: Directory or file.
-        signature: The bundle's file.
+        model: Directory or file: its path, as text or as a `Path`.
+        signature: The bundle's file, likewise.
         verifiers: Accepted signers; one suffices.
         ignore_paths: Paths below the model that need not be signed, relative to it.
         ignore_git_paths: Whether `GIT_PATHS` need not be signed.
@@ -76,14 +73,15 @@ class Request:
         also: Further demands, all of which must be met by the same signature.
         must_cover: Paths below the model that the workload opens; each must be signed.
         allow_legacy: Whether the predicate of v0.2 is accepted.
-        jobs: Threads for hashing, and processes where they may be forked.
+        jobs: Threads for hashing, and processes where they may be forked; as many as cores are
+            granted, if absent.
         forks: Whether processes may be forked for many small files. That is for a program to say
             which is alone in its process.
         limits: On everything from outside.
     """
 
-    model: Path
-    signature: Path
+    model: StrPath
+    signature: StrPath
     verifiers: tuple[Verifier, ...]
     ignore_paths: tuple[str, ...] = ()
     ignore_git_paths: bool = True
@@ -92,7 +90,7 @@ class Request:
     also: tuple[Demand, ...] = ()
     must_cover: tuple[str, ...] = ()
     allow_legacy: bool = False
-    jobs: int = field(default_factory=hashing.default_jobs)
+    jobs: int | None = None
     forks: bool = False
     limits: Limits = DEFAULT
 
@@ -102,8 +100,7 @@ class Request:
         return frozenset((*self.ignore_paths, *(GIT_PATHS if self.ignore_git_paths else ())))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A signed statement that an accepted signer's signature holds for: steps 1 to 7.
 
     Attributes:
@@ -127,7 +124,6 @@ class Accepted:
         return self.single if tree.single is not None and self.single else self.statement.files
 
 
-@dataclass(slots=True, kw_only=True)
 class Memory:
     """The findings that a verification leaves for the next one of the same request: the monitor's.
 
@@ -142,9 +138,10 @@ class Memory:
             find it good began to read; None where there was nothing to read.
     """
 
-    accepted: Accepted | None = None
-    holds: bool = False
-    listing: Listing | None = None
+    def __init__(self) -> None:
+        self.accepted: Accepted | None = None
+        self.holds = False
+        self.listing: Listing | None = None
 
 
 def verify(
@@ -189,6 +186,7 @@ def _verify(
     progress: Callable[[int, int], None] | None,
 ) -> Report:
     began = time.monotonic()
+    jobs = request.jobs or hashing.default_jobs()
 
     # Before step 1, because it is the more helpful sentence; nothing depends on it.
     if is_missing(request.model):
@@ -210,7 +208,7 @@ def _verify(
             tree,
             scope,
             limits=request.limits,
-            cores=request.jobs if request.forks else 1,
+            cores=jobs if request.forks else 1,
         )
         listing = memory.listing = list_again()
 
@@ -232,7 +230,7 @@ def _verify(
                 hashing.hash_ranges,
                 tree,
                 hash_=statement.hash,
-                jobs=request.jobs,
+                jobs=jobs,
                 forks=request.forks,
                 progress=reading.advance,
             ),
@@ -278,7 +276,7 @@ def _verify(
             *_name_note(accepted, request, expected),
             *found.notes(),
         ),
-        advice=advice.for_model(ranges.sizes, hash_=statement.hash, cores=request.jobs),
+        advice=advice.for_model(ranges.sizes, hash_=statement.hash, cores=jobs),
         seconds=time.monotonic() - began,
     )
 
@@ -437,7 +435,7 @@ def _name_note(accepted: Accepted, request: Request, expected: SignedFiles) -> I
     """Step 10: a single file may have been signed under another name."""
     if expected is accepted.single:
         name = accepted.statement.files.name(0)
-        if name != request.model.name:
+        if name != os.path.basename(request.model):  # noqa: PTH119 — it may be text
             yield f"the file was signed under the name {quoted(name)}"
 
 

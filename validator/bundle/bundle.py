@@ -13,8 +13,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from validator.bundle import encoding
 from validator.errors import BundleError, Undecided
@@ -24,9 +23,9 @@ from validator.text import quoted, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from validator.limits import Limits
+    from validator.paths import StrPath
 
 
 _T = TypeVar("_T")
@@ -58,8 +57,7 @@ _MATERIAL: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(NamedTuple):
     """A bundle's parts, decoded; none of them verified.
 
     Attributes:
@@ -87,7 +85,7 @@ class Bundle:
     source: str = ""
 
 
-def read_bundle(path: Path, *, limits: Limits) -> Bundle:
+def read_bundle(path: StrPath, *, limits: Limits) -> Bundle:
     """Read the signature file at `path` and decode it.
 
     Raises:
@@ -185,13 +183,19 @@ def _check_fields(document: Mapping[str, Any], known: tuple[str, ...], place: st
 _LONG_BYTES: Final = 1024 * 1024
 """A payload of this length is decoded without becoming a text before."""
 
-_LONG: Final = re.compile(rb'"([A-Za-z0-9+/=_-]{%d,})' % _LONG_BYTES)
-
 _STAND_IN_BYTES: Final = 32
 """Random: whoever wrote the file cannot have put the same elsewhere in it."""
 
 _REST_BYTES: Final = 4 * 1024 * 1024
 """Of a signature file beside its payload; an honest one has some ten thousand."""
+
+
+def _long_text(raw: bytes) -> tuple[int, int] | None:
+    """Return where the text of a long payload begins and ends."""
+    if len(raw) <= _LONG_BYTES:
+        return None
+    found = re.search(rb'"([A-Za-z0-9+/=_-]{%d,})' % _LONG_BYTES, raw)
+    return found and found.span(1)
 
 
 def _loaded(raw: bytes, limits: Limits) -> tuple[Any, bytes | None]:
@@ -200,11 +204,11 @@ def _loaded(raw: bytes, limits: Limits) -> tuple[Any, bytes | None]:
     Bytes, text, and text in an object would be three times the file's size. So a stand-in is
     read in place of a long payload.
     """
-    if (found := _LONG.search(raw)) is None:
+    if (found := _long_text(raw)) is None:
         start = end = 0
         stand_in = ""
     else:
-        start, end = found.span(1)
+        start, end = found
         stand_in = os.urandom(_STAND_IN_BYTES).hex()
     if (rest := len(raw) - (end - start)) > _REST_BYTES:
         check_values(raw, what="signature file", values=limits.bundle_values)
@@ -252,8 +256,8 @@ def _in_standard_base64(
     """
     envelope = document["dsseEnvelope"]
     (signed,) = envelope["signatures"]
-    if (long := _LONG.search(raw)) is not None:
-        is_standard = encoding.is_standard(memoryview(raw)[slice(*long.span(1))])
+    if (long := _long_text(raw)) is not None:
+        is_standard = encoding.is_standard(memoryview(raw)[slice(*long)])
     else:
         is_standard = envelope["payload"] == encoding.encoded(payload)
     sig = encoding.encoded(signature)

@@ -10,10 +10,9 @@ import contextlib
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from validator.arguments import ArgumentParser, add_subcommand, add_version
+from validator.arguments import ArgumentParser, add_subcommands, add_version
 from validator.contract import ExitCode
 from validator.errors import PolicyError, Refused, Undecided, ValidatorError
 from validator.text import quoted
@@ -23,13 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_METHODS: Final = {
-    "sigstore": "signed keylessly",
-    "key": "signed by a key",
-    "certificate": "signed by a certificate",
-    "policy": "signed as a ModelValidation demands",
-}
 _COMMANDS: Final = {
+    "verify": "verify a model",
     "monitor": "verify again and again while the model is served",
     "inspect": "show what a signature claims",
 }
@@ -41,23 +35,9 @@ def parser() -> ArgumentParser:
         prog="model-validator",
         description="Verify that a model is the one its owner signed (OpenSSF Model Signing).",
         epilog="Exit codes: 0 verified, 1 refused, 2 usage or policy, 3 could not be decided.",
-        allow_abbrev=False,
     )
     add_version(root)
-    # Without `prog` argparse would format the usage, for which it loads archive libraries.
-    commands = root.add_subparsers(
-        prog=root.prog, title="commands", required=True, metavar="COMMAND"
-    )
-    verify = commands.add_parser(
-        "verify", help="verify a model", description="Verify a model.", allow_abbrev=False
-    )
-    methods = verify.add_subparsers(
-        prog=verify.prog, title="methods", required=True, metavar="METHOD"
-    )
-    for name, summary in _METHODS.items():
-        add_subcommand(methods, name, f"{__name__}.verify_{name}", summary=summary)
-    for name, summary in _COMMANDS.items():
-        add_subcommand(commands, name, f"{__name__}.{name}", summary=summary)
+    add_subcommands(root, _COMMANDS, within=f"{__name__}.", title="commands", metavar="COMMAND")
     return root
 
 
@@ -69,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this; the exit code counts
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 — until the end
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 — until the end
     arguments = parser().parse_args(argv)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' remarks on a bundle are no verdict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validator.cli import options
@@ -33,7 +32,6 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "signature",
-        type=Path,
         metavar="SIG",
         help="the signature's file, or a model's directory that has its model.sig",
     )
@@ -54,7 +52,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="the model's path in the workload, for --policy (default: /models/NAME)",
     )
     for name, described in _ANCHORS.items():
-        parser.add_argument(*options.spelled(name), type=Path, metavar="FILE", help=described)
+        parser.add_argument(*options.spelled(name), metavar="FILE", help=described)
     parser.set_defaults(run=run)
 
 
@@ -71,8 +69,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     given = [name for name in ("model-path", *_ANCHORS) if _value(arguments, name) is not None]
     if given and not arguments.policy:
         raise PolicyError(f"--{given[0]} is for the policy: give --policy too, or leave it out")
-    signature: Path = arguments.signature
-    if os.path.isdir(signature):  # noqa: PTH112 — Path's own raises for a name that is too long
+    signature: str = arguments.signature
+    if os.path.isdir(signature):  # Path's own raises for a name that is too long
         signature = options.default_signature(signature)
     bundle = read_bundle(signature, limits=DEFAULT)
     if arguments.policy:

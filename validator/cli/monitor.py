@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from validator import contract
@@ -179,7 +178,7 @@ def _verify(
             return injected.unjudged(policy, error)
         return tuple(
             options.judge(
-                replace(model.request, jobs=1) if beside else model.request,
+                model.request._replace(jobs=1) if beside else model.request,
                 display=_Pulse(beat, rate=rate if beside else None),
                 memory=model.memory,
             )

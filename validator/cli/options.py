@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validator.cli import progress
@@ -76,10 +75,9 @@ def add_display(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the model, its signature, and what may lie beside the signed files."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's directory or file")
+    parser.add_argument("model", metavar="MODEL", help="the model's directory or file")
     parser.add_argument(
         "--signature",
-        type=Path,
         metavar="SIG",
         help="the signature's file (default: MODEL/model.sig)",
     )
@@ -124,10 +122,9 @@ def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
     Raises:
         PolicyError: An option's value makes no sense.
     """
-    from validator.tree.hashing import default_jobs
     from validator.verification import Request
 
-    model: Path = arguments.model
+    model: str = arguments.model
     return Request(
         model=model,
         signature=arguments.signature or default_signature(model),
@@ -137,19 +134,19 @@ def request(arguments: argparse.Namespace, verifier: Verifier) -> Request:
         ignore_unsigned_files=arguments.ignore_unsigned_files,
         digests=tuple(_digest(text) for text in arguments.digest),
         allow_legacy=arguments.allow_legacy,
-        jobs=arguments.jobs or default_jobs(),
+        jobs=arguments.jobs,
     )
 
 
-def default_signature(model: Path) -> Path:
+def default_signature(model: str) -> str:
     """Return where a model's signature lies by custom."""
-    # Not Path.is_file, which raises where the model cannot be looked at.
-    return model.with_name("model.sig") if os.path.isfile(model) else model / "model.sig"  # noqa: PTH113
+    folder = os.path.dirname(model) if os.path.isfile(model) else model
+    return os.path.join(folder, "model.sig")
 
 
-def _inside(model: Path, path: str) -> str:
+def _inside(model: str, path: str) -> str:
     """Return `path` (against the current directory, as model_signing reads it) below the model."""
-    here, root = os.path.abspath(path), os.path.abspath(model)  # noqa: PTH100 — no links resolved
+    here, root = os.path.abspath(path), os.path.abspath(model)  # no links resolved
     inside = os.path.relpath(here, root)
     if _is_outside(inside):  # or a link leads to the model: what is ignored may be one itself
         folder, name = os.path.split(here)
@@ -158,7 +155,7 @@ def _inside(model: Path, path: str) -> str:
         )
     if _is_outside(inside):
         # An absolute path means the same either way, and so does none.
-        hint = f"; if it is meant against the model, write {quoted(model / path)}"
+        hint = f"; if it is meant against the model, write {quoted(os.path.join(model, path))}"
         raise PolicyError(
             f"--ignore-paths {quoted(path)} is not inside the model: against the current "
             f"directory it is {quoted(here)}{'' if path.startswith('/') or not path else hint}"
@@ -201,15 +198,13 @@ def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
 
 def judge(request: Request, *, display: Progress, memory: Memory | None = None) -> Report:
     """Verify and turn refusals into reports, too."""
-    from dataclasses import replace
-
     from validator.report import Report, Verdict
     from validator.verification import verify
 
     began = time.monotonic()
     try:
         # A monitor reads slowly, beside a workload.
-        return verify(replace(request, forks=memory is None), progress=display, memory=memory)
+        return verify(request._replace(forks=memory is None), progress=display, memory=memory)
     except (Refused, Undecided) as error:
         refused = isinstance(error, Refused)
         return Report(

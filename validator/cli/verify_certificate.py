@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator.cli import options
@@ -23,7 +22,6 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("certificate-chain"),
-        type=Path,
         action="append",
         required=True,
         metavar="PEM",
@@ -51,11 +49,11 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from validator.files import read_anchor
     from validator.signatures.certificate import CertificateVerifier
 
-    paths: list[Path] = arguments.certificate_chain
+    paths: list[str] = arguments.certificate_chain
     pem = b"\n".join(read_anchor(path, what="certificate chain") for path in paths)
     verifier = CertificateVerifier.from_pem(
         pem,
-        source=", ".join(map(str, paths)),
+        source=", ".join(paths),
         identity=arguments.identity,
         identity_regexp=arguments.identity_regexp,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator.cli import options
@@ -22,7 +21,6 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_model(parser)
     parser.add_argument(
         *options.spelled("public-key"),
-        type=Path,
         required=True,
         metavar="PEM",
         help="the signer's public key",
@@ -35,7 +33,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from validator.files import read_anchor
     from validator.signatures.key import KeyVerifier
 
-    path: Path = arguments.public_key
+    path: str = arguments.public_key
     pem = read_anchor(path, what="public key")
-    verifier = KeyVerifier.from_pem(pem, source=str(path))
+    verifier = KeyVerifier.from_pem(pem, source=path)
     return options.run_one(options.request(arguments, verifier), arguments)

@@ -8,15 +8,15 @@ container's termination message.
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator import contract
 from validator.cli import injected, options, progress
 from validator.contract import ExitCode
 from validator.errors import PolicyError, Refused, Undecided
+from validator.paths import covers
 
 if TYPE_CHECKING:
     import argparse
@@ -37,14 +37,11 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "files",
         nargs="*",
-        type=Path,
         metavar="FILE",
         help="the policy, YAML; and what counts beside it, there or in further files: TrustRoots, "
         f"{contract.CLUSTER_KIND}s, and the Namespace, whose labels those select",
     )
-    parser.add_argument(
-        "--model", type=Path, metavar="PATH", help="where the policy's only model lies here"
-    )
+    parser.add_argument("--model", metavar="PATH", help="where the policy's only model lies here")
     options.add_display(parser)
     parser.set_defaults(run=run)
 
@@ -96,11 +93,11 @@ def _conclude(
     return ExitCode.VERIFIED if audit else code
 
 
-def _read(files: list[Path]) -> ModelValidation:
+def _read(files: list[str]) -> ModelValidation:
     from validator.files import read_anchor
     from validator.policy.files import read_policies
 
-    return read_policies((read_anchor(file, what="policy"), str(file)) for file in files)
+    return read_policies((read_anchor(file, what="policy"), file) for file in files)
 
 
 def _requests(
@@ -117,11 +114,11 @@ def _requests(
     return requests
 
 
-def _moved(request: Request, model: Model, here: Path) -> Request:
+def _moved(request: Request, model: Model, here: str) -> Request:
     """Return the same request for a model that lies elsewhere than in the pod."""
-    signature = Path(model.signature)
-    if signature.is_relative_to(model.path):
-        signature = here / signature.relative_to(model.path)
-    elif signature.parent == Path(model.path).parent:  # beside a model that is a file
-        signature = here.with_name(signature.name)
-    return replace(request, model=here, signature=signature)
+    signature = model.signature
+    if covers(model.path, signature):
+        signature = os.path.join(here, os.path.relpath(signature, model.path))
+    elif os.path.dirname(signature) == os.path.dirname(model.path):  # beside a model that is a file
+        signature = os.path.join(os.path.dirname(here), os.path.basename(signature))
+    return request._replace(model=here, signature=signature)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from validator.cli import options
@@ -36,13 +35,11 @@ def add_options(parser: ArgumentParser) -> None:
     root = parser.add_mutually_exclusive_group()
     root.add_argument(
         *options.spelled("trust-config"),
-        type=Path,
         metavar="FILE",
         help="a private Sigstore's client trust configuration",
     )
     root.add_argument(
         *options.spelled("trusted-root"),
-        type=Path,
         metavar="FILE",
         help="a private Sigstore's trusted_root.json",
     )
@@ -79,10 +76,10 @@ def _trusted_root(arguments: argparse.Namespace) -> TrustedRoot:
         TrustedRoot,
     )
 
-    path: Path | None = arguments.trust_config or arguments.trusted_root
+    path: str | None = arguments.trust_config or arguments.trusted_root
     if path and (arguments.staging or arguments.online):
         raise PolicyError("--staging and --online choose a public root: name no file beside them")
     if path:
-        return TrustedRoot.from_json(read_anchor(path, what="trusted root"), source=str(path))
+        return TrustedRoot.from_json(read_anchor(path, what="trusted root"), source=path)
     url = STAGING_URL if arguments.staging else PRODUCTION_URL
     return TrustedRoot.fetched(url) if arguments.online else TrustedRoot.packaged(url)

@@ -3,13 +3,10 @@
 `cgroup` says what the container is granted. Nothing here imports anything of ours.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds of one verification; the defaults are for the largest models known.
 
     Attributes:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOUNT: Final = Path("/sys/fs/cgroup")
-_OWN: Final = Path("/proc/self/cgroup")
+_MOUNT: Final = "/sys/fs/cgroup"
+_OWN: Final = "/proc/self/cgroup"
 """Lines of number, controllers and path (cgroups(7)); version 2 has no controllers there."""
 
 
@@ -53,12 +52,12 @@ def _texts(controller: str, name: str) -> Iterator[str]:
         controller: Of version 1; "" for version 2.
         name: The file's.
     """
-    mount = _MOUNT / controller
-    own = mount / _own_path(controller)
-    for folder in (own, *own.parents):
-        yield _text(folder / name)
-        if folder == mount:
-            return
+    mount = f"{_MOUNT}/{controller}".rstrip("/")
+    below = _own_path(controller)
+    while below:
+        yield _text(f"{mount}/{below}/{name}")
+        below = below.rpartition("/")[0]
+    yield _text(f"{mount}/{name}")
 
 
 def _own_path(controller: str) -> str:
@@ -72,9 +71,10 @@ def _own_path(controller: str) -> str:
     return ""
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     """Return what a file says; nothing, where it is not there, or of the other version."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().strip()
     except OSError:
         return ""

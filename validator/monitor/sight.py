@@ -15,6 +15,7 @@ from validator.verification import Memory, scope_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from validator.paths import StrPath
     from validator.tree.listing import ListedFiles, Listing
     from validator.tree.tree import Entry
     from validator.verification import Request
@@ -96,7 +97,7 @@ def _odd(listing: Listing) -> frozenset[str]:
     return frozenset((*listing.problems, *listing.unreadable))
 
 
-def _state(path: os.PathLike[str]) -> Identity | str:
+def _state(path: StrPath) -> Identity | str:
     try:
         return Identity.of(os.stat(path))  # noqa: PTH116 — links followed
     except (OSError, ValueError) as error:

@@ -7,8 +7,7 @@ package imports none of them, so that a check by key does not load sigstore.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from validator.bundle import Bundle, Method
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenSigner:
+class ProvenSigner(NamedTuple):
     """The signer, as far as the signature proves who it is; for the report.
 
     Attributes:
@@ -47,8 +45,7 @@ class ProvenSigner:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class Signed(NamedTuple):
     """A payload whose signature holds."""
 
     payload: bytes

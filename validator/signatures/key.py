@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from validator.bundle import Bundle
 
 
-@dataclass(frozen=True, slots=True)
-class KeyVerifier:
+class KeyVerifier(NamedTuple):
     """Verify by one ECDSA public key."""
 
     key: ec.EllipticCurvePublicKey

@@ -21,11 +21,11 @@ _WINDOW: Final = 64 * 1024
 _REST_BYTES: Final = 1024 * 1024
 """What may follow the run, at most: it is copied."""
 
-_BEGIN: Final = re.compile(rb'"resources"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*')
+_BEGIN: Final = rb'"resources"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*'
 
 _KEY: Final = rb'([ \t\n\r]*"(name|algorithm|digest)"[ \t\n\r]*:[ \t\n\r]*")([^"\\]*)"'
 _COMMA: Final = rb"([ \t\n\r]*,)"
-_FIRST: Final = re.compile(
+_FIRST: Final = (
     rb"\{" + _KEY + _COMMA + _KEY + _COMMA + _KEY + rb"([ \t\n\r]*\}[ \t\n\r]*,[ \t\n\r]*)\{"
 )
 
@@ -79,8 +79,8 @@ def cut(payload: bytes, *, name_bytes: int) -> Cut | None:
         payload: The statement.
         name_bytes: Length of a name, at most.
     """
-    begin = _BEGIN.search(payload) if len(payload) > _WINDOW else None
-    first = _FIRST.match(payload, begin.end()) if begin else None
+    begin = re.search(_BEGIN, payload) if len(payload) > _WINDOW else None
+    first = re.compile(_FIRST).match(payload, begin.end()) if begin else None
     if begin is None or first is None:
         return None
     values = dict(zip(first.group(2, 6, 10), first.group(3, 7, 11), strict=True))

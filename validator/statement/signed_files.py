@@ -10,7 +10,6 @@ import enum
 import os
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -37,7 +36,6 @@ class Part(NamedTuple):
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class SignedFiles:
     """Files by number, in the order in which their names were signed.
 
@@ -51,12 +49,29 @@ class SignedFiles:
         ends: The end of each part; None where each file is one part.
     """
 
-    names: tuple[bytes, ...]
-    numbers: dict[bytes, int]
-    digests: bytes
-    width: int
-    firsts: array[int] | None = None
-    ends: array[int] | None = None
+    def __init__(
+        self,
+        names: tuple[bytes, ...],
+        numbers: dict[bytes, int],
+        digests: bytes,
+        *,
+        width: int,
+        parts: tuple[array[int], array[int]] | None = None,
+    ) -> None:
+        self.names = names
+        self.numbers = numbers
+        self.digests = digests
+        self.width = width
+        self.firsts: array[int] | None
+        self.ends: array[int] | None
+        self.firsts, self.ends = parts or (None, None)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the same files were signed, in the same order."""
+        return isinstance(other, SignedFiles) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.digests))
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -128,7 +143,8 @@ class SignedFiles:
     def called(self, name: str) -> SignedFiles:
         """Return a single file under another name."""
         encoded = os.fsencode(name)
-        return replace(self, names=(encoded,), numbers={encoded: 0})
+        parts = None if self.firsts is None or self.ends is None else (self.firsts, self.ends)
+        return SignedFiles((encoded,), {encoded: 0}, self.digests, width=self.width, parts=parts)
 
 
 class RepeatedError(Exception):
@@ -149,7 +165,7 @@ def whole(names: list[bytes], digests: bytes, *, width: int) -> SignedFiles:
     if len(numbers) < len(names):
         twice = next(name for number, name in enumerate(names) if numbers[name] != number)
         raise RepeatedError(twice.decode())
-    return SignedFiles(tuple(names), numbers, digests, width)
+    return SignedFiles(tuple(names), numbers, digests, width=width)
 
 
 class Shards:
@@ -190,7 +206,7 @@ class Shards:
         ends = array("Q", (self._ends[n] for n in order))
         if not isinstance(order, range):
             digests = b"".join(digests[n * width : (n + 1) * width] for n in order)
-        return SignedFiles(names, self._numbers, digests, width, firsts, ends)
+        return SignedFiles(names, self._numbers, digests, width=width, parts=(firsts, ends))
 
     def _order(self) -> Sequence[int]:
         """Return the shards' places, file after file and from start to end."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from validator.errors import BundleError, StatementError
@@ -59,8 +58,7 @@ class Resource(NamedTuple):
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(NamedTuple):
     """A model as its signer describes it.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError, Undecided
@@ -57,7 +56,6 @@ def misfits(
             )
 
 
-@dataclass(frozen=True, slots=True)
 class Found:
     """The sentences of all ranges' outcomes, each once, as a file may have many shards.
 
@@ -69,11 +67,12 @@ class Found:
         written: Names of files that somebody has open for writing.
     """
 
-    differing: dict[str, None] = field(default_factory=dict)
-    changed: dict[str, None] = field(default_factory=dict)
-    unreadable: dict[str, None] = field(default_factory=dict)
-    pointers: dict[str, None] = field(default_factory=dict)
-    written: dict[str, None] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.differing: dict[str, None] = {}
+        self.changed: dict[str, None] = {}
+        self.unreadable: dict[str, None] = {}
+        self.pointers: dict[str, None] = {}
+        self.written: dict[str, None] = {}
 
     def notes(self) -> Iterator[str]:
         """Yield remarks that are no differences, for the report."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -248,7 +247,6 @@ class ListedFiles(Mapping[str, Entry]):
         return (self._beyond, self._beyond_states) != (other._beyond, other._beyond_states)
 
 
-@dataclass(slots=True)
 class Listing:
     """The outcome of a walk.
 
@@ -262,13 +260,14 @@ class Listing:
         ignored: Paths that exist and were left out.
     """
 
-    files: ListedFiles
-    sentences_limit: int
-    problems: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    beyond: int = 0
-    closed: set[str] = field(default_factory=set)
-    ignored: list[str] = field(default_factory=list)
+    def __init__(self, files: ListedFiles, sentences_limit: int) -> None:
+        self.files = files
+        self.sentences_limit = sentences_limit
+        self.problems: list[str] = []
+        self.unreadable: list[str] = []
+        self.beyond = 0
+        self.closed: set[str] = set()
+        self.ignored: list[str] = []
 
     def like(self) -> Listing:
         """Return an empty one of the same files."""

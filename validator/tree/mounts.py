@@ -15,9 +15,9 @@ from validator.errors import Undecided
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from validator.limits import Limits
+    from validator.paths import StrPath
 
 _MOUNTINFO: Final = "/proc/self/mountinfo"
 _POINT: Final = 4
@@ -61,13 +61,13 @@ def devices_without_inodes() -> frozenset[int]:
     return frozenset(devices)
 
 
-def leaves_its_volume(path: Path, *, points: Collection[str], limits: Limits) -> bool:
+def leaves_its_volume(path: StrPath, *, points: Collection[str], limits: Limits) -> bool:
     """Tell whether a link on a volume leads out of it, on the way along an absolute path.
 
     Links of the root file system, the image's own, are followed; so are those to nothing.
     """
     done: list[str] = []
-    pending = path.as_posix().split("/")[::-1]
+    pending = os.fspath(path).split("/")[::-1]
     volume: str | None = None  # that of the first link
     links = 0
     while pending:

@@ -18,11 +18,12 @@ from validator.tree.tools.hugging_face import cache_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
+
+    from validator.paths import StrPath
 
 
 def places(
-    nested: Mapping[str, str], models: Iterable[Path], *, points: Collection[str]
+    nested: Mapping[str, str], models: Iterable[StrPath], *, points: Collection[str]
 ) -> frozenset[str]:
     """Look at the place of each inner mount; return those that lie on a model's mount.
 
@@ -62,7 +63,7 @@ def places(
     return frozenset(hidden)
 
 
-def check_apart(model: Path, hidden: Iterable[str]) -> None:
+def check_apart(model: StrPath, hidden: Iterable[str]) -> None:
     """Check that no inner mount hides what the model's links may lead to.
 
     Args:

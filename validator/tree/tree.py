@@ -21,9 +21,9 @@ from validator.tree.tools.hugging_face import cache_of, is_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from validator.limits import Limits
+    from validator.paths import StrPath
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking and not a terminal: an entry may turn into a FIFO or a device after it was listed.
@@ -99,10 +99,10 @@ class EscapeError(Exception):
     """
 
 
-def is_missing(path: Path) -> bool:
+def is_missing(path: StrPath) -> bool:
     """Tell whether there is nothing at `path`, not even a link that leads nowhere."""
     try:
-        path.lstat()
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
@@ -118,7 +118,7 @@ class Tree:
     """
 
     def __init__(
-        self, base: int, *, path: Path, real: str, prefix: tuple[str, ...], single: str | None
+        self, base: int, *, path: StrPath, real: str, prefix: tuple[str, ...], single: str | None
     ) -> None:
         self._base = base
         self._path = path
@@ -130,7 +130,7 @@ class Tree:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path) -> Iterator[Tree]:
+    def open(cls, path: StrPath) -> Iterator[Tree]:
         """Open the model at `path`; links in the path itself are followed.
 
         Raises:
@@ -190,10 +190,10 @@ class Tree:
             return self._open(entry.real, _FILE)
         return os.open(entry.item, _FILE, dir_fd=folder)
 
-    def relative(self, path: Path) -> str | None:
+    def relative(self, path: StrPath) -> str | None:
         """Return `path` relative to the model if it lies in it, by its real directory."""
-        folder = os.path.realpath(path.parent)
-        inside = os.path.relpath(os.path.join(folder, path.name), self._root)
+        folder, name = os.path.split(path)
+        inside = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._root)
         return None if inside == ".." or inside.startswith("../") else inside
 
     @property

@@ -10,9 +10,8 @@ import errno
 import json
 import os
 import stat
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from validator.errors import ModelError
 from validator.statement.signed_files import SINGLE_FILE
@@ -47,8 +46,7 @@ _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors that say: there is nothing of that name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(NamedTuple):
     """The names below a model that count.
 
     Attributes:
@@ -109,8 +107,7 @@ def _look_at_single_file(tree: Tree, name: str, listing: Listing) -> None:
         listing.note("the model is no longer a regular file")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A directory that is still to be listed; its paths are made when it is its turn.
 
     A directory at depth 1,000 has paths of kilobytes, and may have 100,000 directories in it.
@@ -139,8 +136,7 @@ class _Pending:
         return _Folder(self, name, real, is_linked=start > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A directory that is being listed.
 
     Attributes:
@@ -156,20 +152,18 @@ class _Folder:
     is_linked: bool
 
 
-@dataclass(slots=True)
 class _Walk:
     """A walk under way."""
 
-    tree: Tree
-    scope: Scope
-    limits: Limits
-    listing: Listing
-    entries: int = 0
-    _special: dict[str, set[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Sort by folder what is not listed like anything else."""
-        for name in (self.scope.signature or "", *self.scope.ignored):
+    def __init__(self, tree: Tree, scope: Scope, limits: Limits, listing: Listing) -> None:
+        self.tree = tree
+        self.scope = scope
+        self.limits = limits
+        self.listing = listing
+        self.entries = 0
+        # By folder, what is not listed like anything else.
+        self._special: dict[str, set[str]] = {}
+        for name in (scope.signature or "", *scope.ignored):
             folder, _, item = name.rpartition("/")
             self._special.setdefault(folder, set()).add(item)
 
@@ -240,7 +234,7 @@ class _Walk:
     ) -> None:
         """Walk directories in another process; send the states of the files in there."""
         listing = self.listing.like()
-        walk = replace(self, listing=listing, entries=0)
+        walk = _Walk(self.tree, self.scope, self.limits, listing)
         numbers = []
         while (number := queue.take()) is not None:
             walk.walk_below([folders[number]], above)

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from validator.arguments import USAGE, ArgumentParser, add_subcommand, add_version
+from validator.arguments import USAGE, ArgumentParser, add_subcommands, add_version
 from validator.errors import PolicyError
 from webhook.errors import SetupError
 
@@ -52,11 +52,7 @@ def parser() -> ArgumentParser:
     root = ArgumentParser(
         prog="python -m webhook",
         description="Give pods a gate that keeps an unsigned model from being served.",
-        allow_abbrev=False,
     )
     add_version(root)
-    # Without `prog` argparse would format the usage, for which it loads archive libraries.
-    subcommands = root.add_subparsers(prog=root.prog, required=True, metavar="SUBCOMMAND")
-    for name, summary in _SUBCOMMANDS.items():
-        add_subcommand(subcommands, name, f"{__name__}.{name}", summary=summary)
+    add_subcommands(root, _SUBCOMMANDS, within=f"{__name__}.", metavar="SUBCOMMAND")
     return root

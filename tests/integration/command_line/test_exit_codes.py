@@ -12,11 +12,14 @@ import pytest
 
 import validator.cli
 import webhook.cli
+from validator.arguments import Subcommand
 from validator.contract import POLICY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from validator.arguments import ArgumentParser
 
 ABSENT: dict[str, tuple[str, str, int]] = {
     "verify sigstore": (
@@ -69,11 +72,13 @@ def test_every_subcommand_is_among_them() -> None:
     assert {*ours, "run"} == ABSENT.keys()
 
 
-def _commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
+def _commands(parser: ArgumentParser, name: str = "") -> Iterator[str]:
     """Yield a parser's subcommands that have none of their own."""
     below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     if not below:
         yield name
     for action in below:
         for word, each in action.choices.items():
+            assert isinstance(each, Subcommand)
+            each.make()
             yield from _commands(each, f"{name} {word}".strip())

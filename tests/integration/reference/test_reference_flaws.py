@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,7 +88,7 @@ class Bench:
         request = Request(
             model=self.model, signature=self.signature, verifiers=(key_verifier(self.pair),)
         )
-        return our_verdict(replace(request, **changes))
+        return our_verdict(request._replace(**changes))
 
     def by_certificate(
         self, leaf: Path, *, authority: Authority | None = None

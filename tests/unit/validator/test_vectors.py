@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -218,7 +217,7 @@ def test_the_file_to_ignore_is_not_signed(model: Path, release: str) -> None:
     else:
         with pytest.raises(ModelError, match="'ignore-me' is not signed"):
             verify(plain)
-    asked = replace(plain, ignore_paths=("ignore-me",))
+    asked = plain._replace(ignore_paths=("ignore-me",))
     assert "ignore-me" in verify(asked).ignored
     (model / "ignore-me").rename(model / "ignore-me-not")
     with pytest.raises(ModelError, match="'ignore-me-not' is not signed"):

@@ -159,7 +159,7 @@ def test_a_pin_holds_for_a_new_statement_too(site: Site) -> None:
     """It remembers the files that were accepted, and no others."""
     model = Watched(site.request(jobs=1))
     pin = f"sha256:{verify(model.request).digest}"
-    model = replace(model, request=replace(model.request, digests=(pin,)))
+    model = replace(model, request=model.request._replace(digests=(pin,)))
     verify(model.request, memory=model.memory)
     site.sign(statement(FILES | {"config.json": b"[]"}))
     with pytest.raises(Exception, match="not the pinned one"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,7 +174,7 @@ def test_too_many_resources_are_refused_together_too() -> None:
     """The limit counts all."""
     listed = [resource(each, b"") for each in NAMES]
     payload = json.dumps(statement_of(listed)).encode()
-    limits = replace(DEFAULT, resources=len(NAMES) - 1)
+    limits = DEFAULT._replace(resources=len(NAMES) - 1)
     with windows(WINDOW), pytest.raises(StatementError, match="40 resources, and 39 are accepted"):
         parse_statement(payload, payload_type=PAYLOAD_TYPE, limits=limits, allow_legacy=False)
 

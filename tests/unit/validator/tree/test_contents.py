@@ -47,7 +47,7 @@ def verified(request: Request, *acts: Callable[[], object] | None) -> Report:
         if pending and (act := pending.pop(0)):
             act()
 
-    return verify(replace(request, jobs=1), progress=progress)
+    return verify(request._replace(jobs=1), progress=progress)
 
 
 @pytest.fixture

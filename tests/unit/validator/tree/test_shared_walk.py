@@ -109,13 +109,10 @@ walk._Walk._help = help_
 def test_the_limit_of_files_counts_those_of_all_processes(many: Site) -> None:
     """However they are shared out."""
     before = f"""
-import dataclasses
 from validator import verification
-limits = dataclasses.replace(verification.DEFAULT, entries={len(FILES)})
+limits = verification.DEFAULT._replace(entries={len(FILES)})
 verify = verification.verify
-verification.verify = lambda request, **given: verify(
-    dataclasses.replace(request, limits=limits), **given
-)
+verification.verify = lambda request, **given: verify(request._replace(limits=limits), **given)
 """
     report, _ = verified(many, WALKING, "--jobs=3", before=before)
     assert report["reason"] == f"the model has more than {len(FILES)} files"

@@ -128,7 +128,7 @@ def test_pods_that_are_not_held_are_counted() -> None:
 
 def test_nothing_from_a_pod_becomes_markup() -> None:
     """Whoever controls a container writes the report; names come from users."""
-    signer = replace(made.SIGNER, identity=EVIL, issuer=EVIL)
+    signer = made.SIGNER._replace(identity=EVIL, issuer=EVIL)
     pods = [
         seen(ended(gated("a"), [verified(signer=signer)])),
         seen(ended(gated("b"), [refused(reason=EVIL)], code=1)),

@@ -45,6 +45,12 @@ EXEMPTION_ANNOTATION: Final = "validation.rhtas.redhat.com/exemption"
 
 It takes it out of any other pod. It is for people: nothing is decided by it (decision 0056)."""
 
+GATE_IMAGE_ANNOTATIONS: Final = (
+    "validation.rhtas.redhat.com/gate-image",
+    "validation.rhtas.redhat.com/previous-gate-image",
+)
+"""Annotations of our own namespace: what is injected, and what still counts in an upgrade."""
+
 GATE_CONTAINER: Final = "model-validation"
 """The injected init container. The name is ours: one that a pod brings is replaced."""
 

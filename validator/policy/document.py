@@ -40,6 +40,9 @@ NAME_LIMIT: Final = 63
 
 MODELS_LIMIT: Final = 8
 
+DIGESTS_LIMIT: Final = 64
+"""Pins of one rule of the cluster: the models of several teams."""
+
 _T = TypeVar("_T", bound=Document)
 
 MODELS_APART: Final = Rule(

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from validator import contract
 from validator.errors import PolicyError
+from webhook.cluster.paths import NAMESPACES
 from webhook.doctor.finding import error, warning
-from webhook.doctor.objects import NAMESPACES, all_of, installed
-from webhook.policies import trust_roots
+from webhook.doctor.objects import all_of, installed
+from webhook.policies import cluster_rules, trust_roots
+from webhook.policies.broken import Broken
 from webhook.policies.cluster_rules import BrokenRule, may_hold, read
-from webhook.policies.exemptions import BrokenExemption
-from webhook.policies.trust_roots import BrokenRoot
 from webhook.sources.cluster_objects import EXEMPTIONS, ROOTS, RULES
 from webhook.sources.store import namespace_options
 
@@ -60,7 +60,7 @@ async def rules(api: Api) -> AsyncGenerator[Finding]:
 async def roots(api: Api) -> AsyncGenerator[Finding]:
     """Find roots of trust that cannot be used, also where nothing names them yet."""
     for root in await known_roots(api):
-        if isinstance(root, BrokenRoot):
+        if isinstance(root, Broken):
             yield warning(
                 "root-broken",
                 f"{ROOTS.kind} {root.metadata.name}",
@@ -77,7 +77,7 @@ async def exemptions(api: Api) -> AsyncGenerator[Finding]:
             found = EXEMPTIONS.read(shared | item)
         except PolicyError:
             continue  # without a name; the API server keeps no such object
-        if isinstance(found, BrokenExemption):
+        if isinstance(found, Broken):
             name = f"{EXEMPTIONS.kind} {found.metadata.name}"
             yield warning("exemption-broken", name, found.reason)
 
@@ -92,13 +92,13 @@ async def known(api: Api) -> list[Rule]:
     found: list[Rule] = []
     for item in await installed(api, RULES.path):
         try:
-            found.append(trust_roots.resolved_rule(read(shared | item), all_roots))
+            found.append(cluster_rules.resolved(read(shared | item), all_roots))
         except PolicyError:
             continue  # without a name; the API server keeps no such object
     return found
 
 
-async def known_roots(api: Api) -> tuple[TrustRoot | BrokenRoot, ...]:
+async def known_roots(api: Api) -> tuple[TrustRoot | Broken, ...]:
     """Return all roots; none where their definition is missing."""
     shared = {"apiVersion": contract.API_VERSION, "kind": ROOTS.kind}
     found = []

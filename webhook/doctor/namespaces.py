@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.text import quoted
+from webhook.cluster.paths import NAMESPACES, PODS, POLICIES
 from webhook.doctor import cluster_rules, configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.objects import NAMESPACES, all_of, found, installed
+from webhook.doctor.objects import all_of, found, installed
 from webhook.errors import PodRefused
 from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
 from webhook.settings import NamespaceOptions
-from webhook.sources.cluster import POLICIES
 from webhook.sources.store import namespace_options, read
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ async def pods(api: Api) -> AsyncGenerator[Finding]:
 async def _labelled(api: Api, key: str) -> AsyncGenerator[tuple[str, tuple[tuple[str, str], ...]]]:
     """Yield the namespace of each pod that carries a label, and its labels of that meaning."""
     query = {"labelSelector": key, "fieldSelector": UNFINISHED}
-    for pod in await all_of(api, "/api/v1/pods", query=query, metadata_only=True):
+    for pod in await all_of(api, PODS, query=query, metadata_only=True):
         carried = pod["metadata"]["labels"]
         ours = tuple((each, carried[each]) for each in configurations.LABELS if each in carried)
         if key == contract.LABEL or contract.LABEL not in carried:  # else it was seen before

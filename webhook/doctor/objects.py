@@ -28,7 +28,6 @@ SERVING_SECRET: Final = "model-validation-webhook-tls"  # noqa: S105 — an obje
 CONFIGURATION: Final = "zz-model-validation"
 
 ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
-NAMESPACES: Final = "/api/v1/namespaces"
 
 APPLY_AGAIN: Final = "apply the manifests of this release again"
 """The remedy for what somebody changed or deleted."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from validator import contract
 from webhook.cluster.errors import ApiError
+from webhook.cluster.paths import NAMESPACES
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
-from webhook.doctor.objects import CONFIGURATION, NAMESPACE, NAMESPACES, SERVICE, Object
+from webhook.doctor.objects import CONFIGURATION, NAMESPACE, SERVICE, Object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

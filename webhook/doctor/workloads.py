@@ -6,21 +6,21 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from validator.contract import GATE_IMAGE_ANNOTATIONS
 from validator.text import quoted
+from webhook.cluster.paths import NAMESPACES
 from webhook.doctor import configurations
 from webhook.doctor.finding import error, warning
 from webhook.doctor.objects import (
     APPLY_AGAIN,
     CERTS,
     NAMESPACE,
-    NAMESPACES,
     SERVICE,
     WEBHOOK,
     all_of,
     found,
     name_of,
 )
-from webhook.sources.cluster import GATE_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -120,22 +120,23 @@ async def _gate_image(api: Api, webhook: Object) -> AsyncGenerator[Finding]:
     ]
     namespace = await found(api, f"{NAMESPACES}/{NAMESPACE}") or {"metadata": {}}
     annotations = namespace["metadata"].get("annotations") or {}
-    accepted = [annotations[key] for key in GATE_IMAGES if annotations.get(key)]
+    present, previous = GATE_IMAGE_ANNOTATIONS
+    accepted = [annotations[key] for key in GATE_IMAGE_ANNOTATIONS if annotations.get(key)]
     subject = f"Namespace {NAMESPACE}"
     if not {*injected} & {*accepted}:
         yield error(
             "gate-image-differs",
             subject,
-            f"its annotation {GATE_IMAGES[0]} is {quoted(accepted[0] if accepted else 'not set')} "
+            f"its annotation {present} is {quoted(accepted[0] if accepted else 'not set')} "
             f"and the webhook adds {quoted(injected[0] if injected else 'another image')}, so that "
             "every labelled pod is refused: set the image of model-validation/validator in your "
             "kustomization or values, which reaches both, and apply it again",
         )
-    elif annotations.get(GATE_IMAGES[1]):
+    elif annotations.get(previous):
         yield warning(
             "gate-image-previous",
             subject,
-            f"its annotation {GATE_IMAGES[1]} still accepts {quoted(annotations[GATE_IMAGES[1]])}: "
+            f"its annotation {previous} still accepts {quoted(annotations[previous])}: "
             "take it out once the upgrade is done",
         )
 

@@ -15,9 +15,9 @@ from webhook.observe.conditions import Said, flawed
 from webhook.observe.pod import report
 from webhook.observe.policies import Flaw
 from webhook.observe.status import dated
-from webhook.policies import trust_roots
+from webhook.policies import cluster_rules
+from webhook.policies.broken import Broken
 from webhook.policies.cluster_rules import BrokenRule, may_hold
-from webhook.policies.exemptions import BrokenExemption
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,7 +70,7 @@ def _of_rule(rule: Rule, roots: Roots, number: int) -> Iterable[Said]:
     refused = f"labelled pods are refused {where}"
     if isinstance(rule, BrokenRule):
         return flawed(Flaw.POLICY, report.sentence(rule.reason), follows=refused)
-    with_roots = trust_roots.resolved_rule(rule, roots)
+    with_roots = cluster_rules.resolved(rule, roots)
     if isinstance(with_roots, BrokenRule):
         return flawed(Flaw.ROOT, report.sentence(with_roots.reason), follows=refused)
     accepted = Said("Accepted", "True", "Valid", "the rule can be used")
@@ -83,7 +83,7 @@ def _of_rule(rule: Rule, roots: Roots, number: int) -> Iterable[Said]:
 
 
 def exemption_status(
-    exemption: ModelValidationExemption | BrokenExemption,
+    exemption: ModelValidationExemption | Broken,
     *,
     before: ExemptionStatus | None,
     now: dt.datetime,
@@ -104,14 +104,12 @@ def exemption_status(
             generation=generation,
             now=f"{now:{SECONDS}}",
         ),
-        until=(None if isinstance(exemption, BrokenExemption) else f"{exemption.end:{SECONDS}}"),
+        until=(None if isinstance(exemption, Broken) else f"{exemption.end:{SECONDS}}"),
     )
 
 
-def _of_exemption(
-    exemption: ModelValidationExemption | BrokenExemption, now: dt.datetime
-) -> Iterator[Said]:
-    if isinstance(exemption, BrokenExemption):
+def _of_exemption(exemption: ModelValidationExemption | Broken, now: dt.datetime) -> Iterator[Said]:
+    if isinstance(exemption, Broken):
         flaw = report.sentence(exemption.reason)
         yield Said("Accepted", "False", Flaw.POLICY, flaw)
         yield Said("InForce", "False", Flaw.POLICY, NOBODY)

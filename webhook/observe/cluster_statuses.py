@@ -19,9 +19,9 @@ from webhook.cluster.api import MERGE
 from webhook.cluster.errors import Conflict
 from webhook.observe.cluster_status import exemption_status, rule_status
 from webhook.observe.writer import Writer
+from webhook.policies.broken import Broken
 from webhook.policies.choice import LeftOut
 from webhook.policies.cluster_rules import BrokenRule
-from webhook.policies.exemptions import BrokenExemption
 from webhook.sources.cluster_objects import EXEMPTIONS, RULES, ClusterObjects
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Statuses:
             last, since = self._now(), last
             for name, stated in self._known(STATED_EXEMPTIONS).items():
                 given = stated.given
-                if not isinstance(given, BrokenExemption) and since < given.end <= last:
+                if not isinstance(given, Broken) and since < given.end <= last:
                     self._writer.wake((EXEMPTIONS.plural, name))
 
     def _known(self, kind: ClusterKind) -> dict[str, Stated]:
@@ -181,7 +181,7 @@ class Statuses:
         return True
 
     def _status(self, stated: Stated) -> RuleStatus | ExemptionStatus:
-        given: Rule | ModelValidationExemption | BrokenExemption = stated.given
+        given: Rule | ModelValidationExemption | Broken = stated.given
         before, now = stated.status, self._now()
         if isinstance(given, ClusterModelValidation | BrokenRule):
             return rule_status(

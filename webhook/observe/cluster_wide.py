@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import structlog
 
 from validator.errors import PolicyError
+from webhook.cluster.paths import NAMESPACES
 from webhook.observe.cluster_statuses import KINDS, STATED_RULES, Stated
 from webhook.observe.collection import keep
 from webhook.observe.in_force import in_force
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from webhook.settings import NamespaceOptions
     from webhook.sources.cluster_objects import ClusterKind, ClusterObjects
 
-NAMESPACES: Final = "/api/v1/namespaces"
 ALL_KINDS: Final = (ROOTS, *KINDS)
 COLLECTIONS: Final = (NAMESPACES, *(kind.path for kind in ALL_KINDS))
 """All that is followed here."""
@@ -136,7 +136,7 @@ class ClusterWide:
             else tuple(each.given for each in stated if isinstance(each, Stated))
         )
         rules: Rules = tuple(
-            each if isinstance(each, LeftOut) else trust_roots.resolved_rule(each, roots)
+            each if isinstance(each, LeftOut) else cluster_rules.resolved(each, roots)
             for each in cluster_rules.among(written)
         )
         if roots == self._roots and rules == self._rules:

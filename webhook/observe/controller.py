@@ -20,6 +20,7 @@ from validator import contract
 from validator.errors import PolicyError
 from webhook.cluster.api import MERGE
 from webhook.cluster.errors import Conflict
+from webhook.cluster.paths import PODS, POLICIES, policies_of
 from webhook.cluster.watch import Timing
 from webhook.observe import cluster_statuses, openreports
 from webhook.observe.cluster_statuses import Statuses
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from webhook.observe.pod.wire import Key
     from webhook.observe.settings import ObserveSettings
     from webhook.settings import Version
-
-POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
-PODS: Final = "/api/v1/pods"
 
 RUNNING: Final = "status.phase!=Succeeded"
 """A pod that has done its work counts no more."""
@@ -256,11 +254,10 @@ class Observer:
         if changed_only and made == policy.status:
             return False
         namespace, name = key
-        path = f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}/{name}"
         # The uid: a policy that has just been made anew by that name gets a status of its own.
         body = {"metadata": {"uid": policy.uid}, "status": msgspec.to_builtins(made)}
         try:
-            await self._api.patch(f"{path}/status", body, content=MERGE)
+            await self._api.patch(f"{policies_of(namespace)}/{name}/status", body, content=MERGE)
         except Conflict:
             return False  # it is gone, or another one by now: the watch says which
         return True

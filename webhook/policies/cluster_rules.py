@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from validator.errors import PolicyError
+from validator.policy import trust_root
 from validator.policy.cluster_rules.namespace_selector import NamespaceSelector
-from validator.policy.cluster_rules.resolved import check_fits
-from validator.policy.cluster_rules.rule import ClusterModelValidation, selector_of
-from validator.policy.document import Metadata
+from validator.policy.cluster_rules.rule import ClusterModelValidation, check_fits, selector_of
+from webhook.policies.broken import Broken, metadata_of
 from webhook.policies.choice import LeftOut
+from webhook.policies.trust_roots import finder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.policies.trust_roots import Roots
     from webhook.settings import NamespaceOptions
 
 
-class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
+class BrokenRule(Broken, frozen=True, kw_only=True):
     """A rule that exists and cannot be used: each pod is refused where it holds.
 
     Attributes:
-        metadata: As far as it can be read.
-        reason: Why, as one sentence.
         selector: Of the namespaces in which it holds; of all, where it cannot be read.
     """
 
-    metadata: Metadata
-    reason: str
     selector: NamespaceSelector
 
 
@@ -80,23 +79,15 @@ def read(document: Mapping[str, Any]) -> Rule:
     return rule
 
 
-def metadata_of(document: Mapping[str, Any], *, otherwise: PolicyError) -> Metadata:
-    """Return the metadata of an object that cannot be read whole.
-
-    Args:
-        document: The object.
-        otherwise: The error, where it does not even have a name.
-    """
-    given = document.get("metadata")
-    fields = given if isinstance(given, Mapping) else {}
-    name = fields.get("name")
-    if not isinstance(name, str):
-        raise otherwise
-    known = {"name": name}
-    for key, kind in (("uid", str), ("generation", int), ("deletionTimestamp", str)):
-        if isinstance(fields.get(key), kind):
-            known[key] = fields[key]
+def resolved(rule: Rule, roots: Roots) -> Rule:
+    """Return a rule with the texts of the roots that it names; broken, where that fails."""
+    if isinstance(rule, BrokenRule):
+        return rule
     try:
-        return msgspec.convert(known, Metadata)
-    except msgspec.ValidationError:
-        raise otherwise from None
+        made = trust_root.resolve(rule, finder(roots))
+        if made is not rule:
+            check_fits(made)
+    except PolicyError as error:
+        selector = rule.spec.namespace_selector
+        return BrokenRule(metadata=rule.metadata, reason=str(error), selector=selector)
+    return made

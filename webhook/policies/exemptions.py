@@ -7,24 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from validator.errors import PolicyError
-from validator.policy.document import Metadata
 from validator.policy.exemption import ModelValidationExemption
-from webhook.policies.cluster_rules import metadata_of
+from webhook.policies.broken import Broken, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class BrokenExemption(msgspec.Struct, frozen=True, kw_only=True):
-    """An exemption that exists and cannot be read.
-
-    Attributes:
-        metadata: As far as it can be read.
-        reason: What follows, and why, as one sentence.
-    """
-
-    metadata: Metadata
-    reason: str
 
 
 def of_namespace(known: object, namespace: str) -> tuple[ModelValidationExemption, ...]:
@@ -36,7 +23,7 @@ def of_namespace(known: object, namespace: str) -> tuple[ModelValidationExemptio
     )
 
 
-def read(document: Mapping[str, Any]) -> ModelValidationExemption | BrokenExemption:
+def read(document: Mapping[str, Any]) -> ModelValidationExemption | Broken:
     """Return the exemption that a document holds, usable or broken, without its status.
 
     Raises:
@@ -45,7 +32,7 @@ def read(document: Mapping[str, Any]) -> ModelValidationExemption | BrokenExempt
     try:
         found = ModelValidationExemption.from_object(document, source="as the API server has it")
     except PolicyError as error:
-        return BrokenExemption(
+        return Broken(
             metadata=metadata_of(document, otherwise=error), reason=f"it exempts nobody: {error}"
         )
     return msgspec.structs.replace(found, status=None)

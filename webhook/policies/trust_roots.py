@@ -4,43 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from validator.errors import PolicyError
 from validator.policy import trust_root
-from validator.policy.cluster_rules.resolved import check_fits
-from validator.policy.document import Metadata, ModelValidation
+from validator.policy.document import ModelValidation
 from validator.policy.trust_root import KIND, TrustRoot
 from validator.text import quoted
+from webhook.policies.broken import Broken, metadata_of
 from webhook.policies.choice import BrokenPolicy, LeftOut
-from webhook.policies.cluster_rules import BrokenRule, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from validator.policy.cluster_rules.rule import ClusterModelValidation
     from webhook.policies.choice import Policy
 
 PREVIOUS_LIMIT: Final = 16
 """Pairs of a policy's generation and a state of the roots that are tried on one pod."""
 
 
-class BrokenRoot(msgspec.Struct, frozen=True, kw_only=True):
-    """A root that exists and cannot be used: pods whose policies name it are refused.
-
-    Attributes:
-        metadata: As far as it can be read.
-        reason: Why, as one sentence.
-    """
-
-    metadata: Metadata
-    reason: str
+Roots = tuple[TrustRoot | Broken, ...] | LeftOut
+"""All that are known at one moment; pods whose policies name a broken one are refused."""
 
 
-Roots = tuple[TrustRoot | BrokenRoot, ...] | LeftOut
-
-
-def read(document: Mapping[str, Any]) -> TrustRoot | BrokenRoot:
+def read(document: Mapping[str, Any]) -> TrustRoot | Broken:
     """Return the root that a document holds, usable or broken.
 
     Raises:
@@ -49,14 +34,14 @@ def read(document: Mapping[str, Any]) -> TrustRoot | BrokenRoot:
     try:
         return TrustRoot.from_object(document, source="as the API server has it")
     except PolicyError as error:
-        return BrokenRoot(metadata=metadata_of(document, otherwise=error), reason=str(error))
+        return Broken(metadata=metadata_of(document, otherwise=error), reason=str(error))
 
 
 def among(known: Iterable[object] | LeftOut) -> Roots:
     """Return the roots among objects of the cluster."""
     if isinstance(known, LeftOut):
         return known
-    return tuple(each for each in known if isinstance(each, TrustRoot | BrokenRoot))
+    return tuple(each for each in known if isinstance(each, TrustRoot | Broken))
 
 
 def resolved(policy: Policy, roots: Roots) -> Policy:
@@ -79,22 +64,6 @@ def resolved(policy: Policy, roots: Roots) -> Policy:
             uid=named.uid,
             generation=named.generation,
         )
-    return made
-
-
-def resolved_rule(
-    rule: ClusterModelValidation | BrokenRule, roots: Roots
-) -> ClusterModelValidation | BrokenRule:
-    """Return a rule of the cluster with the texts of the roots that it names; broken without."""
-    if isinstance(rule, BrokenRule):
-        return rule
-    try:
-        made = trust_root.resolve(rule, finder(roots))
-        if made is not rule:
-            check_fits(made)
-    except PolicyError as error:
-        selector = rule.spec.namespace_selector
-        return BrokenRule(metadata=rule.metadata, reason=str(error), selector=selector)
     return made
 
 
@@ -145,7 +114,7 @@ def finder(roots: Roots) -> Callable[[str], TrustRoot]:
             raise PolicyError(f"{named} does not exist: create it, or name another")
         if root.metadata.deletion_timestamp is not None:
             raise PolicyError(f"{named} is being deleted: create it anew, or name another")
-        if isinstance(root, BrokenRoot):
+        if isinstance(root, Broken):
             raise PolicyError(f"{named} cannot be used: {root.reason}")
         return root
 

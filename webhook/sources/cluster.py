@@ -17,6 +17,7 @@ from validator.errors import PolicyError
 from validator.text import quoted
 from webhook.cluster import watch
 from webhook.cluster.errors import ApiError
+from webhook.cluster.paths import NAMESPACES, POLICIES, policies_of
 from webhook.cluster.watch import (
     GONE,
     Absent,
@@ -29,6 +30,7 @@ from webhook.cluster.watch import (
 )
 from webhook.errors import NotReady
 from webhook.policies import cluster_rules, exemptions, trust_roots
+from webhook.policies.broken import Broken
 from webhook.policies.choice import LeftOut
 from webhook.sources import server_version
 from webhook.sources.cluster_objects import EXEMPTIONS, KINDS, ROOTS, RULES
@@ -50,15 +52,6 @@ if TYPE_CHECKING:
     from webhook.settings import NamespaceOptions, Version
     from webhook.sources.cluster_objects import ClusterKind, ClusterObjects
     from webhook.sources.store import Listing
-
-POLICIES: Final = f"/apis/{contract.API_VERSION}/{contract.PLURAL}"
-NAMESPACES: Final = "/api/v1/namespaces"
-
-GATE_IMAGES: Final = (
-    "validation.rhtas.redhat.com/gate-image",
-    "validation.rhtas.redhat.com/previous-gate-image",
-)
-"""Annotations of our own namespace: what is injected, and what still counts in an upgrade."""
 
 LIVE_SECONDS: Final = 2
 """For a live read, of the five seconds that the API server gives a review."""
@@ -87,7 +80,8 @@ class _Namespace(msgspec.Struct, frozen=True):
     @property
     def gate_images(self) -> tuple[str, ...]:
         annotations = self.metadata.annotations
-        return tuple(annotations[key] for key in GATE_IMAGES if annotations.get(key))
+        names = contract.GATE_IMAGE_ANNOTATIONS
+        return tuple(annotations[name] for name in names if annotations.get(name))
 
 
 class ClusterSource:
@@ -244,7 +238,7 @@ class ClusterSource:
 
     async def _read_live(self, namespace: str) -> Listing:
         """Return a namespace's policies, as far as they may be held."""
-        path = f"/apis/{contract.API_VERSION}/namespaces/{namespace}/{contract.PLURAL}"
+        path = policies_of(namespace)
         listing = self._store.listing(live=True)
         async with aclosing(watch.pages(self._api, path, seconds=LIVE_SECONDS)) as pages:
             async for page in pages:
@@ -291,7 +285,7 @@ class ClusterSource:
         self._hear(kind.path)
         objects = self.cluster_wide.of(kind)
         known = () if isinstance(objects, LeftOut) else objects
-        broken = sum(hasattr(each, "reason") for each in known)
+        broken = sum(isinstance(each, Broken) for each in known)
         self._metrics.count_cluster_objects(
             kind.plural,
             usable=len(known) - broken,
@@ -354,7 +348,7 @@ def _rules(known: ClusterObjects) -> Rules:
     """Return the rules of one moment, with the texts of the roots that they name."""
     roots = trust_roots.among(known.of(ROOTS))
     return tuple(
-        rule if isinstance(rule, LeftOut) else trust_roots.resolved_rule(rule, roots)
+        rule if isinstance(rule, LeftOut) else cluster_rules.resolved(rule, roots)
         for rule in cluster_rules.among(known.of(RULES))
     )
 

@@ -19,6 +19,7 @@ from validator.errors import PolicyError
 from validator.policy import exemption, trust_root
 from webhook.cluster.watch import Begun, Changed, Found, Listed, Removed
 from webhook.policies import cluster_rules, exemptions, trust_roots
+from webhook.policies.broken import Broken
 from webhook.policies.choice import LeftOut
 from webhook.sources.holdings import OVERHEAD, Bounds
 
@@ -247,7 +248,7 @@ def _tell_broken(
     broken = [
         (name, each.reason)
         for name, each in now.items()
-        if hasattr(each, "reason") and known.get(name) != each
+        if isinstance(each, Broken) and known.get(name) != each
     ]
     for name, reason in broken[:TOLD]:
         _log.warning("cannot be used", kind=kind.kind, name=name, reason=reason)

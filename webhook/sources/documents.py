@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy import exemption, trust_root
-from validator.policy.cluster_rules.resolved import check_fits
-from validator.policy.cluster_rules.rule import ClusterModelValidation
+from validator.policy.cluster_rules.rule import ClusterModelValidation, check_fits
 from validator.policy.document import ModelValidation
 from validator.policy.exemption import ModelValidationExemption
 from validator.policy.trust_root import TrustRoot
 from validator.text import quoted
-from webhook.policies import trust_roots
+from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.choice import BrokenPolicy
 from webhook.sources.holdings import key
 from webhook.sources.store import Store, namespace_options
@@ -104,7 +103,7 @@ class Documents:
     def resolved_rules(self) -> list[Rule]:
         """Return the rules with the texts of the roots that they name, else broken."""
         roots = tuple(self.roots.values())
-        return [trust_roots.resolved_rule(rule, roots) for rule in self.rules.values()]
+        return [cluster_rules.resolved(rule, roots) for rule in self.rules.values()]
 
     def fill(self, store: Store) -> None:
         """Have a store know exactly what is here.

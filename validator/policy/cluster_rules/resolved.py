@@ -7,20 +7,20 @@ not have the field.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from msgspec import Meta
 
 from validator import contract
-from validator.errors import PolicyError
-from validator.policy.cluster_rules.rule import DIGESTS_LIMIT, ClusterModelValidation
 from validator.policy.cluster_rules.settled import settled
-from validator.policy.document import ModelValidation
+from validator.policy.document import DIGESTS_LIMIT, ModelValidation
 from validator.policy.origins import ORIGINS_LIMIT, Origin
 from validator.policy.schema.fields import Digest, Name, Part
 from validator.policy.signers import Config, Trust
 from validator.text import quoted
+
+if TYPE_CHECKING:
+    from validator.policy.cluster_rules.rule import ClusterModelValidation
 
 RULES_LIMIT: Final = 16
 """Rules that hold in one namespace; each is one more verification of the same signature."""
@@ -124,18 +124,3 @@ class ResolvedPolicy(
         if self.of_cluster:
             return f"{contract.CLUSTER_KIND} {self.metadata.name}"
         return super().reference
-
-
-def check_fits(rule: ClusterModelValidation) -> None:
-    """Refuse a rule that no gate's environment could hold.
-
-    Raises:
-        PolicyError: It is longer than `contract.ENVIRONMENT_LIMIT` bytes.
-    """
-    size = len(msgspec.json.encode(rule))
-    if size > contract.ENVIRONMENT_LIMIT:
-        raise PolicyError(
-            f"{contract.CLUSTER_KIND} {quoted(rule.metadata.name)} is {size:,} bytes, and "
-            f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its keys, certificates or "
-            "trusted root, its own or those of the TrustRoots that it names"
-        )

@@ -17,6 +17,7 @@ from validator import contract
 from validator.errors import PolicyError
 from validator.policy.cluster_rules.namespace_selector import NamespaceSelector
 from validator.policy.document import (
+    DIGESTS_LIMIT,
     MODELS_APART,
     MODELS_LIMIT,
     NAME_LIMIT,
@@ -28,12 +29,10 @@ from validator.policy.schema.fields import Digest, Document, Name, Part, Relativ
 from validator.policy.signers import Config, Trust
 from validator.policy.volumes import Model
 from validator.policy.workload import IMAGES_LIMIT, Image, Revalidation
+from validator.text import quoted
 
 if TYPE_CHECKING:
     from typing import Self
-
-DIGESTS_LIMIT: Final = 64
-"""Pins of one rule: the models of several teams."""
 
 DRIVERS_LIMIT: Final = 32
 TRUST_ROOTS_LIMIT: Final = 32
@@ -277,3 +276,18 @@ def selector_of(document: Mapping[str, Any]) -> NamespaceSelector:
         return msgspec.convert(given_ or {}, NamespaceSelector)
     except msgspec.ValidationError:
         return NamespaceSelector()
+
+
+def check_fits(rule: ClusterModelValidation) -> None:
+    """Refuse a rule that no gate's environment could hold.
+
+    Raises:
+        PolicyError: It is longer than `contract.ENVIRONMENT_LIMIT` bytes.
+    """
+    size = len(msgspec.json.encode(rule))
+    if size > contract.ENVIRONMENT_LIMIT:
+        raise PolicyError(
+            f"{contract.CLUSTER_KIND} {quoted(rule.metadata.name)} is {size:,} bytes, and "
+            f"{contract.ENVIRONMENT_LIMIT:,} are allowed: shorten its keys, certificates or "
+            "trusted root, its own or those of the TrustRoots that it names"
+        )

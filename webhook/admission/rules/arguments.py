@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from validator.paths import covers
-from webhook.admission.rules.closed_world import serves
 from webhook.vllm import check
 from webhook.vllm.check import Judgement
 from webhook.vllm.recognition import recognised
@@ -30,7 +29,7 @@ def judgements(case: Case) -> Iterator[Judgement]:
             model_paths=paths,
             volumes=case.storage.volumes,
         )
-        if case.strict and serves(placed, case):
+        if case.strict and case.serves(placed):
             refusals = container.refusals(
                 placed.reading,
                 model_paths=paths,

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webhook.admission.injected import restart_rules
+from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
     from validator.policy.document import ModelValidation
@@ -75,3 +76,7 @@ class Case:
     def strict(self) -> bool:
         """Whether the policy asks for `workload.arguments: Strict`."""
         return self.policy.spec.workload.arguments == "Strict"
+
+    def serves(self, placed: Placed) -> bool:
+        """Tell whether a container has the model, or is seen to start vLLM."""
+        return self.storage.sees(placed) or recognised(placed.reading)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from validator.policy.cluster_rules.resolved import ResolvedPolicy
-from webhook.vllm.recognition import recognised
 from webhook.vllm.strict import fields, images, ports
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ def closed_world(case: Case) -> Iterator[str]:
         return
     yield from _pod(case)
     yield from _storage(case)
-    serving = [placed for placed in case.pod.all_containers if serves(placed, case)]
-    others = [placed for placed in case.pod.all_containers if not serves(placed, case)]
+    serving = [placed for placed in case.pod.all_containers if case.serves(placed)]
+    others = [placed for placed in case.pod.all_containers if not case.serves(placed)]
     for placed in serving:
         yield from fields.refused(placed.raw, "ServingContainer", path=_field_path(placed))
     for placed in others:
@@ -38,11 +37,6 @@ def closed_world(case: Case) -> Iterator[str]:
     yield from ports.refusals(
         [placed.reading for placed in serving], [placed.reading for placed in others]
     )
-
-
-def serves(placed: Placed, case: Case) -> bool:
-    """Tell whether a container has the model, or is seen to start vLLM."""
-    return case.storage.sees(placed) or recognised(placed.reading)
 
 
 def _pod(case: Case) -> Iterator[str]:

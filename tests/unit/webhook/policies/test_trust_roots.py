@@ -13,16 +13,15 @@ from validator.errors import PolicyError
 from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation
 from validator.policy.signers import PrivateKeyConfig
-from webhook.policies import trust_roots
+from webhook.policies import cluster_rules, trust_roots
+from webhook.policies.broken import Broken
 from webhook.policies.choice import BrokenPolicy, LeftOut
 from webhook.policies.cluster_rules import BrokenRule
 from webhook.policies.trust_roots import (
-    BrokenRoot,
     Roots,
     previous,
     read,
     resolved,
-    resolved_rule,
 )
 from webhook.sources.cluster_objects import ClusterObjects
 from webhook.sources.resolved_policies import ResolvedPolicies
@@ -89,7 +88,7 @@ def test_a_root_without_a_name_is_none() -> None:
     """It cannot be named, and so not be missed."""
     with pytest.raises(PolicyError):
         read({"kind": "TrustRoot"})
-    assert isinstance(read({"metadata": {"name": "a"}}), BrokenRoot)
+    assert isinstance(read({"metadata": {"name": "a"}}), Broken)
 
 
 def test_a_renewal_is_accepted_for_a_moment() -> None:
@@ -132,21 +131,21 @@ def test_a_rule_of_the_cluster_gets_the_texts_as_policies_do() -> None:
         "spec": {"config": NAMED, "namespaceSelector": {"matchLabels": {"a": "b"}}},
     }
     rule = ClusterModelValidation.from_object(document, source="r")
-    made = resolved_rule(rule, roots(3))
+    made = cluster_rules.resolved(rule, roots(3))
     assert isinstance(made, ClusterModelValidation)
     assert made.spec.config.private_key_config == PrivateKeyConfig(public_key="key 3")
-    assert resolved_rule(made, ()) is made
-    broken = resolved_rule(rule, ())
+    assert cluster_rules.resolved(made, ()) is made
+    broken = cluster_rules.resolved(rule, ())
     assert isinstance(broken, BrokenRule)
     assert "the TrustRoot 'corp' does not exist" in broken.reason
     assert broken.selector == rule.spec.namespace_selector
-    assert resolved_rule(broken, roots(3)) is broken
+    assert cluster_rules.resolved(broken, roots(3)) is broken
 
 
 def test_what_a_policy_or_a_rule_is_made_of_is_known() -> None:
     """The root's name and generation: other rules have lists of roots."""
     rule = ClusterModelValidation.from_object(rule_document(config=NAMED), source="r")
-    for made in (resolved(policy(), roots(3)), resolved_rule(rule, roots(3))):
+    for made in (resolved(policy(), roots(3)), cluster_rules.resolved(rule, roots(3))):
         assert isinstance(made, ModelValidation | ClusterModelValidation)
         assert made.resolved is not None
         assert [each.shown for each in made.resolved.trust_roots] == ["corp/3"]
@@ -165,7 +164,7 @@ def test_with_a_roots_text_a_policy_or_a_rule_may_be_too_long() -> None:
     assert isinstance(made, BrokenPolicy)
     assert "98,304 are allowed: shorten its keys, certificates or trusted root" in made.reason
     document = rule_document(config={"anyOf": signers})
-    broken = resolved_rule(ClusterModelValidation.from_object(document, source="r"), texts)
+    broken = cluster_rules.resolved(ClusterModelValidation.from_object(document, source="r"), texts)
     assert isinstance(broken, BrokenRule)
     assert "98,304 are allowed: shorten its keys, certificates or trusted root" in broken.reason
 

@@ -46,7 +46,7 @@ from webhook.observe import openreports
 from webhook.observe.pod.verdict import observed
 from webhook.observe.pod.wire import Pod
 from webhook.observe.policies import Known, known
-from webhook.observe.status import status
+from webhook.observe.status.policy import status
 from webhook.settings import GateSettings
 from webhook.sources.directory import DirectorySource
 from webhook.vllm.check import check

@@ -5,9 +5,8 @@ ModelValidation, events, metrics and a page; and the statuses of the cluster's r
 exemptions. Does not belong here: any decision. A pod is not changed, refused or stopped by what is
 found, and the webhook never reads it.
 
-The core is pure: `pod` makes the verdict on one pod, and `status`, with `conditions`, what is said
-of one policy, as it is `in_force` beside roots and rules; `cluster_status` is the same for a rule
-or an exemption. `pods` and `policies` hold what is known, within bounds. `events`, `metrics`,
+The core is pure: `pod` makes the verdict on one pod, and `status` what is said of one policy, rule
+or exemption. `pods` and `policies` hold what is known, within bounds. `events`, `metrics`,
 `openreports` and `site`, the page, say it in other ways. Around them stand `controller` and
 `cluster_wide`, which follow, `cluster_statuses` and `writer`, which write, and `process`.
 

@@ -17,7 +17,7 @@ from validator.policy.status import ExemptionStatus, RuleStatus
 from webhook.cluster import watch
 from webhook.cluster.api import MERGE
 from webhook.cluster.errors import Conflict
-from webhook.observe.cluster_status import exemption_status, rule_status
+from webhook.observe.status.cluster import exemption_status, rule_status
 from webhook.observe.writer import Writer
 from webhook.policies.broken import Broken
 from webhook.policies.choice import LeftOut

@@ -11,7 +11,7 @@ from validator.errors import PolicyError
 from webhook.cluster.paths import NAMESPACES
 from webhook.observe.cluster_statuses import KINDS, STATED_RULES, Stated
 from webhook.observe.collection import keep
-from webhook.observe.in_force import in_force
+from webhook.observe.status.in_force import in_force
 from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.choice import LeftOut
 from webhook.sources.cluster_objects import ROOTS

@@ -31,7 +31,7 @@ from webhook.observe.pod.verdict import Verdict, observed
 from webhook.observe.pod.wire import Pod
 from webhook.observe.pods import Pods
 from webhook.observe.policies import Policies, known
-from webhook.observe.status import status
+from webhook.observe.status.policy import status
 from webhook.observe.writer import Writer
 from webhook.sources.server_version import versions
 

@@ -15,7 +15,7 @@ import msgspec
 from validator import contract
 from webhook.observe.pod.verdict import UNDECIDED, Verdict
 from webhook.observe.pods import under
-from webhook.observe.status import reason
+from webhook.observe.status.policy import reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from validator import contract
 from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import counts, under
-from webhook.observe.status import models, reason
+from webhook.observe.status.policy import models, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

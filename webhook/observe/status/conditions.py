@@ -1,4 +1,4 @@
-"""The conditions of one policy, without their times: what is to be said of it, and why.
+"""The conditions of one policy: what is to be said of it, and why.
 
 kstatus, and so Flux and Argo CD, read `Ready` and `Stalled`.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from validator import contract
+from validator.policy.status import Condition
 from validator.text import quoted
 from webhook.admission.injected.restart_rules import FIRST, ON_EVERY_NODE, Obstacle, obstacle
 from webhook.observe.policies import Flaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from validator.policy.status import ExemptionStatus, RuleStatus, Status
     from webhook.observe.policies import Known, Narrowed
     from webhook.settings import Version
 
@@ -162,3 +164,36 @@ def _stops(policy: Known, server: Version | None) -> Iterator[Said]:
 
 def _version(server: Version | None) -> str:
     return "{}.{}".format(*server) if server else ""
+
+
+def dated(
+    said: Iterable[Said],
+    *,
+    before: Status | RuleStatus | ExemptionStatus | None,
+    generation: int,
+    now: str,
+) -> tuple[Condition, ...]:
+    """Return conditions with their times.
+
+    Args:
+        said: The conditions.
+        before: The status that the API server has; a condition that has not changed keeps its time.
+        generation: Of the object.
+        now: The time of a condition that changes, RFC 3339.
+    """
+    known = {each.type: each for each in (before.conditions if before else None) or ()}
+    made = []
+    for each in said:
+        old = known.get(each.type)
+        since = old.last_transition_time if old and old.status == each.status else now
+        made.append(
+            Condition(
+                type=each.type,
+                status=each.status,
+                reason=each.reason,
+                message=each.message,
+                last_transition_time=since,
+                observed_generation=generation,
+            )
+        )
+    return tuple(made)

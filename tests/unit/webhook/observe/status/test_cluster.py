@@ -12,7 +12,7 @@ from tests.support.cluster_rules import rule_document
 from tests.unit.validator.policy.test_trust_root import root_document
 from validator import contract
 from validator.policy.status import CONDITIONS_LIMIT, ExemptionStatus, RuleStatus
-from webhook.observe.cluster_status import exemption_status, rule_status
+from webhook.observe.status.cluster import exemption_status, rule_status
 from webhook.policies import cluster_rules, exemptions, trust_roots
 from webhook.settings import NamespaceOptions
 

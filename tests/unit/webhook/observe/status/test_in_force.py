@@ -10,9 +10,9 @@ from tests.support.cluster_rules import rule, rule_document
 from tests.support.observed import stored_policy
 from tests.unit.validator.policy.test_trust_root import root_document
 from validator.policy.status import SENTENCE_LIMIT
-from webhook.observe.in_force import in_force
 from webhook.observe.policies import Known, known
-from webhook.observe.status import status
+from webhook.observe.status.in_force import in_force
+from webhook.observe.status.policy import status
 from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.choice import LeftOut
 from webhook.settings import NamespaceOptions

@@ -1,6 +1,6 @@
 """The statuses of the cluster's rules and exemptions.
 
-Pure, as `status` is for policies: the same objects and the same side of an exemption's end give the
+Pure, as `policy` is: the same objects and the same side of an exemption's end give the
 same status.
 """
 
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 from validator import contract
 from validator.policy.exemption import LONGEST
 from validator.policy.status import ExemptionStatus, RuleStatus
-from webhook.observe.conditions import Said, flawed
 from webhook.observe.pod import report
 from webhook.observe.policies import Flaw
-from webhook.observe.status import dated
+from webhook.observe.status.conditions import Said, dated, flawed
 from webhook.policies import cluster_rules
 from webhook.policies.broken import Broken
 from webhook.policies.cluster_rules import BrokenRule, may_hold

@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Final, Literal
 from validator.policy.status import (
     MODELS_SHOWN,
     REFUSALS_SHOWN,
-    Condition,
     PodCounts,
     RefusedPod,
     Status,
     VerifiedModel,
 )
-from webhook.observe.conditions import conditions
 from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import counts, under
+from webhook.observe.status.conditions import conditions, dated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
-    from validator.policy.status import ExemptionStatus, RuleStatus
-    from webhook.observe.conditions import Said
     from webhook.observe.pod.verdict import Observed, Verified
     from webhook.observe.policies import Known
     from webhook.settings import Version
@@ -64,39 +61,6 @@ def status(
         models=models(policy, pods),
         refusals=_refusals(policy, pods),
     )
-
-
-def dated(
-    said: Iterable[Said],
-    *,
-    before: Status | RuleStatus | ExemptionStatus | None,
-    generation: int,
-    now: str,
-) -> tuple[Condition, ...]:
-    """Return conditions with their times.
-
-    Args:
-        said: The conditions.
-        before: The status that the API server has; a condition that has not changed keeps its time.
-        generation: Of the object.
-        now: The time of a condition that changes, RFC 3339.
-    """
-    known = {each.type: each for each in (before.conditions if before else None) or ()}
-    made = []
-    for each in said:
-        old = known.get(each.type)
-        since = old.last_transition_time if old and old.status == each.status else now
-        made.append(
-            Condition(
-                type=each.type,
-                status=each.status,
-                reason=each.reason,
-                message=each.message,
-                last_transition_time=since,
-                observed_generation=generation,
-            )
-        )
-    return tuple(made)
 
 
 def models(policy: Known, pods: Collection[Observed]) -> tuple[VerifiedModel, ...]:

@@ -21,7 +21,7 @@ from webhook.admission.injected.restart_rules import in_force, stops
 from webhook.observe.pod.verdict import Verdict
 from webhook.observe.pods import Pods
 from webhook.observe.policies import APPLIED, Known, Policies, is_reserved, known
-from webhook.observe.status import status
+from webhook.observe.status.policy import status
 from webhook.sources.holdings import Bounds
 
 Document = dict[str, Any]

@@ -123,6 +123,16 @@ def test_a_bad_file_stops_the_start(tmp_path: Path, content: str, sentence: str)
         load_directory(tmp_path)
 
 
+def test_a_root_that_is_not_there_stops_the_start(
+    tmp_path: Path, source: Callable[[], DirectorySource]
+) -> None:
+    """A policy that names it could accept nobody."""
+    named = text("granite").replace("keyPath: /keys/pub.pem", "trustRootRef: {name: corp}")
+    (tmp_path / "a.yaml").write_text(named)
+    with pytest.raises(SetupError, match="the TrustRoot 'corp' does not exist"):
+        source()
+
+
 def test_a_missing_directory_stops_the_start(tmp_path: Path) -> None:
     """Serving from nowhere is a mistake; serving from an empty directory is not."""
     with pytest.raises(SetupError, match="cannot be read: No such file"):

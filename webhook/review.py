@@ -6,17 +6,14 @@ Pure. The wire format is `admission.k8s.io/v1`.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from validator.text import quoted
 from webhook.errors import RequestError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
@@ -66,8 +63,7 @@ _REVIEW: Final = msgspec.json.Decoder(_Review)
 _REQUEST: Final = msgspec.json.Decoder(_Request | None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class Review(msgspec.Struct, frozen=True, kw_only=True):
     """The API server's question.
 
     Attributes:
@@ -93,8 +89,7 @@ class Review:
     old_object: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Our answer.
 
     Attributes:
@@ -111,7 +106,7 @@ class Answer:
     patch: bytes = b""
     warnings: tuple[str, ...] = ()
     policy: str = ""
-    audit: Mapping[str, str] = field(default_factory=dict)
+    audit: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def parse(body: bytes, *, content_type: str) -> Review:

@@ -62,30 +62,26 @@ def _lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation
 
 def _blocks(before: list[Any], after: list[Any]) -> Iterator[tuple[int, int, int, int]]:
     """Yield which slices of two lists stand for one another, from the front."""
-    names, new_names = _keys(before), _keys(after)
     same = 0
-    for name, new_name in zip(names, new_names, strict=False):
-        if name != new_name:
+    for given, value in zip(before, after, strict=False):
+        if given is not value and _key(given) != _key(value):
             break
         same += 1
-    if same:
-        yield 0, same, 0, same
-    if same == len(names) or same == len(new_names):  # as where something is appended
-        yield same, len(names), same, len(new_names)
+    yield 0, same, 0, same
+    rest, new_rest = before[same:], after[same:]
+    if not rest or not new_rest:  # as where something is appended
+        yield same, len(before), same, len(after)
         return
-    found = SequenceMatcher(None, names[same:], new_names[same:], autojunk=False).get_opcodes()
-    for _, start, end, new_start, new_end in found:
+    found = SequenceMatcher(None, [*map(_key, rest)], [*map(_key, new_rest)], autojunk=False)
+    for _, start, end, new_start, new_end in found.get_opcodes():
         yield same + start, same + end, same + new_start, same + new_end
 
 
-def _keys(items: Sequence[Any]) -> list[object]:
-    """Return what tells a list's items apart: their names, as far as they have one."""
-    return [
-        (str(item.get("name")), str(item.get("mountPath")))
-        if isinstance(item, dict)
-        else repr(item)
-        for item in items
-    ]
+def _key(item: Any) -> object:
+    """Return what tells a list's item from others: its name, as far as it has one."""
+    if isinstance(item, dict):
+        return str(item.get("name")), str(item.get("mountPath"))
+    return repr(item)
 
 
 def _is_flat(value: Mapping[str, Any]) -> bool:

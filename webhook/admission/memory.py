@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from validator.policy.document import ModelValidation
+from webhook.settings import GateSettings, NamespaceOptions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from validator.policy.document import ModelValidation
     from webhook.review import Answer
-    from webhook.settings import GateSettings, NamespaceOptions
 
 ENTRIES_LIMIT: Final = 1024
 """Answers: two for each workload of a cluster that starts 500 different ones at a time."""
@@ -44,8 +45,7 @@ _ANY: Final = b"\0"
 """In the place of that name: no JSON has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides on a pod besides the pod.
 
     Attributes:
@@ -63,8 +63,7 @@ class Inputs:
     operator_compat: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """The name of an answer.
 
     Attributes:

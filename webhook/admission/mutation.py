@@ -6,8 +6,10 @@ run in this order, and docs/admission.md describes them under the same numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from validator.text import quoted
 from webhook.admission import policy_volume, rules, storage
@@ -39,8 +41,7 @@ if TYPE_CHECKING:
 AUDIT: Final = "would be refused under Enforce: "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutation:
+class Mutation(msgspec.Struct, frozen=True, kw_only=True):
     """A mutated pod.
 
     Attributes:

@@ -6,17 +6,18 @@ on the outer volume leads the inner mount to another place of the container.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from validator import contract
 from validator.paths import canonical, covers
+from webhook.admission.pod import Placed
+from webhook.admission.wire import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.admission.pod import Placed
-    from webhook.admission.wire import Mount
 
 _LINKED: Final = {
     "/bin": "/usr/bin",
@@ -37,8 +38,7 @@ _OF_THE_RUNTIME: Final = frozenset(
 """Paths that a runtime mounts into each container beside those that the pod names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nest:
+class Nest(msgspec.Struct, frozen=True, kw_only=True):
     """A path at which a container has something mounted, and the volume within which it lies.
 
     Attributes:

@@ -6,20 +6,23 @@ pod. Does not belong here: any opinion on what a pod may do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from validator import contract
 from validator.text import quoted
 from webhook.admission import wire
+from webhook.admission.wire import JSON, Container, Spec, Status
 from webhook.errors import PodRefused
 from webhook.vllm.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from webhook.admission.wire import JSON, Container, Device, Mount, Spec, Status
+    from webhook.admission.wire import Device, Mount
 
 INJECTED_NAMES: Final = (contract.GATE_CONTAINER, contract.MONITOR_CONTAINER)
 """The names of the containers that the webhook injects, in the order in which they stand."""
@@ -29,8 +32,7 @@ EXPANSIONS_LIMIT: Final = 16 * 1024 * 1024
 eight of its processes. The references of a 1 MB pod can make gigabytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A container at its place in the pod.
 
     Attributes:
@@ -87,8 +89,7 @@ class Placed:
         return self.view.name in INJECTED_NAMES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class Pod(msgspec.Struct, frozen=True, kw_only=True):
     """A pod.
 
     Attributes:
@@ -137,8 +138,7 @@ class Pod:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A pod as it came: its JSON, and the pod that is read from it, once.
 
     Reading can fail, and whether that stops the pod is a policy's decision: so the pod is

@@ -5,10 +5,10 @@ Belongs here: the source as the API server writes it, and whether a pod's volume
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from validator import contract
 from validator.paths import covers
@@ -71,7 +71,7 @@ def with_model_volumes(pod: Pod, policy: ModelValidation, *, namespace: Namespac
             serves the model.
     """
     table = MountTable(pod.staying)
-    mounts: list[JSON] = []
+    mounts: list[tuple[JSON, Mount]] = []
     volumes: list[JSON] = []
     serving: tuple[Placed, ...] = ()
     for model in policy.spec.all_models:
@@ -80,8 +80,8 @@ def with_model_volumes(pod: Pod, policy: ModelValidation, *, namespace: Namespac
             continue
         volume, mount = _added(pod, model, policy, namespace=namespace)
         serving = serving or _serving(pod, model)
-        table.add(serving[0], msgspec.convert(mount, Mount))
-        mounts.append(mount)
+        mounts.append((mount, msgspec.convert(mount, Mount)))
+        table.add(serving[0], mounts[-1][1])
         if volume is not None and volume not in (*pod.volumes, *volumes):
             volumes.append(volume)
     return _with(pod, serving, mounts, volumes) if mounts else pod
@@ -104,7 +104,10 @@ def _is_room_for(model: Model, mount: Mount, pod: Pod) -> bool:
 
 
 def _with(
-    pod: Pod, serving: Collection[Placed], mounts: Sequence[JSON], volumes: Sequence[JSON]
+    pod: Pod,
+    serving: Collection[Placed],
+    mounts: Sequence[tuple[JSON, Mount]],
+    volumes: Sequence[JSON],
 ) -> Pod:
     """Return the pod with volumes, and with mounts in the containers that serve."""
     chosen = {placed.index for placed in serving}
@@ -123,13 +126,11 @@ def _with(
     )
 
 
-def _mounting(placed: Placed, mounts: Sequence[JSON]) -> Placed:
+def _mounting(placed: Placed, mounts: Sequence[tuple[JSON, Mount]]) -> Placed:
     """Return a container with further mounts."""
-    raw = {
-        **placed.raw,
-        "volumeMounts": [*(placed.raw.get("volumeMounts") or ()), *mounts],
-    }
-    views = (*placed.mounts, *(msgspec.convert(mount, Mount) for mount in mounts))
+    given = placed.raw.get("volumeMounts") or ()
+    raw = {**placed.raw, "volumeMounts": [*given, *(mount for mount, _ in mounts)]}
+    views = (*placed.mounts, *(view for _, view in mounts))
     return replace(
         placed,
         view=msgspec.structs.replace(placed.view, volume_mounts=views),

@@ -7,14 +7,16 @@ policy and pod often come in one `kubectl apply`, and replicas disagree for a wh
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from validator import contract
 from validator.errors import PolicyError
@@ -210,7 +212,9 @@ class Reviewer:
     def _gate(self) -> GateSettings:
         """The gate, with what the source knows of the cluster now."""
         source = self.source
-        return replace(self.gate, accepted_images=source.gate_images, server=source.server)
+        return dataclasses.replace(
+            self.gate, accepted_images=source.gate_images, server=source.server
+        )
 
     def _selected(self, review: Review, pod: _Pod) -> tuple[ModelValidation, NamespaceOptions]:
         namespace = self.source.namespace(review.namespace)

@@ -6,21 +6,23 @@ What a pod may do with them is the business of `rules`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from validator.paths import covers, related
+from validator.policy.volumes import Model
 from webhook.admission.nest import Nest, nests, one_place
-from webhook.admission.volume import LINKLESS, MountTable, volume_of
+from webhook.admission.pod import Placed
+from webhook.admission.volume import LINKLESS, MountTable, Volume, volume_of
+from webhook.admission.wire import Mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from validator.policy.volumes import Model
-    from webhook.admission.pod import Placed, Pod
-    from webhook.admission.volume import Volume
-    from webhook.admission.wire import Mount
+    from webhook.admission.pod import Pod
 
 _REPOSITORY: Final = re.compile(
     r"(?P<hub>/(?:.*?/)?)(?:models|datasets|spaces|kernels)--[^/]+(?=/)", re.DOTALL
@@ -29,8 +31,7 @@ _REPOSITORY: Final = re.compile(
 (validator/tree/tools/hugging_face.py)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The place of a model: the mount of the first container that has it, and its volume."""
 
     model: Model
@@ -55,8 +56,7 @@ class Place:
         return covers(one_place(self.mount.at), one_place(path))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelStorage:
+class ModelStorage(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The volumes of a pod, in view of the models that lie on them; computed once.
 
     Attributes:

@@ -5,19 +5,20 @@ Belongs here: whether what is written through one volume may be read through ano
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from validator.paths import canonical, covers, nearest, related
 from validator.text import quoted
-from webhook.admission.wire import PATH_LIMIT
+from webhook.admission.wire import JSON, PATH_LIMIT
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from webhook.admission.pod import Placed, Pod
-    from webhook.admission.wire import JSON, Mount
+    from webhook.admission.wire import Mount
 
 KUBELET_ROOT: Final = "/var/lib/kubelet"
 """The folder in which the kubelet keeps every pod's volumes (its --root-dir by default). A
@@ -49,8 +50,7 @@ _IN_A_TREE: Final = frozenset({"hostPath", "nfs"})
 """Kinds whose volumes can lie within one another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """A volume of a pod.
 
     Attributes:
@@ -68,8 +68,8 @@ class Volume:
     place: str
     server: str
     reaches_kubelet: bool
-    source: JSON = field(repr=False)
-    raw: JSON = field(repr=False)
+    source: JSON
+    raw: JSON
 
     def reaches(self, other: Volume) -> bool:
         """Tell whether what is written here may be read there.

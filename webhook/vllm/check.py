@@ -29,9 +29,10 @@ model, a warning says that its arguments are not read. Of vLLM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
 
 from validator.paths import canonical
 from validator.text import quoted
@@ -62,8 +63,7 @@ class Volume(Protocol):
 _NO_VOLUMES: Final[Mapping[str, Volume]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The refusals and warnings for a container's arguments and environment.
 
     Attributes:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
@@ -58,8 +60,7 @@ class Form(Enum):
     BARE = "the image's own entrypoint"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """A container's variables.
 
     Attributes:
@@ -73,8 +74,7 @@ class Environment:
     open: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandLine:
+class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     """A container's command line.
 
     Attributes:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from validator.paths import canonical, covers, nearest
 from validator.text import printable, quoted
@@ -21,7 +24,7 @@ from validator.vllm.variable_kinds import Variable
 from webhook.vllm.command_line import Environment, is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from webhook.vllm.opened import Opened, Opening
 
@@ -33,8 +36,7 @@ _TEMPLATE_TEXT: Final = frozenset("{}\n")
 """Characters by which vLLM tells a chat template's text from its path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """The facts by which a path is judged.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from validator.text import quoted
 from validator.vllm.facts import is_pathlike
@@ -37,8 +38,7 @@ _SWITCHES_OFF: Final = ("--no-", "--disable-")
 _SILENT: Final = frozenset({Kind.SAFE, Kind.PEER, Kind.REVISION, Kind.REQUESTS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Something that vLLM opens.
 
     Attributes:
@@ -56,8 +56,7 @@ class Opening:
     revisions: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The things that a command line opens, and its parts that could not be read.
 
     Attributes:

@@ -14,23 +14,23 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+import msgspec
+
 from validator.text import quoted
-from validator.vllm.options import TABLE
+from validator.vllm.options import TABLE, Option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from validator.vllm.options import Option, Table
+    from validator.vllm.options import Table
 
 ARGUMENTS_LIMIT: Final = 256
 """Arguments of one command line that are read: many times what anybody writes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Given(msgspec.Struct, frozen=True, kw_only=True):
     """An option as it was given: in full, with its values as text."""
 
     option: Option
@@ -38,8 +38,7 @@ class Given:
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """A command line that was read.
 
     Attributes:
@@ -47,8 +46,8 @@ class Parsed:
         unknown: What is an option of no release, nor a value of one.
     """
 
-    given: tuple[Given, ...] = field(default=())
-    unknown: tuple[str, ...] = field(default=())
+    given: tuple[Given, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 _NO_VALUE: Final = frozenset({"", "-"})

@@ -5,21 +5,20 @@ Several rules ask the same things of a container, and reading is the dearest par
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from webhook.vllm import command_line, parser, recognition
 from webhook.vllm.command_line import CommandLine, Environment, Form, MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from webhook.vllm.parser import Parsed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A container, and what it starts.
 
     Attributes:

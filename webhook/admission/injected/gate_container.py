@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from validator import contract
 from validator.errors import PolicyError
 from validator.policy.workload import Amounts
 from webhook.admission.injected import gate_mounts, quantities
-from webhook.admission.wire import Resources
+from webhook.admission.pod import Placed
+from webhook.admission.wire import JSON, Resources
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from validator.policy.document import ModelValidation
-    from webhook.admission.pod import Placed, Pod
-    from webhook.admission.wire import JSON
+    from webhook.admission.pod import Pod
     from webhook.settings import GateSettings
 
 MEMORY: Final = "256Mi"
 """The memory that the validator needs at most, with buffers of all threads and a large bundle."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The work of one gate in one pod.
 
     Attributes:

@@ -7,24 +7,27 @@ mounts at paths of its own; and it mounts nothing else.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from validator import contract
 from validator.paths import Places, covers, related
 from validator.text import quoted
 from webhook.admission.volume import MountTable, volume_of
+from webhook.admission.wire import JSON
 from webhook.errors import PodRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from validator.policy.document import ModelValidation
     from webhook.admission.nest import Nest
     from webhook.admission.pod import Pod
     from webhook.admission.storage import ModelStorage
-    from webhook.admission.wire import JSON, Mount
+    from webhook.admission.wire import Mount
 
 PROGRAM: Final = (
     *("/bin", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt/model-validation", "/proc"),
@@ -51,8 +54,7 @@ SCRATCH: Final[JSON] = {
 us, would mount the token: a container that has a mount there already is left alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OuterVolumes:
+class OuterVolumes(msgspec.Struct, frozen=True, kw_only=True):
     """The volumes within which the workload mounts something else.
 
     Attributes:

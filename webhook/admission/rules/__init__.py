@@ -7,8 +7,9 @@ pod once: its cost grows with the pod's size, and no rule compares a pod's parts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from webhook.admission.rules.arguments import judgements
 from webhook.admission.rules.closed_world import closed_world
@@ -43,8 +44,7 @@ SENTENCES_LIMIT: Final = 64
 """Refusals of one pod that are named: about three times what an answer has room for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The rules' answer on a pod.
 
     Attributes:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from validator.policy.document import ModelValidation
 from webhook.admission.injected import restart_rules
+from webhook.admission.pod import Placed, Pod
+from webhook.admission.storage import ModelStorage
+from webhook.settings import Version
 from webhook.vllm.recognition import recognised
 
 if TYPE_CHECKING:
-    from validator.policy.document import ModelValidation
     from webhook.admission.nest import Nest
-    from webhook.admission.pod import Placed, Pod
-    from webhook.admission.storage import ModelStorage
-    from webhook.settings import Version
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A pod to judge.
 
     Attributes:

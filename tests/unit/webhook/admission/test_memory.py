@@ -251,7 +251,7 @@ INPUTS: Final = Inputs(
 )
 def test_each_input_makes_another_key(other: dict[str, Any]) -> None:
     """None of what decides is left out."""
-    assert key(pod(), INPUTS) != key(pod(), dataclasses.replace(INPUTS, **other))
+    assert key(pod(), INPUTS) != key(pod(), msgspec.structs.replace(INPUTS, **other))
 
 
 @pytest.mark.parametrize("change", CHANGES[1:], ids=lambda change: ".".join(map(str, *change)))

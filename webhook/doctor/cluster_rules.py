@@ -12,8 +12,8 @@ from webhook.doctor.objects import all_of, installed
 from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.broken import Broken
 from webhook.policies.cluster_rules import BrokenRule, may_hold, read
+from webhook.policies.objects import namespace_options
 from webhook.sources.cluster_objects import EXEMPTIONS, ROOTS, RULES
-from webhook.sources.store import namespace_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

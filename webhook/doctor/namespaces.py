@@ -15,8 +15,8 @@ from webhook.doctor.objects import all_of, found, installed
 from webhook.errors import PodRefused
 from webhook.policies import resolution, trust_roots
 from webhook.policies.choice import BrokenPolicy
+from webhook.policies.objects import namespace_options, read
 from webhook.settings import NamespaceOptions
-from webhook.sources.store import namespace_options, read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

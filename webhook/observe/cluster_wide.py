@@ -14,10 +14,10 @@ from webhook.observe.collection import keep
 from webhook.observe.status.in_force import in_force
 from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.choice import LeftOut
+from webhook.policies.objects import namespace_options
 from webhook.sources.cluster_objects import ROOTS
 from webhook.sources.cluster_watch import ClusterWatch
 from webhook.sources.holdings import Bounds
-from webhook.sources.store import namespace_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,8 +15,8 @@ from validator.policy.document import ModelValidation
 from validator.policy.signers import SigstoreConfig
 from validator.policy.status import Status
 from webhook.observe.pod import report
+from webhook.policies.objects import read
 from webhook.sources.holdings import OVERHEAD, Bounds
-from webhook.sources.store import read
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -38,7 +38,7 @@ RESERVED: Final = ("example", "invalid", "test", "example.com", "example.net", "
 
 
 class Flaw(enum.StrEnum):
-    """The place where it is to be mended that a policy cannot be used: a condition's reason."""
+    """Where to mend what makes a policy unusable: the reason of a condition."""
 
     POLICY = "Invalid"
     ROOT = "TrustRootNotUsable"

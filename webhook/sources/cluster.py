@@ -32,12 +32,13 @@ from webhook.errors import NotReady
 from webhook.policies import cluster_rules, exemptions, trust_roots
 from webhook.policies.broken import Broken
 from webhook.policies.choice import LeftOut
+from webhook.policies.objects import namespace_options, read
 from webhook.sources import server_version
 from webhook.sources.cluster_objects import EXEMPTIONS, KINDS, ROOTS, RULES
 from webhook.sources.cluster_watch import ClusterWatch
 from webhook.sources.holdings import Bounds, key
 from webhook.sources.resolved_policies import ResolvedPolicies
-from webhook.sources.store import Store, namespace_options, read
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator

@@ -16,8 +16,9 @@ from validator.policy.trust_root import TrustRoot
 from validator.text import quoted
 from webhook.policies import cluster_rules, trust_roots
 from webhook.policies.choice import BrokenPolicy
+from webhook.policies.objects import namespace_options
 from webhook.sources.holdings import key
-from webhook.sources.store import Store, namespace_options
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from webhook.policies.cluster_rules import Rule

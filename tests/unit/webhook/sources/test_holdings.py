@@ -14,9 +14,10 @@ from tests.support.policies import policy_document
 from validator.contract import LABEL
 from webhook.errors import PodRefused
 from webhook.policies.choice import BrokenPolicy, LeftOut, Policy, select
+from webhook.policies.objects import read
 from webhook.settings import NamespaceOptions
 from webhook.sources.holdings import OVERHEAD, Bounds, Holdings, key
-from webhook.sources.store import Store, read
+from webhook.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,9 @@ from tests.support.policies import policy_document
 from validator.errors import PolicyError
 from validator.policy.document import ModelValidation
 from webhook.policies.choice import BrokenPolicy
+from webhook.policies.objects import read
 from webhook.settings import NamespaceOptions
-from webhook.sources.store import PREVIOUS_LIMIT, PREVIOUS_SECONDS, Store, read
+from webhook.sources.store import PREVIOUS_LIMIT, PREVIOUS_SECONDS, Store
 
 
 class Clock:

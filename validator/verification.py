@@ -75,8 +75,8 @@ class Request(NamedTuple):
         allow_legacy: Whether the predicate of v0.2 is accepted.
         jobs: Threads for hashing, and processes where they may be forked; as many as cores are
             granted, if absent.
-        forks: Whether processes may be forked for many small files. That is for a program to say
-            which is alone in its process.
+        forks: Whether processes may be forked for many small files: by a program that is alone in
+            its process.
         limits: On everything from outside.
     """
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 _PADDED: Final = 4
 """Characters of a group in base64 (RFC 4648, 4)."""
 
-_CHUNK: Final = 1024 * 1024
+_CHUNK: Final = 96 * 1024
 """Characters that are decoded at once; whole groups."""
 
 _FOR_URLS: Final = bytes.maketrans(b"-_", b"+/")

@@ -59,7 +59,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=positive,
         metavar="N",
-        help="threads for hashing (default: the cores that its container is granted)",
+        help="threads and processes for hashing (default: the cores that its container is granted)",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="form of the verdict"
@@ -199,11 +199,14 @@ def run_one(request: Request, arguments: argparse.Namespace) -> ExitCode:
 def judge(request: Request, *, display: Progress, memory: Memory | None = None) -> Report:
     """Verify and turn refusals into reports, too."""
     from validator.report import Report, Verdict
+    from validator.tree import leases
     from validator.verification import verify
 
     began = time.monotonic()
     try:
         # A monitor reads slowly, beside a workload.
+        if memory is None:
+            leases.be_quiet()
         return verify(request._replace(forks=memory is None), progress=display, memory=memory)
     except (Refused, Undecided) as error:
         refused = isinstance(error, Refused)

@@ -131,12 +131,19 @@ class _Batches(Protocol):
         """Return how many are left."""
         ...
 
+    @property
+    def is_told_whole(self) -> bool:
+        """Whether progress is told by batches, and not by files."""
+        ...
+
     def pause(self) -> None:
         """Do what is to be done between two batches."""
 
 
 class _Own:
     """Batches that only threads of this process take."""
+
+    is_told_whole = False
 
     def __init__(self, batches: Iterable[Sequence[int]]) -> None:
         self._left = deque(batches)
@@ -158,6 +165,8 @@ class _Own:
 
 class _Shared:
     """Batches that forked processes take, too; and what has come of theirs."""
+
+    is_told_whole = True
 
     def __init__(
         self, batches: list[Sequence[int]], hashing: _Hashing, queue: Queue, workers: Workers
@@ -271,7 +280,10 @@ class _Hashing:
         """Take note of ranges that another process has hashed."""
         for index, outcome in outcomes.items():
             self.outcomes[index] = outcome
-        self._work.progress(sum(self._sizes[index] for index in outcomes))
+        self._work.progress(self._bytes(outcomes))
+
+    def _bytes(self, batch: Iterable[int]) -> int:
+        return sum(self._sizes[index] for index in batch)
 
     def run(self, tasks: Iterable[_Batches]) -> None:
         """Work tasks off, each by one thread, or by more where its storage is slow."""
@@ -291,10 +303,13 @@ class _Hashing:
             pass
 
     def _hash_all(self, crew: Crew, work: Work, batches: _Batches, *, helps: bool) -> None:
+        inner = work._replace(progress=_nowhere) if batches.is_told_whole else work
         while (batch := batches.take()) is not None:
             began = time.perf_counter()
-            for index, outcome in hash_batch(work, self._ranges, batch):
+            for index, outcome in hash_batch(inner, self._ranges, batch):
                 self.outcomes[index] = outcome
+            if batches.is_told_whole:
+                work.progress(self._bytes(batch))
             waits = time.perf_counter() - began > SLOW_SECONDS * len(batch)
             if helps and not waits:
                 return

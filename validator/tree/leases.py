@@ -29,10 +29,27 @@ def are_given(*, owner: int, user: int) -> bool:
     return user in {0, owner}
 
 
+TAKEN: Final = Lease.TAKEN
+REFUSED: Final = Lease.REFUSED
+
+_quiet = False
+
+
+def be_quiet() -> None:
+    """Have this process ignore the usual signal (SIGIO), so that no lease need name another one.
+
+    For a program that is alone in its process, in its main thread.
+    """
+    global _quiet  # noqa: PLW0603 — a signal's disposition is the process' own
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    _quiet = True
+
+
 def take(descriptor: int) -> Lease:
     """Ask for a lease; a writer that opens the file meanwhile waits until it is given back."""
     try:
-        fcntl(descriptor, F_SETSIG, _SIGNAL)
+        if not _quiet:
+            fcntl(descriptor, F_SETSIG, _SIGNAL)
         fcntl(descriptor, F_SETLEASE, F_RDLCK)
     except BlockingIOError:
         return Lease.REFUSED

@@ -16,7 +16,7 @@ from validator.text import quoted, unreadable
 from validator.tree import leases
 from validator.tree.reads import read
 from validator.tree.tools import lfs
-from validator.tree.tree import Identity
+from validator.tree.tree import Identity, identity_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,20 +155,22 @@ def hash_batch(
 def _hash_range(work: Work, folder: int, part: Range) -> Outcome:
     """Return the digest of a file's range, if it is the listed file and stays it."""
     entry = part.entry
-    listed = entry.identity
+    listed = entry.identity  # one object for the same state, which is quickly compared
     try:
         descriptor = work.tree.open_file(entry, folder=folder)
         try:
             status = os.fstat(descriptor)
-            before = Identity.known(status, listed)
-            if not stat.S_ISREG(status.st_mode) or not before.is_like(listed):
+            before = listed if identity_fields(status) == listed else Identity.of(status)
+            is_like = before is listed or before.is_like(listed)
+            if not is_like or not stat.S_ISREG(status.st_mode):
                 return Outcome(changed=changed(entry.name))
             leased = leases.are_given(owner=status.st_uid, user=work.user)
             found = read(descriptor, part, work.hasher, work.progress, leased=leased)
             if found is None:
                 return Outcome(changed=changed(entry.name))
-            after = Identity.known(os.fstat(descriptor), before)
-            same = before == after
+            status = os.fstat(descriptor)
+            after = before if identity_fields(status) == before else Identity.of(status)
+            same = after is before
             if same and work.tree.forgets_inodes(after.device):
                 # An open file keeps its number. Does its path still lead to it?
                 here = os.stat(entry.item, dir_fd=folder, follow_symlinks=False)
@@ -179,10 +181,10 @@ def _hash_range(work: Work, folder: int, part: Range) -> Outcome:
         return _failed(part, error)
     digest, start, is_written = found
     is_pointer = lfs.is_pointer(start, size=after.size)
-    if not after.is_like(before):
+    if not same and not after.is_like(before):
         return Outcome(changed=changed(entry.name))
     if digest == part.digest:
-        if same and after == listed and not is_pointer and not is_written:
+        if same and after is listed and not is_pointer and not is_written:
             return AS_SIGNED
         digest = part.digest  # one for all reads of it
     return Outcome(digest, after if same else None, is_pointer=is_pointer, is_written=is_written)

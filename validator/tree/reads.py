@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from validator.tree import leases
 
@@ -46,20 +46,6 @@ class Hasher(Protocol):
         ...
 
 
-class Read(NamedTuple):
-    """The finding of one read of a range.
-
-    Attributes:
-        digest: Of its bytes.
-        start: The file's first bytes; none, where the range begins elsewhere.
-        is_written: Whether somebody has the file open for writing.
-    """
-
-    digest: bytes
-    start: bytes
-    is_written: bool
-
-
 def read(
     descriptor: int,
     part: Range,
@@ -67,8 +53,8 @@ def read(
     progress: Callable[[int], None],
     *,
     leased: bool,
-) -> Read | None:
-    """Hash an open file's range; return None, if the file was too short.
+) -> tuple[bytes, bytes, bool] | None:
+    """Hash an open file's range.
 
     Args:
         descriptor: The file.
@@ -76,18 +62,24 @@ def read(
         hasher: Makes an object that takes in its bytes.
         progress: Called with the bytes of each read.
         leased: Whether leases on the file are given to this process.
+
+    Returns:
+        The digest; the file's first bytes, or none where the range begins elsewhere; and whether
+        somebody has the file open for writing. None, if the file was too short.
     """
     if part.end - part.start < SMALL_BYTES:
         # Held during the read, which takes less than to ask twice. Progress waits, where the rate
         # is bounded: so it comes after the lease.
-        lease = leases.take(descriptor) if leased else leases.Lease.UNKNOWN
-        content = _content(descriptor, part)
-        held = lease is not leases.Lease.TAKEN or leases.give_back(descriptor)
+        lease = leases.take(descriptor) if leased else None
+        content = _content(descriptor, part.start, part.end)
+        is_written = lease is leases.REFUSED or (
+            lease is leases.TAKEN and not leases.give_back(descriptor)
+        )
         if content is None:
             return None
         progress(len(content))
         first = b"" if part.start else content[:_START_BYTES]
-        return Read(hasher(content).digest(), first, lease is leases.Lease.REFUSED or not held)
+        return hasher(content).digest(), first, is_written
     is_written = leased and leases.is_written(descriptor)
     taker = hasher()
     start = _hash(descriptor, part, taker, progress)
@@ -95,18 +87,18 @@ def read(
         return None
     # Asked twice: a writer who was there at the start may have closed the file, and one who opens
     # it later has to move its times.
-    return Read(taker.digest(), start, is_written or (leased and leases.is_written(descriptor)))
+    is_written = is_written or (leased and leases.is_written(descriptor))
+    return taker.digest(), start, is_written
 
 
-def _content(descriptor: int, part: Range) -> bytes | None:
+def _content(descriptor: int, start: int, end: int) -> bytes | None:
     """Return the bytes of a small range: by one read, where a file system gives what it is asked.
 
     It is None, if the file was too short.
     """
-    position, end = part.start, part.end
-    content = os.pread(descriptor, end - position, position)
-    while len(content) < end - position:
-        more = os.pread(descriptor, end - position - len(content), position + len(content))
+    content = os.pread(descriptor, end - start, start)
+    while len(content) < end - start:
+        more = os.pread(descriptor, end - start - len(content), start + len(content))
         if not more:
             return None
         content += more

@@ -31,7 +31,8 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-_IDENTITY: Final = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+identity_fields: Final = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+"""Returns a stat result's part that is an `Identity`, as a plain tuple."""
 
 
 class Identity(NamedTuple):
@@ -50,13 +51,7 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
         """Return the identity in a stat result."""
-        return cls._make(_IDENTITY(status))
-
-    @classmethod
-    def known(cls, status: os.stat_result, known: Identity) -> Identity:
-        """Return the identity in a stat result; the known one itself, if it is that."""
-        state = _IDENTITY(status)
-        return known if state == known else cls._make(state)
+        return cls._make(identity_fields(status))
 
     def is_like(self, other: Identity) -> bool:
         """Tell whether another state differs in no more than inode and ctime."""

@@ -276,19 +276,21 @@ class _Walk:
         start = f"{folder.name}/" if folder.name else ""
         # A model may have 300,000 files: what is the same for all in here is asked once.
         special = self._special.get(folder.name, ())
-        is_here, add = not folder.is_linked, self.listing.files.add_here
+        is_here, add, is_regular = not folder.is_linked, self.listing.files.add_here, stat.S_ISREG
+        most = self.limits.entries
         with os.scandir(descriptor) as entries:
             for item in entries:
                 self.entries += 1
-                if self.entries > self.limits.entries:
-                    raise ModelError(f"the model has more than {self.limits.entries:,} files")
-                name = start + item.name
-                if item.name in special and self._is_left_out(name, item):
+                if self.entries > most:
+                    raise ModelError(f"the model has more than {most:,} files")
+                own = item.name
+                name = start + own
+                if own in special and self._is_left_out(name, item):
                     continue
                 status = item.stat(follow_symlinks=False)
-                if is_here and stat.S_ISREG(status.st_mode):
+                if is_here and is_regular(status.st_mode):
                     add(name, status)
-                elif found := self._item(name, folder, item.name, status):
+                elif found := self._item(name, folder, own, status):
                     below.append(found)
         return below
 

@@ -17,7 +17,7 @@ import signal
 import struct
 import sys
 from array import array
-from fcntl import F_SETFL, F_SETOWN, fcntl
+from fcntl import F_SETFL, F_SETOWN, F_SETSIG, fcntl
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
@@ -33,7 +33,7 @@ _LENGTH: Final = struct.Struct("=L")
 _NUMBER_BYTES: Final = 4
 _READ_BYTES: Final = 64 * 1024
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGIO, signal.SIGPIPE)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 """Signals that end a worker at once, whatever its parent does when it gets one."""
 
 _THREADS: Final = "/proc/self/task"
@@ -230,8 +230,9 @@ def _live(
         # Whoever else held the parent's ends would seem to be the parent.
         for descriptor in (messages, life, *others):
             os.close(descriptor)
-        # When nobody holds the pipe's other end any more, the kernel sends SIGIO, which ends this.
+        # When nobody holds the pipe's other end any more, the kernel sends a signal.
         fcntl(living, F_SETOWN, os.getpid())
+        fcntl(living, F_SETSIG, signal.SIGTERM)
         fcntl(living, F_SETFL, os.O_ASYNC)
         if os.getppid() == parent:
             gc.disable()  # it would write to each object, and so copy the page that it is in

@@ -101,7 +101,7 @@ def read_bundle(path: StrPath, *, limits: Limits) -> Bundle:
             raise Undecided(
                 f"the keyless signature file has {size(len(raw))}, and to verify it takes about "
                 f"{size(needed)} of memory, of which this container has {size(given)}: set "
-                "spec.resources.limits.memory in the policy, or sign with a key"
+                "spec.resources.limits.memory in the namespace's policy, or sign with a key"
             )
     return bundle
 

@@ -112,7 +112,7 @@ def missing(policy: ModelValidation, server: Version | None) -> Iterator[str]:
         held = (
             "spec.revalidation watches it meanwhile"
             if watched
-            else "nothing watches it: set spec.revalidation"
+            else f"nothing watches it: {policy.remedy('set spec.revalidation')}"
         )
         yield (
             f"spec.onRestart Verify {needs}: a restarted container reads the model without the "

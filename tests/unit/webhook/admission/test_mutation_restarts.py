@@ -286,7 +286,7 @@ def test_the_api_servers_version_decides(
         (
             (1, 35),
             {},
-            ("Kubernetes 1.35", "nothing watches it: set spec.revalidation"),
+            ("Kubernetes 1.35", "nothing watches it: set spec.revalidation in the policy"),
         ),
         (
             None,

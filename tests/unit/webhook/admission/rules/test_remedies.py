@@ -9,6 +9,7 @@ import pytest
 from tests.support.cluster_rules import rule
 from tests.support.pods import MODEL, claim, container, mount, pod, policy, run, strict_policy, vllm
 from validator.policy.cluster_rules.resolution import resolve, stand_in
+from webhook.admission.injected import restart_rules
 from webhook.admission.validation import check_ephemeral
 from webhook.errors import PodRefused
 
@@ -117,3 +118,10 @@ def test_a_namespace_without_a_policy(model: Document, workload: Document, what:
     said = refusal(given, stand_in(serving, [serving]))
     assert BY_ADMIN.format(what) in said
     assert "the policy" not in said.replace("the policy mounts its volume", "")
+
+
+def test_what_the_server_lacks() -> None:
+    """Whoever asked for verified restarts can have the model watched in their place."""
+    serving = rule(default=True, model={"path": MODEL}, onRestart="Verify")
+    (said,) = restart_rules.missing(stand_in(serving, [serving]), (1, 35))
+    assert said.endswith(f"nothing watches it: {BY_ADMIN.format('set spec.revalidation')}")

@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
     """Return what is written of a vLLM.
 
     Raises:
-        NotVllmError: It is none, or its parser is not made as in the releases that are known.
+        NotVllmError: It is not a vLLM, or its parser is not made as in the known releases.
     """
     root = zipfile.Path(path) if zipfile.is_zipfile(path) else path
     source = Source(root)

@@ -32,7 +32,7 @@ def requests(
         jobs: Threads for hashing; the cores that its container is granted, if absent.
 
     Raises:
-        PolicyError: A trust anchor is none.
+        PolicyError: A trust anchor cannot be used.
         Refused: The workload opens something outside of every model, or the cluster's rules do not
             allow such a policy.
         Undecided: A trust anchor cannot be read or fetched.
@@ -98,7 +98,7 @@ def verifiers(policy: ModelValidation) -> tuple[Verifier, ...]:
     """Return a verifier for each signer that the policy accepts.
 
     Raises:
-        PolicyError: A trust anchor is none.
+        PolicyError: A trust anchor cannot be used.
         Undecided: A trust anchor cannot be read or fetched.
     """
     return _accepting(policy.spec.config, policy.spec.trust, reference=policy.reference)

@@ -521,4 +521,4 @@ async def test_the_servers_reason_for_ending_a_watch_is_logged(
     await until(lambda: server.lists_of(POLICIES) == 2)
     log = capsys.readouterr().out
     assert "the watch ended: 'too old resource version'" in log
-    assert "no event" not in log
+    assert "not an event" not in log

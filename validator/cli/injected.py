@@ -64,7 +64,7 @@ def _nested() -> dict[str, str]:
 
 
 def _written(variable: str, *, otherwise: Any) -> Any:
-    """Return the JSON of a variable; `otherwise` where it is not set, None where it is none."""
+    """Return the JSON of a variable; `otherwise` where it is not set, None for other text."""
     text = os.environ.get(variable)
     try:
         return otherwise if text is None else json.loads(text)

@@ -27,7 +27,7 @@ class Progress(Protocol):
         """Take note of `done` of `total` bytes."""
 
     def close(self) -> None:
-        """Leave the stream as a verdict wants to find it."""
+        """Clear the bar from the stream, so that a verdict can be written."""
 
 
 class Silent:

@@ -121,7 +121,7 @@ def read_statement(bundle: Bundle) -> Statement:
     """Return a bundle's statement, of any predicate.
 
     Raises:
-        StatementError: It is none, or contradicts itself.
+        StatementError: It is not a statement, or contradicts itself.
     """
     return parse_statement(
         bundle.payload, payload_type=bundle.payload_type, limits=DEFAULT, allow_legacy=True

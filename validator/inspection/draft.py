@@ -58,7 +58,7 @@ def draft(
         now: The time at which certificates must be valid; the clock's, if absent.
 
     Raises:
-        PolicyError: An anchor is missing or is none, or the path cannot be used.
+        PolicyError: An anchor is missing or cannot be used, or the path cannot be used.
         Refused: No policy can accept this signature.
         Undecided: The root of trust cannot be used.
     """

@@ -50,7 +50,7 @@ def from_pem(pem: bytes) -> object:
     load.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a public key.
         cryptography.exceptions.UnsupportedAlgorithm: It is of a kind that is not known.
     """
     if match := _PEM.fullmatch(pem):

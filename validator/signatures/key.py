@@ -31,7 +31,7 @@ class KeyVerifier(NamedTuple):
         """Build it from a PEM public key.
 
         Raises:
-            PolicyError: It is none, or of a kind that OMS does not sign with.
+            PolicyError: It is not a public key, or of a kind that OMS does not sign with.
         """
         if b"PRIVATE KEY" in pem:  # also beside the public one, whose file others may read
             raise PolicyError(f"{source}: {_flaw(pem)}")

@@ -141,7 +141,7 @@ class SignedFiles:
         return any(name.startswith(start) for name in self.names)
 
     def called(self, name: str) -> SignedFiles:
-        """Return a single file under another name."""
+        """Return these files, of which there is one, with another name for it."""
         encoded = os.fsencode(name)
         parts = None if self.firsts is None or self.ends is None else (self.firsts, self.ends)
         return SignedFiles((encoded,), {encoded: 0}, self.digests, width=self.width, parts=parts)

@@ -150,7 +150,7 @@ def _version(text: str) -> Version:
     """Read a version of Kubernetes, as people and providers write it.
 
     Raises:
-        ValueError: It is none; argparse reports it.
+        ValueError: It is not a version; argparse reports it.
     """
     major, minor = text.removeprefix("v").split(".")[:2]
     return int(major), int(minor)

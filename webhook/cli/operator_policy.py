@@ -228,7 +228,7 @@ def _again(spec: Document, notes: Notes) -> None:
 
 
 def _interval(given: Any, notes: Notes) -> Any:
-    """Return an interval of the operator as ours, as it is where it is none."""
+    """Return an interval of the operator as ours; other text as it is."""
     if not isinstance(given, str) or not re.fullmatch(f"(?:{_PART.pattern})+", given):
         return given
     seconds = int(sum(float(part[1]) * _SECONDS[part[2]] for part in _PART.finditer(given)))

@@ -107,7 +107,7 @@ def _token(path: Path) -> str:
     """Return the token of a ServiceAccount.
 
     Raises:
-        ApiError: There is none.
+        ApiError: The file has none.
     """
     try:
         token = path.read_text().strip()

@@ -47,7 +47,7 @@ def port(text: str) -> int:
     """Return the TCP port that an option names; 0 stands for a free one.
 
     Raises:
-        ArgumentTypeError: It is none.
+        ArgumentTypeError: It is not a port.
     """
     if not text.isdecimal() or len(text) > len(str(max(PORTS))) or int(text) not in PORTS:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {max(PORTS)}")

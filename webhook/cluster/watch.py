@@ -158,13 +158,13 @@ class Page:
         """Yield the objects, each decoded when it is asked for.
 
         Raises:
-            ApiError: One is none.
+            ApiError: An item is not an object.
         """
         for each in self.raw:
             try:
                 yield msgspec.json.decode(each, type=Object)
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                raise ApiError(f"{self.path}: the list has what is no object") from error
+                raise ApiError(f"{self.path}: an item of the list is not an object") from error
 
 
 async def pages(
@@ -306,7 +306,7 @@ async def _events(connection: AsyncGenerator[bytes]) -> AsyncGenerator[tuple[_Ev
     """Yield the events of one connection, each with the version that it leads to.
 
     Raises:
-        ApiError: A line is no event, or the server says that it cannot go on.
+        ApiError: A line is not an event, or the server says that it cannot go on.
     """
     async with aclosing(connection):
         async for line in connection:
@@ -316,7 +316,9 @@ async def _events(connection: AsyncGenerator[bytes]) -> AsyncGenerator[tuple[_Ev
                     raise _refusal(event.object)
                 version = event.version
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                raise ApiError(f"the watch sent what is no event: {quoted(line[:100])}") from error
+                raise ApiError(
+                    f"the watch sent what is not an event: {quoted(line[:100])}"
+                ) from error
             yield event, version
 
 

@@ -33,7 +33,7 @@ async def version(api: Api) -> AsyncGenerator[Finding]:
         yield warning(
             "server-untried",
             "API server",
-            f"its version {quoted(name)} is no number: compare it with docs/compatibility.md",
+            f"its version {quoted(name)} is not a number: compare it with docs/compatibility.md",
         )
         return
     if numbers < OLDEST:

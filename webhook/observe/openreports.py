@@ -218,7 +218,7 @@ def _latest_first(result: Object) -> tuple[int, str]:
 
 
 def _seconds(at: str) -> int | None:
-    """Return a kubelet's time in Unix seconds; `None` where it is none."""
+    """Return a kubelet's time in Unix seconds; `None` for text that is not a time."""
     try:
         found = dt.datetime.fromisoformat(at)
     except ValueError:

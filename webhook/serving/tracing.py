@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SERVICE: Final = "model-validation-webhook"
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 FAULTS: Final = ("error", "invalid", "not_ready")
-"""Verdicts on a review that are none on its pod."""
+"""Verdicts on a review that say nothing about its pod."""
 
 EXPORT_SECONDS: Final = 3
 """For one batch, and for the last one at the end: the pod's grace has to suffice for all."""

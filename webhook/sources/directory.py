@@ -80,7 +80,7 @@ class DirectorySource:
 
     @property
     def gate_images(self) -> tuple[str, ...]:
-        """No others: a directory serves one process."""
+        """None: a directory serves one process."""
         return ()
 
     @property

@@ -107,7 +107,7 @@ async def _read(api: Api, *, timing: Timing) -> Numbers:
                 raise _Untold(str(error)) from error
             _log.warning("the API server's version cannot be read", reason=str(error))
         except ValueError as error:
-            raise _Untold(f"it is no number: {str(version)[:100]}") from error
+            raise _Untold(f"it is not a number: {str(version)[:100]}") from error
         else:
             return numbers
         await asyncio.sleep(pause)

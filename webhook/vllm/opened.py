@@ -226,8 +226,8 @@ def _json(text: str) -> Any:
     """Return a JSON value.
 
     Raises:
-        ValueError: It is none, also where a number has a unit, as vLLM allows: `80g`, `1.5k`. Or
-            it has a key twice: pydantic, which reads most of vLLM's settings, may take the other.
+        ValueError: It is not JSON, such as a number with a unit, which vLLM allows (`80g`). Or it
+            has a key twice: pydantic, which reads most of vLLM's settings, may take the other.
         RecursionError: It is nested too deeply.
     """
     try:

@@ -20,7 +20,7 @@ def is_pointer(start: bytes, *, size: int) -> bool:
 
 
 def leads_to_pointer(tree: Tree, entry: Entry) -> bool:
-    """Tell whether a listed file is a pointer; one that cannot be read is none."""
+    """Tell whether a listed file is a pointer; one that cannot be read is not."""
     try:
         descriptor = tree.open_file(entry)
         try:

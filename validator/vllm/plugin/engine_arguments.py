@@ -85,7 +85,7 @@ class NamedPath:
 
     Attributes:
         option: Whose value it is, as a person writes it: `--speculative-config.model`.
-        value: A path, as vLLM was given it, or what is none.
+        value: A path, as vLLM was given it, or any other value.
         instead: What to do where it must not be opened; None for the name of a verified path.
     """
 

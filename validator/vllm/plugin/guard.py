@@ -57,7 +57,7 @@ class Guard:
         """Put a question to the judge, who raises where the answer is no.
 
         Raises:
-            PolicyError: The policy is none, or one of its trust anchors.
+            PolicyError: The policy or one of its trust anchors is not valid.
             Refused: A model must not be served, or something else would be opened.
             Undecided: The verdict could not be reached.
         """

@@ -60,7 +60,7 @@ class Judge:
         """Check what is known before there are arguments.
 
         Raises:
-            PolicyError: The policy is none.
+            PolicyError: The policy is not valid.
             Refused: A variable lets vLLM load what no signature covers.
         """
         self._enforce(lambda: engine_arguments.refuse_variables(self._environment))
@@ -124,7 +124,7 @@ class Judge:
             settings: vLLM's objects that decide how it is opened.
 
         Raises:
-            PolicyError: The policy is none, or one of its trust anchors.
+            PolicyError: The policy or one of its trust anchors is not valid.
             Refused: A model must not be served, or something else would be opened.
             Undecided: The verdict could not be reached.
         """
@@ -154,7 +154,7 @@ class Judge:
         """The policy.
 
         Raises:
-            PolicyError: There is none.
+            PolicyError: It is not valid.
             Undecided: Its file cannot be read.
         """
         text, source = os.fsencode(self._text), f"${contract.POLICY_VARIABLE}"
@@ -207,7 +207,7 @@ def _path_in_a_model(policy: ModelValidation, named: NamedPath) -> str:
     """Return the path that an engine opens, canonical.
 
     Raises:
-        Refused: It is none, or lies in no model of the policy.
+        Refused: It is not a path, or lies in no model of the policy.
     """
     models = [model.path for model in policy.spec.all_models]
     told = f"{named.option} {quoted(str(named.value))}"  # as Python has it, as vLLM is

@@ -38,7 +38,7 @@ def register() -> None:
     """Guard this process' engines by the policy in the environment.
 
     Raises:
-        PolicyError: The policy is none.
+        PolicyError: The policy is not valid.
         Refused: A variable lets vLLM load what no signature covers.
         Undecided: This vLLM cannot be guarded, or a library is missing.
     """

@@ -172,7 +172,7 @@ def _policy(pod: Pod, gate: Container) -> GatePolicy:
 
 @lru_cache(POLICIES_REMEMBERED)
 def read(text: str) -> GatePolicy | None:
-    """Return the policy in a gate's variable; `None` where it is none."""
+    """Return the policy in a gate's variable; `None` where it holds no policy."""
     try:
         policy = msgspec.json.decode(text, type=_Policy)
     except (msgspec.DecodeError, RecursionError, UnicodeError):

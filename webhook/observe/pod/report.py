@@ -57,7 +57,7 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read(message: str) -> Report | None:
-    """Return the report in a termination message; `None` where it is none."""
+    """Return the report in a termination message; `None` where it is not one."""
     # A character is a byte or more: what the kubelet keeps is never longer.
     if len(message) > contract.TERMINATION_MESSAGE_LIMIT:
         return None

@@ -55,6 +55,6 @@ async def test_a_list_takes_the_memory_of_one_page() -> None:
 async def test_an_item_that_is_no_object_ends_the_list() -> None:
     """It must not pass for a policy that is not there."""
     async for page in pages(cast("Api", Pages(b"7")), "/x", seconds=1):
-        with pytest.raises(ApiError, match="what is no object"):
+        with pytest.raises(ApiError, match="an item of the list is not an object"):
             list(page.objects())
         break

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.api_server.admission.test_trust_roots import COLLECTION as ROOTS
+from tests.e2e.api_server.admission.test_trust_roots import root
 from tests.e2e.api_server.processes import until
 from tests.e2e.api_server.workloads import MODEL, policy, workload
 from tests.support.cluster_rules import rule_document
 from validator import contract
+from validator.policy.cluster_rules.namespace_selector import NAME_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,6 +115,33 @@ def test_a_namespace_without_a_policy_is_the_clusters_to_serve(
     until(lambda: tried(control_plane, here).status == 201, what="the rule serves")
     made = in_gate(tried(control_plane, here))
     assert (made["ofCluster"], made["metadata"]["name"]) == (True, here)
+
+
+def test_a_rule_with_a_root_serves_beside_a_list_of_roots(
+    control_plane: ControlPlane, here: str, ruled: Callable[..., None]
+) -> None:
+    """One names a TrustRoot and serves; another, which lists roots, is content with it."""
+    named = {"privateKeyConfig": {"trustRootRef": {"name": here}}}
+    selector = {"matchLabels": {NAME_LABEL: here}}
+    listing = rule_document(f"{here}-list", namespaceSelector=selector, trustRoots=[here])
+    control_plane.created(root(here))
+    control_plane.created(listing)
+    try:
+        ruled(default=True, model={"path": MODEL}, config=named)
+        until(lambda: tried(control_plane, here).status == 201, what="the rule serves")
+        answer = tried(control_plane, here)
+        assert demands(answer) == [f"{here}-list"]
+        (origin,) = in_gate(answer)["resolved"]["trustRoots"]
+        assert origin["name"] == here
+        privileged = workload("Pod", here)
+        privileged["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+        assert control_plane.create(privileged, dry_run=True).message.endswith(
+            "have the cluster's admin set allowPrivileged in the ClusterModelValidations "
+            f"'{here}' and '{here}-list'"
+        )
+    finally:
+        control_plane.call("DELETE", f"{COLLECTION}/{here}-list")
+        control_plane.call("DELETE", f"{ROOTS}/{here}")
 
 
 def test_strict_is_the_rules_to_demand(

@@ -214,15 +214,16 @@ class Tree:
 
     def _open(self, real: Sequence[str], flags: int) -> int:
         """Open a path of the base that holds no links, component by component."""
-        current = os.dup(self._base)
+        current = self._base
         try:
             for component in real[:-1]:
-                below = os.open(component, _DIRECTORY, dir_fd=current)
-                os.close(current)
-                current = below
+                above, current = current, os.open(component, _DIRECTORY, dir_fd=current)
+                if above != self._base:
+                    os.close(above)
             return os.open(real[-1] if real else ".", flags, dir_fd=current)
         finally:
-            os.close(current)
+            if current != self._base:
+                os.close(current)
 
     def look(self, real: Sequence[str]) -> os.stat_result:
         """Return the status of a path of the base that holds no links.
@@ -250,9 +251,16 @@ class Tree:
             EscapeError: It leads out of what is allowed, or in a circle.
             OSError: It leads to nothing.
         """
+        return self.follow(folder, name, limits=limits)[0]
+
+    def follow(
+        self, folder: Sequence[str], name: str, *, limits: Limits
+    ) -> tuple[tuple[str, ...], os.stat_result]:
+        """Follow a name as `resolve` does; return the status of what is there, too."""
         done = list(folder)
         pending = [name]
         links = 0
+        here: os.stat_result | None = None  # the status of `done`, if it was looked at last
         while pending:
             component = pending.pop()
             if component in {"", "."}:
@@ -261,10 +269,14 @@ class Tree:
                 if not done:
                     raise self._escape(os.path.join(self._top, "..", *reversed(pending)))
                 done.pop()
+                here = None
                 continue
-            if (target := self._link_target([*done, component])) is None:
+            status, target = self._looked_through([*done, component])
+            if target is None:
                 done.append(component)
+                here = status
                 continue
+            here = None
             links += 1
             if links > limits.links:
                 raise EscapeError("leads in a circle")
@@ -273,7 +285,7 @@ class Tree:
             pending.extend(reversed(target.split("/")))
         if not self._allowed(done):
             raise EscapeError("leads out of the model")
-        return tuple(done)
+        return tuple(done), here or self.look(done)
 
     def _escape(self, path: str, *, how: str = "") -> EscapeError:
         """Return the error for a link on the way out, with the remedy where it comes back.
@@ -291,12 +303,13 @@ class Tree:
                 )
         return EscapeError(f"{how}leads out of the model")
 
-    def _link_target(self, real: Sequence[str]) -> str | None:
+    def _looked_through(self, real: Sequence[str]) -> tuple[os.stat_result, str | None]:
+        """Return the status of a path without links before its last name, and that link's text."""
         descriptor = self._open(real, _LOOK)
         try:
-            if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
-                return None
-            return os.readlink("", dir_fd=descriptor)
+            status = os.fstat(descriptor)
+            is_link = stat.S_ISLNK(status.st_mode)
+            return status, os.readlink("", dir_fd=descriptor) if is_link else None
         finally:
             os.close(descriptor)
 

@@ -340,8 +340,7 @@ class _Walk:
             )
             return None
         try:
-            real = self.tree.resolve(folder, item, limits=self.limits)
-            return real, self.tree.look(real)
+            return self.tree.follow(folder, item, limits=self.limits)
         except EscapeError as error:
             self.listing.note(f"{quoted(name)} is a link that {error}")
         except OSError as error:

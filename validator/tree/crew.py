@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Self
 
@@ -28,20 +29,19 @@ class Crew:
     def start(self, work: Callable[[], None], *, most: int | None = None) -> None:
         """Have a thread do some work, if there are fewer than `most`; each of them may ask, too.
 
-        Raises:
-            RuntimeError: Not even one thread can be started.
+        There may be none, where the container's limit of processes does not let one start.
         """
         with self._lock:
             number = len(self._threads)
             if most is None or number < most:
                 thread = Thread(target=self._run, args=(work,), name=f"hashing-{number}")
-                try:
+                with contextlib.suppress(RuntimeError):  # it cannot be started
                     thread.start()
-                except RuntimeError:  # the container's limit of processes: then fewer do it
-                    if not number:
-                        raise
-                else:
                     self._threads.append(thread)
+
+    def __len__(self) -> int:
+        """Return the number of threads that were started."""
+        return len(self._threads)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:

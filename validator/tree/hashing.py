@@ -290,10 +290,13 @@ class _Hashing:
         left = deque(tasks)
         with Crew() as crew:
             work = self._work._replace(progress=_until(crew.stop, self._work.progress))
-            if len(left) == 1:  # it is done here: the kernel takes longer where there are threads
+            if len(left) > 1:
+                for _ in range(min(self._jobs, len(left))):
+                    crew.start(partial(self._work_off, crew, work, left))
+            # One task is done here: the kernel takes longer where there are threads. So are all,
+            # where there can be none.
+            if not len(crew):
                 self._work_off(crew, work, left)
-            for _ in range(min(self._jobs, len(left))):
-                crew.start(partial(self._work_off, crew, work, left))
 
     def _work_off(self, crew: Crew, work: Work, tasks: deque[_Batches]) -> None:
         try:

@@ -260,6 +260,27 @@ def test_small_files_are_read_by_several_threads_where_storage_is_slow(
     assert min(most, 2) <= len(disk.threads) <= most
 
 
+def test_where_no_thread_can_be_started_this_one_hashes_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large files and small ones, however slow the storage is: a container may have one process."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    files = {f"{number:03}": b"%d" % number for number in range(64 * 3)}
+    write(tmp_path, files | {f"large{number}": bytes(SMALL_BYTES) for number in range(2)})
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    disk = SlowDisk(monkeypatch)
+    with Tree.open(tmp_path) as tree:
+        among = whole(tree)
+        outcomes = hash_ranges(tree, among, hash_=Hash.SHA256, jobs=3, progress=lambda _: None)
+    assert [outcome.digest for outcome in outcomes] == [
+        hashlib.sha256((tmp_path / part.entry.name).read_bytes()).digest() for part in among
+    ]
+    assert disk.threads == {threading.current_thread().name}
+
+
 def test_a_slow_disk_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first read that waited, what comes next is under way, and no more than that."""
     size = 3 * AHEAD_BYTES

@@ -11,22 +11,29 @@ from tests.support.fakes.fake_api_server import (
     EXEMPTIONS,
     NAMESPACES,
     POLICIES,
+    ROOTS,
     RULES,
     namespace,
     status,
 )
 from tests.support.observed import stored_policy
 from tests.support.waiting import until
+from tests.unit.validator.policy.test_trust_root import root_document
 from validator import contract
+from webhook.observe.metrics import Held
+from webhook.sources.holdings import Bounds
 
 if TYPE_CHECKING:
     from tests.integration.test_observing import Start
     from tests.support.fakes.fake_api_server import FakeApiServer
+    from webhook.observe.metrics import Metrics
 
 __all__ = ["metrics", "server", "start"]
 
 Document = dict[str, Any]
 PROD: Document = {"namespaceSelector": {"matchLabels": {"stage": "prod"}}}
+TEXT = 49_000
+"""Characters of a root; a few fewer than it may have."""
 RULE = f"{RULES}/company/status"
 EXEMPTION = f"{EXEMPTIONS}/incident/status"
 
@@ -146,3 +153,26 @@ async def test_a_status_loses_what_is_no_longer_said(server: FakeApiServer, star
     await server.put(EXEMPTIONS, broken)
     await until(lambda: said(server, EXEMPTION, "InForce") == ("False", "Invalid"))
     assert "until" not in server._objects[EXEMPTIONS][(None, "incident")]["status"]
+
+
+async def test_kinds_that_are_left_out_are_counted(
+    server: FakeApiServer, start: Start, metrics: Metrics
+) -> None:
+    """Each has a series; 1, where its objects are more than are held, and none then counts."""
+    observer = await start()
+    held = Held(observer.pods, observer.policies, left_out=lambda: observer.cluster.left_out)
+    metrics.registry.register(held)
+
+    def number(resource: str) -> float | None:
+        name = "model_validation_observe_left_out"
+        return metrics.registry.get_sample_value(name, {"resource": resource})
+
+    kinds = ("trustroots", "clustermodelvalidations", "modelvalidationexemptions")
+    await until(lambda: observer.complaint is None)
+    assert [number(kind) for kind in kinds] == [0, 0, 0]
+    # Each takes four times as many bytes as characters.
+    for n in range(Bounds().kind // (4 * TEXT) + 1):
+        text = "\N{FISH}" * TEXT
+        await server.put(ROOTS, root_document(f"r{n}", trustedRoot=text))
+    await until(lambda: number("trustroots") == 1)
+    assert [number(kind) for kind in kinds] == [1, 0, 0]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from webhook.settings import NamespaceOptions
     from webhook.sources.cluster_objects import ClusterKind, ClusterObject
 
-END_SECONDS: Final = 1
+END_SECONDS: Final = 0.5
 """At most so much later a status says that an exemption has ended."""
 
 

@@ -37,7 +37,7 @@ COLLECTIONS: Final = (NAMESPACES, *(kind.path for kind in ALL_KINDS))
 """All that is followed here."""
 
 AT_A_TIME: Final = 50
-"""Policies that are judged anew before anything else has its turn: some 10 ms."""
+"""Policies that are judged anew before anything else has its turn: a few ms."""
 
 _log = structlog.get_logger()
 

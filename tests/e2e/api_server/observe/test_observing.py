@@ -249,9 +249,13 @@ def test_a_root_that_goes_takes_its_policies_out_of_force(
         control_plane.call("DELETE", f"{ROOTS}/{name}")
 
 
-@pytest.mark.usefixtures("observer")
-def test_rules_and_exemptions_have_a_status(control_plane: ControlPlane, team: TeamFactory) -> None:
-    """In columns of `kubectl get`, and in the policy which a rule narrows."""
+def test_rules_and_exemptions_have_a_status(
+    control_plane: ControlPlane, observer: ProbedProgram, team: TeamFactory
+) -> None:
+    """In columns of `kubectl get`, and in the policy which a rule narrows; all are counted."""
+    for kind in ("trustroots", "clustermodelvalidations", "modelvalidationexemptions"):
+        series = f'model_validation_observe_left_out{{resource="{kind}"}} 0.0'
+        assert series in observer.probe("/metrics")
     name = team(mode="Audit")
     chosen = {"matchLabels": {NAME_LABEL: name}}
     control_plane.created(rule_document(name, namespaceSelector=chosen))

@@ -28,7 +28,6 @@ from webhook.serving.connections import Connections, Listener
 from webhook.serving.review_app import WORKER, Lifecycle, init_app
 from webhook.serving.tracing import tracer
 from webhook.sources.cluster import ClusterSource
-from webhook.sources.directory import DirectorySource
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -109,6 +108,9 @@ async def serve(settings: ServerSettings, *, gate: GateSettings) -> None:
 
 async def _source(settings: ServerSettings, *, metrics: Metrics, stack: AsyncExitStack) -> Source:
     if settings.policies is not None:
+        # YAML's reader, which in a cluster nobody needs.
+        from webhook.sources.directory import DirectorySource  # noqa: PLC0415 — see above
+
         source = DirectorySource(settings.policies, metrics=metrics)
         source.load()
         return source

@@ -150,9 +150,7 @@ def _inside(model: str, path: str) -> str:
     inside = os.path.relpath(here, root)
     if _is_outside(inside):  # or a link leads to the model: what is ignored may be one itself
         folder, name = os.path.split(here)
-        inside = os.path.relpath(
-            os.path.join(os.path.realpath(folder), name), os.path.realpath(model)
-        )
+        inside = os.path.relpath(f"{os.path.realpath(folder)}/{name}", os.path.realpath(model))
     if _is_outside(inside):
         # An absolute path means the same either way, and so does none.
         hint = f"; if it is meant against the model, write {quoted(os.path.join(model, path))}"

@@ -117,8 +117,8 @@ def _requests(
 def _moved(request: Request, model: Model, here: str) -> Request:
     """Return the same request for a model that lies elsewhere than in the pod."""
     signature = model.signature
-    if covers(model.path, signature):
-        signature = os.path.join(here, os.path.relpath(signature, model.path))
-    elif os.path.dirname(signature) == os.path.dirname(model.path):  # beside a model that is a file
+    if os.path.isfile(here):  # its signature lies beside it
         signature = os.path.join(os.path.dirname(here), os.path.basename(signature))
+    elif covers(model.path, signature):
+        signature = os.path.join(here, os.path.relpath(signature, model.path))
     return request._replace(model=here, signature=signature)

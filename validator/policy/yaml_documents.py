@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from validator.errors import PolicyError
-from validator.text import quoted
+from validator.text import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,9 +186,19 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, indentless=False)
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Write several lines, such as a key in PEM form, as a block."""
+        """Write several lines, such as a key in PEM form, as a block.
+
+        Escape what a reader would not see: to some parsers U+0085 and U+2028 end a line, too.
+        """
         style = "|" if "\n" in text else None
+        if any(printable(line) != line for line in text.split("\n")):
+            style = '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:  # noqa: FBT001, FBT002 — PyYAML's signature
+        self.allow_unicode = False
+        super().write_double_quoted(text, split)
+        self.allow_unicode = True
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)

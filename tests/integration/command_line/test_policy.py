@@ -175,6 +175,9 @@ class TestPolicy:
         here = write(desk.folder / "here", {"b.gguf": b"1"}) / "b.gguf"
         here.with_name("a.sig").write_bytes(desk.site.signer.bundle(statement({".": b"1"})))
         assert run("verify", "policy", path, "--model", here).code == 0
+        path.write_text(json.dumps(desk.policy(model={"path": "/models/a"})))
+        here.with_name("a.sig").rename(here.with_name("model.sig"))
+        assert run("verify", "policy", path, "--model", here).code == 0
 
     def test_all_models_must_hold(self, desk: Desk) -> None:
         """Each is reported, the worst counts."""

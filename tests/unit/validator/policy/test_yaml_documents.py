@@ -177,6 +177,18 @@ def test_other_text_is_written_as_people_write_it(value: str) -> None:
     assert dump({"a": value}) == f"a: {value}\n"
 
 
+@pytest.mark.parametrize(
+    "sign", ["\x85", "\u2028", "\u202e", "\u200b", "\x1b", "\ufeff", "\r", "\U0001f642"], ids=ascii
+)
+def test_what_a_reader_would_not_see_is_escaped(sign: str) -> None:
+    """Some of it ends a line for some parsers, and some turns what follows around."""
+    for text in (sign + "x", f"one\n{sign}two\n", f"é{sign}"):
+        written = dump({"a": text})
+        assert written.isascii()
+        assert written.count("\n") == 1
+        assert yaml.safe_load(written) == {"a": text}
+
+
 def test_numbers_and_words_of_yaml_stay_what_they_are() -> None:
     """A value that is no text gets no quotes."""
     document = {"replicas": 2, "ratio": 0.5, "on": True, "none": None}

@@ -27,9 +27,10 @@ from validator.report import ROOT_PIN, STATEMENT_PIN, Report, Verdict
 from validator.statement import Statement, parse_statement
 from validator.statement.signed_files import SINGLE_FILE, SignedFiles
 from validator.text import quoted
-from validator.tree import advice, comparison, hashing
+from validator.tree import advice, comparison
 from validator.tree.contents import read_contents
-from validator.tree.signed_ranges import SignedRanges
+from validator.tree.digests import hashing
+from validator.tree.digests.signed_ranges import SignedRanges
 from validator.tree.tree import Tree, is_missing
 from validator.tree.walk import Scope, list_files
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import size
-from validator.tree.ranges import new_hasher
-from validator.tree.reads import SMALL_BYTES
+from validator.tree.digests.ranges import new_hasher
+from validator.tree.digests.reads import SMALL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from validator.errors import ModelError, Undecided
 from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
+from validator.tree.digests.ranges import AS_SIGNED
 from validator.tree.listing import is_below
-from validator.tree.ranges import AS_SIGNED
 from validator.tree.tools import leftovers, lfs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from validator.statement.signed_files import SignedFiles
+    from validator.tree.digests.ranges import Outcome
+    from validator.tree.digests.signed_ranges import SignedRanges
     from validator.tree.listing import Listing
-    from validator.tree.ranges import Outcome
-    from validator.tree.signed_ranges import SignedRanges
     from validator.tree.tree import Tree
 
 _POINTER: Final = ": it is a Git LFS pointer in place of the content; run `git lfs pull`"

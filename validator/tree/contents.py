@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from validator.text import quoted
-from validator.tree.ranges import AS_SIGNED, Outcome, Range, Ranges, changed
+from validator.tree.digests.ranges import AS_SIGNED, Outcome, Range, Ranges, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -64,4 +64,4 @@ def unprivileged() -> Callable[[], AbstractContextManager[None]]:
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read in the order in which they were signed, for tests that act between two."""
-    monkeypatch.setattr("validator.tree.hashing.shuffle", lambda _: None)
+    monkeypatch.setattr("validator.tree.digests.hashing.shuffle", lambda _: None)

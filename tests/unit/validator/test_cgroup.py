@@ -133,7 +133,7 @@ def test_the_kernel_says_what_it_grants(cpus: float, threads: int) -> None:
     """In a real cgroup, whichever version this machine has."""
     code = (
         "from validator.limits.cgroup import granted_memory as memory;"
-        "from validator.tree.hashing import default_jobs as jobs; print(jobs(), memory())"
+        "from validator.tree.digests.hashing import default_jobs as jobs; print(jobs(), memory())"
     )
     try:
         with limited(cpus=cpus, memory=128 * MIB) as within:

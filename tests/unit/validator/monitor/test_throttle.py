@@ -11,9 +11,9 @@ from tests.support.signed_model import write
 from validator.limits import DEFAULT
 from validator.monitor.throttle import SHORTEST_SECONDS, Throttle
 from validator.statement.signed_files import Hash
-from validator.tree.hashing import hash_ranges
-from validator.tree.ranges import Range
-from validator.tree.reads import BUFFER_BYTES
+from validator.tree.digests.hashing import hash_ranges
+from validator.tree.digests.ranges import Range
+from validator.tree.digests.reads import BUFFER_BYTES
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 

@@ -20,7 +20,8 @@ WALKING: Final = "walk.FILES_EACH = 50"
 _BEGIN: Final = """
 import json, os, signal, sys
 from validator import cli
-from validator.tree import hashing, walk, workers
+from validator.tree import walk, workers
+from validator.tree.digests import hashing
 forks = []
 fork = os.fork
 def counted():

@@ -21,8 +21,8 @@ from validator.limits import DEFAULT
 from validator.monitor.sight import Watched, differences, look
 from validator.statement.signed_files import Hash
 from validator.tree.contents import READS, TICK_NS, read_contents, seconds_until_told
-from validator.tree.hashing import hash_ranges
-from validator.tree.ranges import Outcome, Range
+from validator.tree.digests.hashing import hash_ranges
+from validator.tree.digests.ranges import Outcome, Range
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 from validator.verification import verify

@@ -15,10 +15,10 @@ from tests.support.signed_model import write
 from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash
-from validator.tree import hashing, ranges
-from validator.tree.hashing import READERS, hash_ranges
-from validator.tree.ranges import Outcome, Range
-from validator.tree.reads import AHEAD_BYTES, BUFFER_BYTES, SMALL_BYTES
+from validator.tree.digests import hashing, ranges
+from validator.tree.digests.hashing import READERS, hash_ranges
+from validator.tree.digests.ranges import Outcome, Range
+from validator.tree.digests.reads import AHEAD_BYTES, BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Entry, Tree
 from validator.tree.walk import Scope, list_files
 

@@ -12,7 +12,7 @@ from validator.tree import leases
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from validator.tree.ranges import Range
+    from validator.tree.digests.ranges import Range
 
 BUFFER_BYTES: Final = 1024 * 1024
 """One read. Measured: 64 KiB to 1 MiB are equally fast."""

@@ -16,10 +16,10 @@ from tests.unit.validator.tree.forking import FILES, HASHING, verified
 from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash, whole
-from validator.tree import hashing
-from validator.tree.hashing import hash_ranges
-from validator.tree.ranges import AS_SIGNED, Work
-from validator.tree.signed_ranges import SignedRanges
+from validator.tree.digests import hashing
+from validator.tree.digests.hashing import hash_ranges
+from validator.tree.digests.ranges import AS_SIGNED, Work
+from validator.tree.digests.signed_ranges import SignedRanges
 from validator.tree.tree import Tree
 from validator.tree.walk import Scope, list_files
 from validator.tree.workers import Queue, Workers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, overload
 
-from validator.tree.ranges import Range, Ranges
+from validator.tree.digests.ranges import Range, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

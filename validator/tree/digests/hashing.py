@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from validator.errors import Undecided
 from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.tree.crew import Crew
-from validator.tree.ranges import AS_SIGNED, Outcome, Ranges, Work, hash_batch, new_hasher
-from validator.tree.reads import BUFFER_BYTES, SMALL_BYTES
+from validator.tree.digests.ranges import AS_SIGNED, Outcome, Ranges, Work, hash_batch, new_hasher
+from validator.tree.digests.reads import BUFFER_BYTES, SMALL_BYTES
 from validator.tree.tree import Identity
 from validator.tree.workers import Workers, worth_starting
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from validator.statement.signed_files import Hash
-    from validator.tree.ranges import Range
+    from validator.tree.digests.ranges import Range
     from validator.tree.tree import Tree
     from validator.tree.workers import Queue
 

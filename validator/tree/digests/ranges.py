@@ -14,14 +14,14 @@ from validator.errors import Undecided
 from validator.statement.signed_files import Hash
 from validator.text import quoted, unreadable
 from validator.tree import leases
-from validator.tree.reads import read
+from validator.tree.digests.reads import read
 from validator.tree.tools import lfs
 from validator.tree.tree import Identity, identity_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from validator.tree.reads import Hasher
+    from validator.tree.digests.reads import Hasher
     from validator.tree.tree import Entry, Tree
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})

@@ -11,13 +11,14 @@ import os
 import resource
 import sys
 import traceback
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import msgspec
 
 from validator import contract
 from validator.policy.cluster_rules.rule import ClusterModelValidation
 from validator.policy.document import ModelValidation, converted
+from validator.policy.schema.fields import Document
 from webhook.admission.reviewer import Reviewer
 from webhook.cluster import logs
 from webhook.errors import NotReady, RequestError, WebhookError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from webhook.serving.judged import Asked, Judged, Line
     from webhook.serving.messages import SentRule
     from webhook.settings import NamespaceOptions, Version
+
+_T = TypeVar("_T", bound=Document)
 
 MEMORY_LIMIT: Final = 384 * 1024 * 1024
 """Bytes of data that the process may have. The largest pod that the rules admit takes 130 MiB; a
@@ -118,17 +121,18 @@ class Asking:
 
 def _policy(text: bytes) -> ModelValidation:
     """Return a policy of the other process, with what it says of the roots that it names."""
-    document = msgspec.json.decode(text)
-    return converted(
-        document, ModelValidation, kind=contract.KIND, source="as the API server has it"
-    )
+    return _read(text, ModelValidation, kind=contract.KIND)
 
 
 def _rule(sent: SentRule) -> Rule | LeftOut:
+    """Return a rule of the other process, likewise."""
     if not isinstance(sent, bytes):
         return sent
-    document = msgspec.json.decode(sent)
-    return ClusterModelValidation.from_object(document, source="as the API server has it")
+    return _read(sent, ClusterModelValidation, kind=contract.CLUSTER_KIND)
+
+
+def _read(text: bytes, form: type[_T], *, kind: str) -> _T:
+    return converted(msgspec.json.decode(text), form, kind=kind, source="as the API server has it")
 
 
 def main() -> None:

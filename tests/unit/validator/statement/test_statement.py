@@ -54,6 +54,15 @@ def test_an_honest_statement_says_what_was_signed() -> None:
     assert made.root_digest == root_of(statement()["predicate"]["resources"])
 
 
+def test_the_number_of_values_is_limited() -> None:
+    """Also in fields that a verifier ignores; a long list of resources may have more."""
+    honest = statement()
+    limits = Limits(bundle_values=1_000)
+    assert parsed({**honest, "more": [0] * 900}, limits=limits)
+    with pytest.raises(StatementError, match="the signed statement has more than 1,"):
+        parsed({**honest, "more": [0] * 2_000}, limits=limits)
+
+
 @pytest.mark.parametrize("name", ["granite", "", None, 3, {"a": 1}, "x" * 100_000])
 def test_the_subjects_name_decides_nothing(name: object) -> None:
     """OMS 6.5: any will do; and in-toto has readers ignore fields that they do not know."""

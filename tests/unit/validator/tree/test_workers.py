@@ -57,6 +57,16 @@ print(sorted(taken) == list(range(5000)))
     assert out == "True\n"
 
 
+def test_there_is_no_queue_where_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error says so, and its file is closed."""
+    full = os.open("/dev/full", os.O_RDWR)
+    monkeypatch.setattr(os, "memfd_create", lambda _: full)
+    with pytest.raises(OSError, match="No space left on device"):
+        Queue(7)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(full)
+
+
 def test_a_message_arrives_as_it_was_sent() -> None:
     """Also one that is longer than what a pipe holds, and an empty one."""
     out = run("""

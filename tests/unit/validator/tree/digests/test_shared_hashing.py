@@ -139,7 +139,10 @@ def test_a_process_with_threads_hashes_alone(tree: Tree, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"[", b"7", b"[]", b"[9, []]", b"[0, 7]", b"[0, [[399, []]]]", b"[0, [[5, [1, 2]]]]"],
+    [
+        *(b"", b"[", b"7", b"[]", b"[9, []]", b"[0, 7]"),
+        *(b"[0, [[5, [1, 2]]]]", b"[0, [[5, []]]]", b"[0, [[399, [null, null]]]]"),
+    ],
 )
 def test_an_answer_that_makes_no_sense_is_no_verdict(tree: Tree, message: bytes) -> None:
     """Of a batch that does not exist, of a range that is not in it, or of another form."""

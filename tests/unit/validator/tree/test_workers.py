@@ -23,6 +23,7 @@ from validator.tree.workers import Queue, Workers, worth_starting
 BEGIN = """
 import os, signal, sys, time
 from validator.tree.workers import Queue, Workers, worth_starting
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may ignore it
 assert worth_starting(9, each=3, cores=3) == 3
 """
 

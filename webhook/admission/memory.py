@@ -28,7 +28,7 @@ ENTRIES_LIMIT: Final = 1024
 """Answers: two for each workload of a cluster that starts 500 different ones at a time."""
 
 SIZE_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of all answers as JSON; as objects they take about four times that."""
+"""Bytes of all answers as JSON; as objects they take about twice that."""
 
 ANSWER_LIMIT: Final = 32 * 1024
 """Bytes of one answer as JSON; an ordinary one has 2,000."""

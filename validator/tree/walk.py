@@ -18,7 +18,7 @@ from validator.statement.signed_files import SINGLE_FILE
 from validator.text import quoted
 from validator.tree.listing import ListedFiles, Listing, is_below
 from validator.tree.tree import EscapeError, Identity
-from validator.tree.workers import Workers, worth_starting
+from validator.tree.workers import Workers, nonsense, worth_starting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -222,7 +222,10 @@ class _Walk:
                 self.walk_below([folders[number]], above)
                 left.remove(number)
             for message in workers.messages(wait=True):
-                left -= self._take_over(message)
+                found = self._take_over(message)
+                if not found <= left:
+                    raise nonsense()
+                left -= found
         self.walk_below([folders[number] for number in left], above)
 
     def _help(

@@ -13,14 +13,18 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import signal
 import struct
 import sys
 from array import array
-from fcntl import F_SETFL, F_SETOWN, F_SETSIG, fcntl
+from collections import deque
+from fcntl import F_SETFL, F_SETOWN, F_SETSIG, fcntl, ioctl
 from functools import partial
+from termios import FIONREAD
 from typing import TYPE_CHECKING, Final, Self
 
+from validator.errors import Undecided
 from validator.limits.cgroup import granted_memory
 
 if TYPE_CHECKING:
@@ -72,38 +76,61 @@ def _is_alone() -> bool:
         return False
 
 
-class Queue:
-    """Numbers from 0 on, of which each is taken by one of several processes or threads.
+def nonsense() -> Undecided:
+    """Return the error for a message that no process of ours sends."""
+    return Undecided(
+        "a process that works beside this one has sent what makes no sense: verify again, with "
+        "--jobs 1 if it happens again"
+    )
 
-    They are read from a file in memory, whose place all that are forked share.
+
+class Queue:
+    """Numbers from 0 on, of which each is taken once, by one of several processes or threads.
+
+    They wait in a pipe, from which the kernel gives each to one reader. (Readers of one file, whose
+    place they share, would get some twice.) What a pipe does not hold, the process that has made
+    the queue takes, after all others.
 
     Raises:
-        OSError: No such file can be made here.
+        OSError: No pipe can be made here.
     """
 
     def __init__(self, length: int) -> None:
-        self._bytes = length * _NUMBER_BYTES
-        self._file = os.memfd_create("queue")
+        self._owner = os.getpid()
+        self._pipe, filling = os.pipe()
+        os.set_blocking(filling, False)
+        numbers = memoryview(array("I", range(length))).cast("B")
+        start = 0
         try:
-            with open(self._file, "wb", closefd=False) as file:
-                file.write(array("I", range(length)))
-            os.lseek(self._file, 0, os.SEEK_SET)
+            # So many bytes are written together, or not at all.
+            while start < len(numbers):
+                start += os.write(filling, numbers[start : start + select.PIPE_BUF])
+        except BlockingIOError:
+            pass
         except OSError:
             self.close()
             raise
+        finally:
+            os.close(filling)
+        self._rest = deque(range(start // _NUMBER_BYTES, length))
 
     def take(self) -> int | None:
         """Return the next number; None, if there is none left."""
-        number = os.read(self._file, _NUMBER_BYTES)
-        return int.from_bytes(number, sys.byteorder) if number else None
+        if number := os.read(self._pipe, _NUMBER_BYTES):
+            return int.from_bytes(number, sys.byteorder)
+        try:
+            return self._rest.popleft() if os.getpid() == self._owner else None
+        except IndexError:
+            return None
 
     def __len__(self) -> int:
         """Return how many are left."""
-        return (self._bytes - os.lseek(self._file, 0, os.SEEK_CUR)) // _NUMBER_BYTES
+        waiting = ioctl(self._pipe, FIONREAD, bytes(4))
+        return int.from_bytes(waiting, sys.byteorder) // _NUMBER_BYTES + len(self._rest)
 
     def close(self) -> None:
-        """Let the file go."""
-        os.close(self._file)
+        """Let the pipe go."""
+        os.close(self._pipe)
 
 
 class _Worker:

@@ -12,20 +12,18 @@ next could show the signed one for just that moment.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from array import array
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from validator.errors import Undecided
 from validator.limits.cgroup import granted_cpus, granted_memory
 from validator.tree.crew import Crew
-from validator.tree.digests.ranges import AS_SIGNED, Outcome, Ranges, Work, hash_batch, new_hasher
+from validator.tree.digests.batches import Own, Shared
+from validator.tree.digests.ranges import Outcome, Ranges, Work, hash_batch, new_hasher
 from validator.tree.digests.reads import BUFFER_BYTES, SMALL_BYTES
-from validator.tree.tree import Identity
 from validator.tree.workers import Workers, worth_starting
 
 if TYPE_CHECKING:
@@ -33,9 +31,9 @@ if TYPE_CHECKING:
     from threading import Event
 
     from validator.statement.signed_files import Hash
+    from validator.tree.digests.batches import Batches
     from validator.tree.digests.ranges import Range
     from validator.tree.tree import Tree
-    from validator.tree.workers import Queue
 
 SLOW_SECONDS: Final = 0.0005
 """A small file that takes longer waits for storage: then more threads pay, which else only fight
@@ -110,150 +108,14 @@ def hash_ranges(  # noqa: PLR0913 — what is read, how, and by whom
     files = sum(map(len, small)) if forks else 0
     count = worth_starting(files, each=FILES_EACH, cores=jobs - threads)
     with Workers() as workers:
-        shared = _Shared.among(count, small, hashing, workers) if count else None
-        first: _Batches = _Own(small) if shared is None else shared
-        hashing.run([first, *(_Own([batch]) for batch in large)])
+        shared = Shared.among(count, small, hashing, workers) if count else None
+        first: Batches = Own(small) if shared is None else shared
+        hashing.run([first, *(Own([batch]) for batch in large)])
         if shared is not None:
             for message in workers.messages(wait=True):
                 shared.hear(message)
-            hashing.run([_Own(shared.left())])
+            hashing.run([Own(shared.left())])
     return hashing.outcomes
-
-
-class _Batches(Protocol):
-    """Batches of ranges, of which each is taken once."""
-
-    def take(self) -> Sequence[int] | None:
-        """Return the indices of one batch; None, if there is none left."""
-        ...
-
-    def __len__(self) -> int:
-        """Return how many are left."""
-        ...
-
-    @property
-    def is_told_whole(self) -> bool:
-        """Whether progress is told by batches, and not by files."""
-        ...
-
-    def pause(self) -> None:
-        """Do what is to be done between two batches."""
-
-
-class _Own:
-    """Batches that only threads of this process take."""
-
-    is_told_whole = False
-
-    def __init__(self, batches: Iterable[Sequence[int]]) -> None:
-        self._left = deque(batches)
-
-    def take(self) -> Sequence[int] | None:
-        """Return the next one."""
-        try:
-            return self._left.popleft()
-        except IndexError:
-            return None
-
-    def __len__(self) -> int:
-        """Return how many are left."""
-        return len(self._left)
-
-    def pause(self) -> None:
-        """Do nothing."""
-
-
-class _Shared:
-    """Batches that forked processes take, too; and what has come of theirs."""
-
-    is_told_whole = True
-
-    def __init__(
-        self, batches: list[Sequence[int]], hashing: _Hashing, queue: Queue, workers: Workers
-    ) -> None:
-        self._batches = batches
-        self._hashing = hashing
-        self._queue = queue
-        self._workers = workers
-        self._done = bytearray(len(batches))
-
-    @classmethod
-    def among(
-        cls, count: int, batches: list[Sequence[int]], hashing: _Hashing, workers: Workers
-    ) -> _Shared | None:
-        """Fork processes that take batches; None, where that is not possible."""
-        try:
-            queue = workers.queue(len(batches))
-        except OSError:
-            return None
-        shared = cls(batches, hashing, queue, workers)
-        for _ in range(count):
-            if not workers.start(shared.work_off):
-                break
-        return shared
-
-    def take(self) -> Sequence[int] | None:
-        """Return the next one that no other process has taken."""
-        if (number := self._queue.take()) is None:
-            return None
-        self._done[number] = True
-        return self._batches[number]
-
-    def __len__(self) -> int:
-        """Return how many are left."""
-        return len(self._queue)
-
-    def work_off(self, send: Callable[[bytes], None]) -> None:
-        """Hash batches in another process, and send for each what its parent cannot foresee."""
-        while (number := self._queue.take()) is not None:
-            found = self._hashing.hash(self._batches[number])
-            odd = [(index, _plain(each)) for index, each in found if each is not AS_SIGNED]
-            send(json.dumps((number, odd)).encode())
-
-    def pause(self) -> None:
-        """Take note of what has come from the others."""
-        for message in self._workers.messages():
-            self.hear(message)
-
-    def hear(self, message: bytes) -> None:
-        """Take note of a batch that another process has hashed.
-
-        Raises:
-            Undecided: It is no such message.
-        """
-        try:
-            number, odd = json.loads(message)
-            batch = self._batches[number]
-            found = {index: _outcome(fields) for index, fields in odd}
-            outcomes = {index: found.pop(index, AS_SIGNED) for index in batch}
-        except (ValueError, TypeError, LookupError) as error:
-            raise _nonsense() from error
-        if found:
-            raise _nonsense()
-        self._done[number] = True
-        self._hashing.add(outcomes)
-
-    def left(self) -> list[Sequence[int]]:
-        """Return the batches of which nothing was heard: whoever took them has ended early."""
-        return [batch for batch, done in zip(self._batches, self._done, strict=True) if not done]
-
-
-def _nonsense() -> Undecided:
-    return Undecided(
-        "a process that hashes files beside this one has sent what makes no sense: verify again, "
-        "with --jobs 1 if it happens again"
-    )
-
-
-def _plain(outcome: Outcome) -> list[Any]:
-    """Return an outcome as JSON has it."""
-    digest, state, *others = outcome
-    return [digest and digest.hex(), state, *others]
-
-
-def _outcome(fields: list[Any]) -> Outcome:
-    digest, state, *others = fields
-    return Outcome(digest and bytes.fromhex(digest), state and Identity._make(state), *others)
 
 
 class _Hashing:
@@ -285,7 +147,7 @@ class _Hashing:
     def _bytes(self, batch: Iterable[int]) -> int:
         return sum(self._sizes[index] for index in batch)
 
-    def run(self, tasks: Iterable[_Batches]) -> None:
+    def run(self, tasks: Iterable[Batches]) -> None:
         """Work tasks off, each by one thread, or by more where its storage is slow."""
         left = deque(tasks)
         with Crew() as crew:
@@ -298,14 +160,14 @@ class _Hashing:
             if not len(crew):
                 self._work_off(crew, work, left)
 
-    def _work_off(self, crew: Crew, work: Work, tasks: deque[_Batches]) -> None:
+    def _work_off(self, crew: Crew, work: Work, tasks: deque[Batches]) -> None:
         try:
             while True:
                 self._hash_all(crew, work, tasks.popleft(), helps=False)
         except IndexError:
             pass
 
-    def _hash_all(self, crew: Crew, work: Work, batches: _Batches, *, helps: bool) -> None:
+    def _hash_all(self, crew: Crew, work: Work, batches: Batches, *, helps: bool) -> None:
         inner = work._replace(progress=_nowhere) if batches.is_told_whole else work
         while (batch := batches.take()) is not None:
             began = time.perf_counter()

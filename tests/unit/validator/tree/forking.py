@@ -21,7 +21,8 @@ _BEGIN: Final = """
 import json, os, signal, sys
 from validator import cli
 from validator.tree import walk, workers
-from validator.tree.digests import hashing
+from validator.tree.digests import batches, hashing
+hashing.SLOW_SECONDS = 60  # on a busy machine, it would start threads, and then not fork
 forks = []
 fork = os.fork
 def counted():

@@ -7,6 +7,7 @@ of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -59,13 +60,17 @@ print(sorted(taken) == list(range(5000)))
 
 
 def test_there_is_no_queue_where_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error says so, and its file is closed."""
-    full = os.open("/dev/full", os.O_RDWR)
-    monkeypatch.setattr(os, "memfd_create", lambda _: full)
-    with pytest.raises(OSError, match="No space left on device"):
-        Queue(7)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(full)
+    """An error says so, and its pipe is closed."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            Queue(7)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:
@@ -253,6 +258,24 @@ def test_who_cannot_tell_does_not_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc is hidden, nothing is known of threads."""
     monkeypatch.setattr(workers, "_THREADS", "/nowhere")
     assert not worth_starting(30_000, each=1, cores=1)
+
+
+def test_what_a_pipe_does_not_hold_is_for_who_made_the_queue() -> None:
+    """And each number is taken once, all the same."""
+    out = run("""
+with Workers() as workers:
+    queue = workers.queue(50_000)
+    def work(send):
+        while (number := queue.take()) is not None:
+            send(b"%d" % number)
+    assert workers.start(work)
+    given = list(map(int, workers.messages(wait=True)))
+    taken = []
+    while (number := queue.take()) is not None:
+        taken.append(number)
+print(given + taken == list(range(50_000)), 0 < len(given) < 50_000)
+""")
+    assert out == "True True\n"
 
 
 def test_a_queue_counts_what_is_left() -> None:

@@ -17,6 +17,7 @@ from validator.errors import Undecided
 from validator.limits import DEFAULT
 from validator.statement.signed_files import Hash, whole
 from validator.tree.digests import hashing
+from validator.tree.digests.batches import Shared
 from validator.tree.digests.hashing import hash_ranges
 from validator.tree.digests.ranges import AS_SIGNED, Work
 from validator.tree.digests.signed_ranges import SignedRanges
@@ -75,13 +76,13 @@ def test_what_a_worker_leaves_is_done_by_its_parent(many: Site, work: str) -> No
     before = f"""
 def work_off(self, send):
     {work}
-hashing._Shared.work_off = work_off
-among = hashing._Shared.among.__func__
+batches.Shared.work_off = work_off
+among = batches.Shared.among.__func__
 def after_the_worker(*given):
     shared = among(*given)
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     return shared
-hashing._Shared.among = classmethod(after_the_worker)
+batches.Shared.among = classmethod(after_the_worker)
 """
     alone, _ = verified(many, HASHING, "--jobs=1")
     together, forks = verified(many, HASHING, "--jobs=2", before=before)
@@ -101,12 +102,12 @@ os.fork = refused
     assert (together["verdict"], forks) == ("verified", "1 forks")
 
 
-def test_where_no_file_in_memory_can_be_made_one_process_is_enough(many: Site) -> None:
-    """A filter of system calls is none, either."""
+def test_where_no_pipe_can_be_made_one_process_is_enough(many: Site) -> None:
+    """A limit of open files is none, either."""
     before = """
-def refused(*_):
-    raise PermissionError
-os.memfd_create = refused
+def refused():
+    raise OSError(24, "Too many open files")
+os.pipe = refused
 """
     together, forks = verified(many, HASHING, "--jobs=4", before=before)
     assert (together["verdict"], forks) == ("verified", "0 forks")
@@ -148,7 +149,7 @@ def test_an_answer_that_makes_no_sense_is_no_verdict(tree: Tree, message: bytes)
     """Of a batch that does not exist, of a range that is not in it, or of another form."""
     work = Work(tree, hashlib.sha256, lambda _: None, 0)
     among = ranges(tree)
-    shared = hashing._Shared(
+    shared = Shared(
         [range(100), range(100, 200)],
         hashing._Hashing(work, among, among.sizes, 2),
         Queue(2),
@@ -157,3 +158,14 @@ def test_an_answer_that_makes_no_sense_is_no_verdict(tree: Tree, message: bytes)
     with pytest.raises(Undecided, match="has sent what makes no sense"):
         shared.hear(message)
     assert shared.left() == [range(100), range(100, 200)]
+
+
+def test_a_batch_that_two_have_hashed_is_no_verdict(tree: Tree) -> None:
+    """The second outcome would stand for the first one."""
+    work = Work(tree, hashlib.sha256, lambda _: None, 0)
+    among = ranges(tree)
+    hashing_ = hashing._Hashing(work, among, among.sizes, 2)
+    shared = Shared([range(100)], hashing_, Queue(1), Workers())
+    assert shared.take() == range(100)
+    with pytest.raises(Undecided, match="has sent what makes no sense"):
+        shared.hear(b"[0, []]")

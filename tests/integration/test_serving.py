@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -468,7 +468,11 @@ async def test_an_api_server_that_is_too_old_is_one_sentence(tmp_path: Path) -> 
         process = await asyncio.create_subprocess_exec(
             *webhook.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        _, told = await asyncio.wait_for(process.communicate(), timeout=60)
+        try:
+            _, told = await asyncio.wait_for(process.communicate(), timeout=60)
+        finally:  # a server waits for its clients
+            with suppress(ProcessLookupError):
+                process.kill()
     assert process.returncode == 2
     assert b"Kubernetes 1.30, which drops recursiveReadOnly" in told
     assert b"upgrade the cluster to 1.31 or newer" in told

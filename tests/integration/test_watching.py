@@ -149,11 +149,12 @@ async def test_the_servers_version_is_asked_for_again(server: FakeApiServer, sta
     assert not server.versions
 
 
+@pytest.mark.parametrize("answer", [status(503), says_version("1", "next")])
 async def test_a_version_that_was_not_told_is_asked_for_again(
-    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str]
+    server: FakeApiServer, start: Start, capsys: pytest.CaptureFixture[str], answer: Script
 ) -> None:
     """A server that is starting answers with errors at first; the log has that once."""
-    server.versions.extend([status(503), status(503), says_version("1", "36")])
+    server.versions.extend([answer, answer, says_version("1", "36")])
     source = await start()
     await until(lambda: source.ready)
     assert source.server is None

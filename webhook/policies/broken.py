@@ -34,10 +34,7 @@ def metadata_of(document: Mapping[str, Any], *, otherwise: PolicyError) -> Metad
     """
     given = document.get("metadata")
     fields = given if isinstance(given, Mapping) else {}
-    name = fields.get("name")
-    if not isinstance(name, str):
-        raise otherwise
-    known = {"name": name}
+    known = {"name": fields.get("name")}
     for key, kind in (("uid", str), ("generation", int), ("deletionTimestamp", str)):
         if isinstance(fields.get(key), kind):
             known[key] = fields[key]

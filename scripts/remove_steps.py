@@ -4,7 +4,7 @@ A refusal is a `raise`, a sentence that a generator yields or that is put on a l
 sentence that is returned in place of None. One that can be taken out while all tests pass
 is a survivor: write the missing test, or delete the dead code.
 
-    python scripts/remove_steps.py                          # all; half an hour
+    python scripts/remove_steps.py                          # all; ten minutes
     python scripts/remove_steps.py validator/bundle         # those of a file or a folder
     python scripts/remove_steps.py --since origin/main      # those in functions changed since
 

@@ -4,7 +4,7 @@ It is copied beside the packages, as a module that each of their programs loads 
 """
 
 import os
-from os import environ  # the process' own: tests put others into its place
+from os import environ, write  # the process' own: tests put others into their places
 
 _FILE = os.open(f"{__file__.rpartition('/')[0]}/reached", os.O_WRONLY | os.O_APPEND)
 _SEEN: set[str] = set()
@@ -16,5 +16,5 @@ def stands(number: int) -> bool:
     line = f"{number} {environ.get('PYTEST_CURRENT_TEST', '').rpartition(' (')[0]}\n"
     if removed == "none" and line not in _SEEN:
         _SEEN.add(line)
-        os.write(_FILE, line.encode())
+        write(_FILE, line.encode())
     return removed != str(number)

@@ -1,8 +1,10 @@
-"""The example of docs/api.md, as it stands there."""
+"""docs/api.md: what the docstrings say, and its example as it stands there."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.differential.signers import KeyPair, bundle_by_key, resource, statement
 
-PAGE: Final = Path(__file__).parents[3] / "docs" / "api.md"
+ROOT: Final = Path(__file__).parents[3]
+PAGE: Final = ROOT / "docs" / "api.md"
 BLOCK: Final = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WEIGHTS: Final = b"weights"
 
@@ -29,6 +32,14 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     pair.public_path.rename("key.pub")
     first, *_ = BLOCK.findall(PAGE.read_text())
     return str(first)
+
+
+def test_the_page_says_what_the_docstrings_say() -> None:
+    """Else `make generate` was forgotten."""
+    made = subprocess.run(
+        [sys.executable, "scripts/generate_api_docs.py"], cwd=ROOT, capture_output=True, check=True
+    )
+    assert PAGE.read_bytes() == made.stdout
 
 
 def test_the_example_prints_the_verdict(example: str, capsys: pytest.CaptureFixture[str]) -> None:

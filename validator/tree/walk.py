@@ -222,10 +222,7 @@ class _Walk:
                 self.walk_below([folders[number]], above)
                 left.remove(number)
             for message in workers.messages(wait=True):
-                found = self._take_over(message)
-                if not found <= left:
-                    raise nonsense()
-                left -= found
+                left -= self._take_over(message, left)
         self.walk_below([folders[number] for number in left], above)
 
     def _help(
@@ -246,15 +243,26 @@ class _Walk:
             head = json.dumps([walk.entries, numbers]).encode()
             send(head + _HEAD_END + listing.files.packed)
 
-    def _take_over(self, message: bytes) -> set[int]:
-        """Take over what another process has listed; return the directories."""
+    def _take_over(self, message: bytes, left: set[int]) -> set[int]:
+        """Take over what another process has listed; return the directories.
+
+        Raises:
+            ModelError: With these, the model has too many files.
+            Undecided: It is no such message, or is about other directories than those left.
+        """
         head, _, states = message.partition(_HEAD_END)
-        entries, numbers = json.loads(head)
-        self.entries += entries
+        try:
+            entries, numbers = json.loads(head)
+            self.entries += entries
+            self.listing.files.merge(states)
+            found = set(numbers)
+        except (ValueError, TypeError) as error:
+            raise nonsense() from error
+        if not found <= left:
+            raise nonsense()
         if self.entries > self.limits.entries:
             raise ModelError(f"the model has more than {self.limits.entries:,} files")
-        self.listing.files.merge(states)
-        return set(numbers)
+        return found
 
     def _may_enter(
         self, folder: _Folder, here: tuple[int, int], above: Collection[tuple[int, int]]

@@ -106,9 +106,35 @@ walk._Walk._help = help_
     assert check_alike(many, before=before)["verdict"] == "verified"
 
 
-def test_the_limit_of_files_counts_those_of_all_processes(many: Site) -> None:
-    """However they are shared out."""
+@pytest.mark.parametrize(
+    "message",
+    [
+        "b'no JSON' + end + states",
+        "b'[0]' + end + states",
+        "b'[0, 1]' + end + states",
+        "b'[0, [999]]' + end + states",
+        "b'[0, []]' + end + states[1:]",
+        "b'[0, []]'",
+    ],
+)
+def test_what_makes_no_sense_decides_nothing(many: Site, message: str) -> None:
+    """It is no message, of no folder that is left, or of other files."""
     before = f"""
+def help_(self, queue, folders, above, send):
+    end, states = walk._HEAD_END, self.listing.like().files.packed
+    send({message})
+walk._Walk._help = help_
+"""
+    report, _ = verified(many, WALKING, "--jobs=3", before=before)
+    assert report["verdict"] == "undecided"
+    assert "makes no sense" in report["reason"]
+
+
+def test_the_limit_of_files_counts_those_of_all_processes(many: Site) -> None:
+    """However few each has listed."""
+    before = f"""
+take, parent = workers.Queue.take, os.getpid()
+workers.Queue.take = lambda queue: None if os.getpid() == parent else take(queue)
 from validator import verification
 limits = verification.DEFAULT._replace(entries={len(FILES)})
 verify = verification.verify

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -19,12 +21,25 @@ from validator.tree import leases
 from validator.verification import verify
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.support.signed_model import Site
 
 PASSES = 100
 """A writer who hides in every second pass is not found in one of 10^30 runs."""
+
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 — a folder in it is made by tempfile
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory in memory.
+
+    A disk's page is written back now and then, and the next change of it moves the file's times.
+    """
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
+        yield Path(name).resolve()
 
 
 def is_open_for_writing(descriptor: int) -> bool:

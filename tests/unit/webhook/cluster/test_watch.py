@@ -1,4 +1,4 @@
-"""The memory that a list takes: that of one page, however many there are."""
+"""Lists take the memory of one page, and what is no list or no present state is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from webhook.cluster.errors import ApiError
-from webhook.cluster.watch import PAGE, pages
+from webhook.cluster.watch import PAGE, Timing, changes, pages
 
 if TYPE_CHECKING:
     from webhook.cluster.watch import Api
@@ -58,3 +58,23 @@ async def test_an_item_that_is_no_object_ends_the_list() -> None:
         with pytest.raises(ApiError, match="an item of the list is not an object"):
             list(page.objects())
         break
+
+
+class Restored:
+    """An API server whose etcd was restored after the first answer."""
+
+    def __init__(self) -> None:
+        self.versions = ["7", "5"]
+
+    async def read(self, _path: str, kind: type[Any], **_options: Any) -> Any:
+        """Answer with an empty list of the next version."""
+        version = self.versions.pop(0)
+        text = {"metadata": {"resourceVersion": version}, "items": []}
+        return msgspec.convert(text, type=kind)
+
+
+async def test_a_version_that_is_not_there_yet_is_not_watched_from() -> None:
+    """The watch would say nothing until that version is reached again."""
+    with pytest.raises(ApiError, match="it was restored"):
+        async for _ in changes(cast("Api", Restored()), "/x", timing=Timing()):
+            pass

@@ -101,7 +101,7 @@ def by_files(folder: Path, rounds: int) -> None:
     for name, count in ((name, count) for name in times for count in FILES):
         with counted(folder, count, links=name == "links") as policy:
             times[name].append((count, seconds(policy, rounds)))
-            peaks[name].append((count, memory.gate({contract.POLICY_VARIABLE: policy})))
+            peaks[name].append((count, memory.gate(policy)))
     what = "files or links of a byte"
     _write("files", "Verification of many small files", what, "seconds", times)
     _write("files-mib", "Memory of a gate at its peak", what, "MiB", peaks)

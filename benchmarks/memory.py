@@ -3,8 +3,8 @@
     python -m benchmarks.memory [--files N...] [--folder DIR]
 
 Models of many files of a byte each. The gate verifies one as in a pod; the monitor verifies it,
-looks, and verifies it again by the statement that it remembers. The figure is the peak of the
-resident set (VmHWM), which bounds what a container needs beside the page cache.
+looks, and verifies it again by the statement that it remembers. The figure is the peak of what a
+container needs beside the page cache: the resident set, and what forked processes have besides.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from benchmarks import processes
 from validator import contract
 from validator.signatures import pae
 
@@ -92,45 +93,32 @@ def policy(model: Path, key: str) -> str:
     )
 
 
-def peak(status: str) -> int:
-    """Return the peak of a process' resident set in MiB, from its status in /proc."""
-    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) // 1024
+def gate(policy: str) -> int:
+    """Return the peak of a gate in MiB, with the processes that it forks."""
+    command = [sys.executable, "-I", "-m", "validator", "verify", "policy", "--progress=none"]
+    with tempfile.NamedTemporaryFile() as file:
+        log = Path(file.name)
+        found = processes.peak_of_all(command, log, **{contract.POLICY_VARIABLE: policy})
+        if "succeeded" not in (text := log.read_text()):
+            sys.exit(f"the gate failed: {text}")
+    return round(found)
 
 
-GATE: Final = """
-import atexit, os, runpy, sys
-os._exit = sys.exit  # else nothing is done at exit
-# Not ru_maxrss, which a process inherits from the one that started it.
-atexit.register(lambda: sys.stderr.write(open("/proc/self/status").read()))
-sys.argv = ["validator", "verify", "policy", "--progress=none"]
-runpy.run_module("validator", run_name="__main__", alter_sys=True)
-"""
-
-
-def gate(environment: dict[str, str]) -> int:
-    """Return the peak of a gate in MiB."""
-    command = [sys.executable, "-I", "-c", GATE]
-    done = subprocess.run(  # noqa: S603 — our own program
-        command, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"the gate failed: {done.stdout}")
-    return peak(done.stderr)
-
-
-def monitor(environment: dict[str, str], state: Path) -> int:
+def monitor(folder: Path, policy: str) -> int:
     """Return the peak of a monitor in MiB, after three verdicts."""
-    command = [sys.executable, "-I", "-m", "validator", "monitor", f"--state={state}"]
+    command = [sys.executable, "-I", "-m", "validator", "monitor", f"--state={folder}"]
     with subprocess.Popen(  # noqa: S603 — our own program
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {contract.POLICY_VARIABLE: policy},
     ) as process:
         for line in islice(process.stdout or (), 3):
             if "succeeded" not in line:
                 sys.exit(f"the monitor failed: {line}")
-        found = peak(Path(f"/proc/{process.pid}/status").read_text())
+        found = processes.peak(Path(f"/proc/{process.pid}/status").read_text())
         process.kill()
-    return found
+    return round(found)
 
 
 def main() -> None:
@@ -143,8 +131,8 @@ def main() -> None:
     for count in asked.files:
         with tempfile.TemporaryDirectory(prefix="benchmark-", dir=asked.folder) as name:
             folder = Path(name)
-            given = {contract.POLICY_VARIABLE: policy(folder / "model", make(folder, count))}
-            cells = [f"{count:,}", gate(given), monitor(given, folder)]
+            given = policy(folder / "model", make(folder, count))
+            cells = [f"{count:,}", gate(given), monitor(folder, given)]
         sys.stdout.write(f"| {' | '.join(map(str, cells))} |\n")
         sys.stdout.flush()
 

@@ -23,10 +23,14 @@ PERIOD: Final = 100_000
 """Microseconds of a CPU quota's period, as the kubelet sets it."""
 
 PEAK: Final = """
-import atexit, os, runpy, sys
-os._exit = sys.exit  # else nothing is done at exit
-# Not ru_maxrss, which a process inherits from the one that started it.
-atexit.register(lambda: sys.stderr.write(open("/proc/self/status").read()))
+import os, runpy, sys
+end = os._exit
+def written(code):
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    sys.stderr.write(open("/proc/self/status").read())
+    sys.stderr.flush()
+    end(code)
+os._exit = written
 sys.argv.pop(0)
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
@@ -66,16 +70,17 @@ def together(commands: Iterable[list[str]], log: Path) -> list[Sample]:
     return [samples[process] for process in running]
 
 
-def peak_of_all(command: list[str], log: Path) -> float:
-    """Run a process; return the peak in MiB of its memory and of what its children have beside it.
+def peak_of_all(command: list[str], log: Path, **variables: str) -> float:
+    """Run a process, and return the peak in MiB of its memory and its children's.
 
-    That is its resident set, and the children's private pages: a page that they share with it
-    counts once. It is looked at every few milliseconds, not in a run whose time is measured.
+    Some variables are added to its environment. The peak is its resident set, and the children's
+    private pages: a page that they share with it counts once. It is looked at every few milliseconds, not in a run whose time is measured.
     """
     most = 0
     with log.open("wb") as output:
         to_log = [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
-        own = os.posix_spawn(command[0], command, os.environ, file_actions=to_log)
+        environment = os.environ | variables
+        own = os.posix_spawn(command[0], command, environment, file_actions=to_log)
         while not os.waitpid(own, os.WNOHANG)[0]:
             memory = _memory(own, "Rss:")
             for child in _children(own):

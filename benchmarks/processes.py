@@ -74,7 +74,8 @@ def peak_of_all(command: list[str], log: Path, **variables: str) -> float:
     """Run a process, and return the peak in MiB of its memory and its children's.
 
     Some variables are added to its environment. The peak is its resident set, and the children's
-    private pages: a page that they share with it counts once. It is looked at every few milliseconds, not in a run whose time is measured.
+    private pages: a page that they share with it counts once. It is looked at every few
+    milliseconds, not in a run whose time is measured.
     """
     most = 0
     with log.open("wb") as output:

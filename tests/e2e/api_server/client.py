@@ -89,6 +89,9 @@ class ApiServer:
         """Send a request on a connection that was kept, else on a new one; return what comes.
 
         A handshake takes as long as the request of a test.
+
+        Raises:
+            ConnectionError: The server is not there, or ended in the midst of its answer.
         """
         while True:
             try:
@@ -104,6 +107,9 @@ class ApiServer:
                 if is_kept:  # the server was stopped since
                     continue
                 raise
+            except http.client.IncompleteRead as error:
+                connection.close()
+                raise ConnectionResetError("the server ended in the midst of its answer") from error
             except BaseException:
                 connection.close()
                 raise

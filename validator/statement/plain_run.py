@@ -23,7 +23,7 @@ _REST_BYTES: Final = 1024 * 1024
 
 _BEGIN: Final = rb'"resources"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*'
 
-_KEY: Final = rb'([ \t\n\r]*"(name|algorithm|digest)"[ \t\n\r]*:[ \t\n\r]*")([^"\\]*)"'
+_KEY: Final = rb'([ \t\n\r]*"(name|algorithm|digest)"[ \t\n\r]*:[ \t\n\r]*")([^"\\\x00-\x1f]*)"'
 _COMMA: Final = rb"([ \t\n\r]*,)"
 _FIRST: Final = (
     rb"\{" + _KEY + _COMMA + _KEY + _COMMA + _KEY + rb"([ \t\n\r]*\}[ \t\n\r]*,[ \t\n\r]*)\{"
@@ -81,7 +81,7 @@ def cut(payload: bytes, *, name_bytes: int) -> Cut | None:
     """
     begin = re.search(_BEGIN, payload) if len(payload) > _WINDOW else None
     first = re.compile(_FIRST).match(payload, begin.end()) if begin else None
-    if begin is None or first is None:
+    if begin is None or first is None or len(first[0]) > _WINDOW:  # no window has a longer entry
         return None
     values = dict(zip(first.group(2, 6, 10), first.group(3, 7, 11), strict=True))
     if len(values) < len(first.group(2, 6, 10)) or not values[b"algorithm"].isascii():

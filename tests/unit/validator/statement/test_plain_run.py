@@ -160,6 +160,36 @@ def test_text_that_is_odd_is_judged_as_if_all_were_read_one_by_one(old: str, new
     check_alike(text.replace(old, new, 1).encode(errors="surrogateescape"))
 
 
+@pytest.mark.parametrize("text", ["sha\n256", "sha\x01256"])
+def test_an_algorithm_that_no_json_may_have_is_judged_as_it_is_alone(text: str) -> None:
+    """As that of all resources but the last: a text with a control character, not escaped."""
+    listed = [resource(each, b"") for each in NAMES]
+    old, new = 'm": "sha256"', f'm": "{text}"'
+    payload = json.dumps(statement_of(listed)).replace(old, new, len(NAMES) - 1).encode()
+    assert "is not JSON" in str(check_alike(payload))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'{"name": "folder/0.bin"', b'{ %b"name": "folder/0.bin"'),
+        (b'"algorithm": "sha256"', b'"algorithm": "sha256%b"'),
+        (b'"}, {"name": "folder/1.bin"', b'"%b}, {"name": "folder/1.bin"'),
+    ],
+)
+def test_no_expression_is_made_from_a_first_resource_of_any_length(
+    old: bytes, new: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take a hundred times the memory, and is of no use: no window has such an entry."""
+    monkeypatch.setattr(plain_run, "_windows", lambda *_, **__: pytest.fail("made one"))
+    listed = [resource(each, b"") for each in NAMES]
+    payload = json.dumps(statement_of(listed)).encode()
+    assert old in payload
+    long = payload.replace(old, new % (b" " * WINDOW), 1)
+    with windows(WINDOW):
+        assert cut(long, name_bytes=DEFAULT.name_bytes) is None
+
+
 def test_resources_count_only_where_they_belong() -> None:
     """A list of that name elsewhere is none of the model's files."""
     listed = [resource(each, b"") for each in NAMES]

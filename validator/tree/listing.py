@@ -279,6 +279,11 @@ class Listing:
         odd = (self.problems, self.unreadable, self.closed, self.ignored)
         return self.files.is_packed and not self.beyond and not any(odd)
 
+    @property
+    def depends_on_order(self) -> bool:
+        """Whether a walk in another order would have kept other names or sentences."""
+        return self.beyond > 0 or (self.files.beyond > 0 and len(self.files.others) > 0)
+
     def note(self, problem: str) -> None:
         """Take note of something that no model may contain."""
         if len(self.problems) < self.sentences_limit:

@@ -86,7 +86,10 @@ def list_files(tree: Tree, scope: Scope, *, limits: Limits, cores: int = 1) -> L
     if tree.single is not None:
         _look_at_single_file(tree, tree.single, listing)
         return listing
-    walk.run(worth_starting(len(scope.files or ()), each=FILES_EACH, cores=cores - 1))
+    helpers = worth_starting(len(scope.files or ()), each=FILES_EACH, cores=cores - 1)
+    walk.run(helpers)
+    if helpers and listing.depends_on_order:
+        return list_files(tree, scope, limits=limits)
     for name in scope.signed:
         if name not in listing.files and is_below(name, scope.ignored):
             walk.look_up(name)

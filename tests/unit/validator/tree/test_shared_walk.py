@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.signed_model import Signer, Site, statement, write
 from tests.unit.validator.tree.forking import FILES, WALKING, verified
+from validator.limits import DEFAULT
 from validator.statement.signed_files import whole
 from validator.tree.listing import ListedFiles
 from validator.tree.tree import Identity
@@ -79,6 +80,17 @@ def test_unsigned_files_are_counted_where_they_may_be(many: Site) -> None:
     """All of them."""
     write(many.model, {f"weights/{number % 7}/more-{number}": b"" for number in range(20)})
     assert check_alike(many, "--ignore-unsigned-files")["unsigned"] == 20
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_of_very_many_odd_things_the_same_are_named_each_time(many: Site, *, is_link: bool) -> None:
+    """More than a listing keeps: else two of them would differ, and the sum would be too high."""
+    for number in range(2 * DEFAULT.mismatches):
+        odd = many.model / f"weights/{number % 7}/odd-{number}"
+        odd.symlink_to("1") if is_link else odd.touch()
+    report = check_alike(many)
+    assert "/0/odd-0' is" in report["reason"]
+    assert report["reason"].endswith(" (and 1,999 more)")
 
 
 def test_links_are_followed_where_they_were_signed(many: Site) -> None:

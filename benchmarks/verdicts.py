@@ -1,4 +1,4 @@
-"""Measure `python -m webhook observe`: memory, requests and delay, on an API server that is none.
+"""Measure `python -m webhook observe`: memory, requests and delay, beside a simulated API server.
 
     python -m benchmarks.verdicts [--pods 10000] [--namespaces 1000] [--reports]
 

@@ -206,7 +206,8 @@ def _flaw(certificate: x509.Certificate, issuer: x509.Certificate) -> str | None
     # RFC 5280 leaves open what extended usages of an authority mean; to OpenSSL's commands, Go and
     # Windows they bound those of all below it.
     if not may_sign_code(issuer):
-        return f"{name(issuer)} may not issue for signing code: its usages lack codeSigning"
+        lacks = "its extended key usage lacks codeSigning"
+        return f"{name(issuer)} may not issue for signing code: {lacks}"
     if hash_ is not None and not isinstance(hash_, _HASHES):
         return f"{name(issuer)} signed by {hash_.name}, which is not supported: SHA-256 is"
     if not _is_strong(key):

@@ -241,7 +241,8 @@ def test_an_authority_for_other_purposes_cannot_make_signers(
     if accepted:
         judge(root, leaf, middle)
     else:
-        assert f"'CN={place}' may not issue for signing code" in refused(root, leaf, middle)
+        said = refused(root, leaf, middle)
+        assert f"'CN={place}' may not issue for signing code: its extended key usage lacks" in said
 
 
 def test_an_unknown_critical_extension_is_not_supported() -> None:

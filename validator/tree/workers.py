@@ -151,7 +151,7 @@ class _Worker:
     def read(self, *, wait: bool) -> Iterator[bytes]:
         """Yield messages: those that have arrived, or all until its end."""
         os.set_blocking(self.messages, wait)
-        # A message that was not sent to its end is none.
+        # A message that was not sent to its end does not count.
         with contextlib.suppress(BlockingIOError):
             while content := os.read(self.messages, _READ_BYTES):
                 self._received += content

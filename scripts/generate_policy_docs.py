@@ -90,7 +90,7 @@ The check inside vLLM ([vllm.md](vllm.md)) reads the policy that it is given, an
 """,
     "trustroots": """
 ## TrustRoot
-Group and version are the same, and it belongs to the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod, and so does one with whose text the policy is too long for a gate's environment. The gate's report says which states were used, also of roots that rules name (`trustRoots: ["NAME/GENERATION"]`).
+Group and version are the same, and it belongs to the whole cluster. It holds a root of trust that policies name by `trustRootRef: {name: NAME}` in the place of the text, so that it is renewed in one place ([decision 0055](decisions/0055-a-root-of-trust-is-an-object.md)). The webhook writes the text into the policy that a gate gets; in a file, the TrustRoots stand beside the policy, after a line `---`. A root that is missing, being deleted or of another kind than is needed refuses the pod; so does a root whose text makes the policy too long for a gate's environment. The gate's report says which states were used, also of roots that rules name (`trustRoots: ["NAME/GENERATION"]`).
 
 ```yaml
 apiVersion: rhtas.redhat.com/v1alpha1

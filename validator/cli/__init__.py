@@ -50,20 +50,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this; the exit code counts
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 — until the end
-    arguments = parser().parse_args(argv)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' remarks on a bundle are no verdict
     try:
-        code = _run(arguments)
+        code = _run(_parsed(argv))
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — fail closed, and say so
         sentence, code = _explained(error)
         if not isinstance(error, BrokenPipeError):  # else whoever read the report has left
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"model-validator: {sentence}\n")
-    _let_go(sys.stdout)
-    _let_go(sys.stderr)
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
     return int(code)
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser().parse_args(argv)
+    except SystemExit:  # after the help or the version, which must have been written
+        sys.stdout.flush()
+        raise
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:

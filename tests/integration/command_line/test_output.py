@@ -106,6 +106,30 @@ def test_a_full_disk_is_no_verdict(desk: Desk) -> None:
     assert done.stderr == b"model-validator: cannot go on: No space left on device\n"
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "full", "code", "said"),
+    [
+        (["--version"], "stdout", 3, b"model-validator: cannot go on: No space left on device\n"),
+        (["verify"], "stderr", 2, b""),
+    ],
+)
+def test_a_full_disk_leaves_no_other_exit_code(
+    arguments: list[str], full: str, code: int, said: bytes, buffered: str
+) -> None:
+    """Also not where no subcommand has run: the version or a wrong usage is all that is said."""
+    with Path("/dev/full").open("wb") as disk:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=disk if full == "stdout" else subprocess.PIPE,
+            stderr=disk if full == "stderr" else subprocess.PIPE,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        )
+    assert done.returncode == code
+    assert (done.stdout or b"", done.stderr or b"") == (b"", said)
+
+
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
 def test_closed_streams_leave_the_exit_code(desk: Desk, closed: str, code: int) -> None:
     """A caller who needs only the exit code gets it."""

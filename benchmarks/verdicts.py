@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from benchmarks import processes, servers
 from tests.support import observed as made
 from tests.support.observed import ended, gated, stored_policy, verified
 
@@ -131,15 +131,9 @@ def _padded(pod: Object) -> Object:
     return pod
 
 
-def _peak(pid: int) -> int:
-    """Return the peak of a process' resident set, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _peak(pid: int) -> str:
+    """Return the peak of a process' resident set, for the output."""
+    return f"{processes.peak(Path(f'/proc/{pid}/status').read_text()):.0f} MiB"
 
 
 async def measure(pods: int, namespaces: int, options: list[str]) -> None:
@@ -185,13 +179,13 @@ async def _observed(
     try:
         async with server.written:
             await server.written.wait_for(lambda: len(server.statuses) == namespaces)
-        took, used = time.monotonic() - start, _cpu(process.pid)
-        _say(f"all statuses after {took:.1f} s, CPU {used:.1f} s, peak {_peak(process.pid)} MiB")
+        took, used = time.monotonic() - start, servers.cpu_seconds(process.pid)
+        _say(f"all statuses after {took:.1f} s, CPU {used:.1f} s, peak {_peak(process.pid)}")
         _say(f"requests: {dict(server.asked)}")
         delays = [await _delay(server, n, items[n]) for n in range(min(CHANGES, namespaces))]
         median, longest = statistics.median(delays), max(delays)
         _say(f"from a verdict to its status: median {median:.2f} s, longest {longest:.2f} s")
-        _say(f"peak {_peak(process.pid)} MiB")
+        _say(f"peak {_peak(process.pid)}")
     finally:
         process.terminate()
         await process.wait()

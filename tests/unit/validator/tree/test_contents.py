@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from validator.report import Report
+    from validator.tree.contents import Contents
+    from validator.tree.listing import Listing
     from validator.verification import Request
 
 SECOND = 10**9
@@ -65,6 +67,24 @@ def overwrite(path: Path, content: bytes) -> None:
     status = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def listed(tree: Tree) -> Listing:
+    """List the model's files."""
+    return list_files(tree, Scope(signature="model.sig"), limits=DEFAULT)
+
+
+def read_by(
+    digests: Callable[[Sequence[Range]], list[Outcome]], tree: Tree, listing: Listing
+) -> Contents:
+    """Have the listed files read whole by a function."""
+    return read_contents(
+        tree,
+        [Range(entry, 0, entry.identity.size) for entry in listing.files.values()],
+        listing=listing,
+        list_again=lambda: listed(tree),
+        digests=digests,
+    )
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -172,8 +192,7 @@ class TestNoChangeGetsThrough:
         good = twin(site, "b", b"good b")
         overwrite(site.model / "b", b"evil b")
         with Tree.open(site.model) as tree:
-            scope = Scope(signature="model.sig")
-            listing = list_files(tree, scope, limits=DEFAULT)
+            listing = listed(tree)
 
             def digests(ranges: Sequence[Range]) -> list[Outcome]:
                 exchange(site.model / "b", good)
@@ -184,13 +203,7 @@ class TestNoChangeGetsThrough:
                 finally:
                     exchange(site.model / "b", good)
 
-            contents = read_contents(
-                tree,
-                [Range(entry, 0, entry.identity.size) for entry in listing.files.values()],
-                listing=listing,
-                list_again=lambda: list_files(tree, scope, limits=DEFAULT),
-                digests=digests,
-            )
+            contents = read_by(digests, tree, listing)
         assert not contents.changed
         (said,) = contents.restless
         assert said.startswith("'b' does not hold still: ")
@@ -263,8 +276,7 @@ def test_a_file_is_read_again_when_a_further_change_would_show(site: Site) -> No
     """A new ctime is of just now: content that is written in the same tick would keep it."""
     ages: list[int] = []
     with Tree.open(site.model) as tree:
-        scope = Scope(signature="model.sig")
-        listing = list_files(tree, scope, limits=DEFAULT)
+        listing = listed(tree)
 
         def digests(ranges: Sequence[Range]) -> list[Outcome]:
             ages.extend(time.time_ns() - part.entry.identity.changed_ns for part in ranges)
@@ -273,13 +285,7 @@ def test_a_file_is_read_again_when_a_further_change_would_show(site: Site) -> No
                 (site.model / "b").chmod(0o640)
             return found
 
-        contents = read_contents(
-            tree,
-            [Range(entry, 0, entry.identity.size) for entry in listing.files.values()],
-            listing=listing,
-            list_again=lambda: list_files(tree, scope, limits=DEFAULT),
-            digests=digests,
-        )
+        contents = read_by(digests, tree, listing)
     assert not contents.changed
     assert not contents.restless
     assert len(ages) == len(listing.files) + 1
